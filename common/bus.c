@@ -1,0 +1,118 @@
+#include "common/bus.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECONNECT_WAIT_MS   250
+#define RECONNECT_JITTER_MS 250
+#define CONNECT_TIMEOUT_MS  2000
+#define PING_INTERVAL_MS    5000
+#define PINGS_OUT_MAX       2
+#define SERVERS_MAX         16
+
+static enum yz_err set_servers(natsOptions *options, const char *urls)
+{
+    char copy[1024], *save = NULL;
+    const char *servers[SERVERS_MAX];
+    int count = 0;
+
+    if (strlen(urls) >= sizeof copy) {
+        yz_error("nats_url_too_long", "max=%zu", sizeof copy - 1);
+        return YZ_INVALID_VALUE;
+    }
+    snprintf(copy, sizeof copy, "%s", urls);
+    for (char *url = strtok_r(copy, ", ", &save); url && count < SERVERS_MAX;
+         url = strtok_r(NULL, ", ", &save))
+        servers[count++] = url;
+    if (count == 0 || natsOptions_SetServers(options, servers, count) != NATS_OK) {
+        yz_error("nats_url_malformed", "setting=nats_url");
+        return YZ_INVALID_VALUE;
+    }
+    return YZ_OK;
+}
+
+/* The first line of the password file; never logged. */
+static enum yz_err set_credentials(natsOptions *options, const struct yz_conf *conf)
+{
+    char password[256] = "";
+    FILE *file;
+
+    if (!*conf->nats_user)
+        return YZ_OK;
+    file = *conf->nats_password_file ? fopen(conf->nats_password_file, "re") : NULL;
+    if (!file || !fgets(password, sizeof password, file)) {
+        yz_error("nats_password_unreadable", "setting=nats_password_file reason=\"%s\"",
+                 file ? "empty" : strerror(errno));
+        if (file)
+            fclose(file);
+        return YZ_INVALID_VALUE;
+    }
+    fclose(file);
+    password[strcspn(password, "\r\n")] = '\0';
+    return natsOptions_SetUserInfo(options, conf->nats_user, password) == NATS_OK ? YZ_OK
+                                                                                  : YZ_INTERNAL;
+}
+
+enum yz_err yz_bus_options(const struct yz_conf *conf, const char *name, natsOptions **options)
+{
+    natsOptions *o = NULL;
+    enum yz_err err;
+
+    if (natsOptions_Create(&o) != NATS_OK)
+        return YZ_INTERNAL;
+    if ((err = set_servers(o, conf->nats_url)) || (err = set_credentials(o, conf)))
+        goto out;
+    err = YZ_INTERNAL;
+    if (natsOptions_SetName(o, name) != NATS_OK ||
+        natsOptions_UseGlobalMessageDelivery(o, true) != NATS_OK ||
+        natsOptions_SetTimeout(o, CONNECT_TIMEOUT_MS) != NATS_OK ||
+        natsOptions_SetMaxReconnect(o, -1) != NATS_OK ||
+        natsOptions_SetReconnectWait(o, RECONNECT_WAIT_MS) != NATS_OK ||
+        natsOptions_SetReconnectJitter(o, RECONNECT_JITTER_MS, RECONNECT_JITTER_MS) != NATS_OK ||
+        natsOptions_SetReconnectBufSize(o, 0) != NATS_OK ||
+        natsOptions_SetFailRequestsOnDisconnect(o, true) != NATS_OK ||
+        natsOptions_SetPingInterval(o, PING_INTERVAL_MS) != NATS_OK ||
+        natsOptions_SetMaxPingsOut(o, PINGS_OUT_MAX) != NATS_OK)
+        goto out;
+    err = YZ_OK;
+out:
+    if (err)
+        natsOptions_Destroy(o);
+    else
+        *options = o;
+    return err;
+}
+
+enum yz_err yz_bus_connect(natsOptions *options, int64_t deadline_ms, natsConnection **nc)
+{
+    int64_t until = yz_clock_mono_ms() + deadline_ms;
+
+    for (;;) {
+        natsStatus s = natsConnection_Connect(nc, options);
+
+        if (s == NATS_OK)
+            return YZ_OK;
+        yz_warn("nats_connect_failed", "reason=\"%s\"", natsStatus_GetText(s));
+        if (yz_clock_mono_ms() >= until)
+            return YZ_BUS_UNAVAILABLE;
+        nats_Sleep(RECONNECT_WAIT_MS);
+    }
+}
+
+uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback)
+{
+    const char *value = NULL;
+    unsigned long long number;
+    char *end;
+
+    if (natsMsgHeader_Get(msg, key, &value) != NATS_OK || *value < '0' || *value > '9')
+        return fallback;
+    errno = 0;
+    number = strtoull(value, &end, 10);
+    return *end == '\0' && errno == 0 ? number : fallback;
+}

@@ -1,0 +1,146 @@
+#include "common/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t read_us(clockid_t id)
+{
+    struct timespec ts;
+
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t yz_clock_wall_ms(void)
+{
+    return read_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t yz_clock_mono_ms(void)
+{
+    return read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t yz_clock_mono_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
+}
+
+#define SECONDS_MIN (-62135596800LL) /* 0001-01-01T00:00:00Z */
+#define SECONDS_MAX 253402300799LL   /* 9999-12-31T23:59:59Z */
+
+bool yz_clock_format(int64_t seconds, int32_t nanos, char out[YZ_RFC3339_MAX])
+{
+    struct tm tm;
+    time_t t = (time_t)seconds;
+    int digits = nanos == 0 ? 0 : nanos % 1000000 == 0 ? 3 : nanos % 1000 == 0 ? 6 : 9;
+    int fraction = digits == 3 ? nanos / 1000000 : digits == 6 ? nanos / 1000 : nanos;
+    size_t len;
+
+    if (seconds < SECONDS_MIN || seconds > SECONDS_MAX || nanos < 0 || nanos > 999999999)
+        return false;
+    gmtime_r(&t, &tm);
+    len = (size_t)snprintf(out, YZ_RFC3339_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900,
+                           tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    if (digits > 0)
+        len += (size_t)snprintf(out + len, YZ_RFC3339_MAX - len, ".%0*d", digits, fraction);
+    snprintf(out + len, YZ_RFC3339_MAX - len, "Z");
+    return true;
+}
+
+/* Exactly `count` digits at *p, moved behind them; -1 when there are fewer. */
+static int digits_at(const char **p, const char *end, int count)
+{
+    int value = 0;
+
+    if (end - *p < count)
+        return -1;
+    for (int i = 0; i < count; i++, (*p)++) {
+        if (**p < '0' || **p > '9')
+            return -1;
+        value = value * 10 + (**p - '0');
+    }
+    return value;
+}
+
+static bool literal_at(const char **p, const char *end, char upper)
+{
+    if (*p >= end || (**p != upper && **p != (char)(upper | 0x20)))
+        return false;
+    (*p)++;
+    return true;
+}
+
+static bool fraction_at(const char **p, const char *end, int32_t *nanos)
+{
+    int count = 0;
+
+    *nanos = 0;
+    if (*p >= end || **p != '.')
+        return true;
+    for ((*p)++; *p < end && **p >= '0' && **p <= '9'; (*p)++, count++) {
+        if (count >= 9)
+            return false;
+        *nanos = *nanos * 10 + (**p - '0');
+    }
+    for (int i = count; i < 9; i++)
+        *nanos *= 10;
+    return count > 0;
+}
+
+static bool offset_at(const char **p, const char *end, int64_t *offset_s)
+{
+    int hours, minutes, sign;
+
+    *offset_s = 0;
+    if (literal_at(p, end, 'Z'))
+        return true;
+    if (*p >= end || (**p != '+' && **p != '-'))
+        return false;
+    sign = **p == '+' ? 1 : -1;
+    (*p)++;
+    hours = digits_at(p, end, 2);
+    if (hours < 0 || hours > 23 || *p >= end || *(*p)++ != ':')
+        return false;
+    minutes = digits_at(p, end, 2);
+    if (minutes < 0 || minutes > 59)
+        return false;
+    *offset_s = (int64_t)sign * (hours * 3600 + minutes * 60);
+    return true;
+}
+
+bool yz_clock_parse(const char *text, size_t len, int64_t *seconds, int32_t *nanos)
+{
+    const char *p = text, *end = text + len;
+    struct tm tm = {0}, back;
+    int64_t offset_s;
+    time_t t;
+
+    tm.tm_year = digits_at(&p, end, 4) - 1900;
+    if (tm.tm_year < -1899 || p >= end || *p++ != '-')
+        return false;
+    tm.tm_mon = digits_at(&p, end, 2) - 1;
+    if (tm.tm_mon < 0 || p >= end || *p++ != '-')
+        return false;
+    tm.tm_mday = digits_at(&p, end, 2);
+    if (tm.tm_mday < 1 || !literal_at(&p, end, 'T'))
+        return false;
+    tm.tm_hour = digits_at(&p, end, 2);
+    if (tm.tm_hour < 0 || tm.tm_hour > 23 || p >= end || *p++ != ':')
+        return false;
+    tm.tm_min = digits_at(&p, end, 2);
+    if (tm.tm_min < 0 || tm.tm_min > 59 || p >= end || *p++ != ':')
+        return false;
+    tm.tm_sec = digits_at(&p, end, 2);
+    if (tm.tm_sec < 0 || tm.tm_sec > 59 || !fraction_at(&p, end, nanos) ||
+        !offset_at(&p, end, &offset_s) || p != end)
+        return false;
+    t = timegm(&tm);
+    /* timegm mends 31 February; a date that does not come back the same was none. */
+    gmtime_r(&t, &back);
+    if (back.tm_mon != tm.tm_mon || back.tm_mday != tm.tm_mday)
+        return false;
+    *seconds = (int64_t)t - offset_s;
+    return *seconds >= SECONDS_MIN && *seconds <= SECONDS_MAX;
+}

@@ -1,0 +1,83 @@
+/* subject.h: names on the bus: subjects, streams, channels, partitions and message ids.
+ *
+ * Thread    any.
+ * Lifetime  none: all results go into the caller's buffers.
+ *
+ * A channel is named for clients without its tenant: "org.<org path>", "member.<id>",
+ * "meeting.<org path>.<id>", "thread.<org path>.<id>". An org is named by its whole path
+ * ("group/company/branch"), so that a token alone decides about it. Ids are [A-Za-z0-9_-]{1,64}; a path
+ * is 1 to 12 of them joined by '/', at most 256 bytes.
+ */
+#ifndef YZ_SUBJECT_H
+#define YZ_SUBJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define YZ_ID_MAX         65  /* with the NUL */
+#define YZ_ORG_PATH_MAX   257 /* with the NUL */
+#define YZ_ORG_DEPTH_MAX  12
+#define YZ_CHANNEL_MAX    400
+#define YZ_SUBJECT_MAX    640
+#define YZ_AGGREGATE_MAX  512
+#define YZ_MSG_ID_MAX     48
+#define YZ_PARTITIONS     64
+
+#define YZ_STREAM_EVENTS      "EVENTS"
+#define YZ_STREAM_CHANNELS    "CHANNELS"
+#define YZ_STREAM_THREADS     "THREADS"
+#define YZ_STREAM_STATE       "STATE"
+#define YZ_STREAM_DEADLETTERS "DEADLETTERS"
+#define YZ_BUCKET_WORKERS     "WORKERS"
+#define YZ_BUCKET_PARTITIONS  "PARTITIONS"
+#define YZ_QUERY_GROUP        "workers"
+
+bool yz_id_valid(const char *id);
+bool yz_org_path_valid(const char *path);
+/* outer is path itself or an org above it: "g1/c1" covers "g1/c1/b1" but not "g1/c10". */
+bool yz_org_covers(const char *outer, const char *path);
+
+enum yz_channel_kind { YZ_CHANNEL_ORG, YZ_CHANNEL_MEMBER, YZ_CHANNEL_MEETING, YZ_CHANNEL_THREAD };
+
+struct yz_channel {
+    enum yz_channel_kind kind;
+    char org_path[YZ_ORG_PATH_MAX]; /* empty for a member's channel */
+    char id[YZ_ID_MAX];             /* empty for an org's channel */
+};
+
+/* Take a client's channel name apart; false when it has none of the four forms. */
+bool yz_channel_parse(const char *name, struct yz_channel *channel);
+/* "thread.g1/c1/b1.t42" */
+void yz_channel_name(const struct yz_channel *channel, char out[YZ_CHANNEL_MAX]);
+/* The stream that keeps the channel's pushes: CHANNELS or THREADS. */
+const char *yz_channel_stream(enum yz_channel_kind kind);
+/* Subject in that stream: "chan.<tenant>.org.<path>", "thr.<tenant>.<path>.<id>". */
+void yz_channel_subject(const char *tenant, const char *channel, char out[YZ_SUBJECT_MAX]);
+/* Subject of the channel's value `name` ("attendance", may hold dots): "state.<tenant>.<channel>.<name>".
+ * name ">" gives the wildcard for all of them. */
+void yz_value_subject(const char *tenant, const char *channel, const char *name,
+                      char out[YZ_SUBJECT_MAX]);
+/* The republished form of a stream's subject: "live." before it. */
+void yz_live_subject(const char *subject, char out[YZ_SUBJECT_MAX]);
+
+/* Partition of an aggregate, 0..63: FNV-1a 64 over "<tenant>\n<aggregate>", its halves folded by XOR, mod 64. */
+unsigned yz_partition(const char *tenant, const char *aggregate);
+/* "evt.<p>.<tenant>.<domain>.<org path>" */
+void yz_event_subject(unsigned partition, const char *tenant, const char *domain,
+                      const char *org_path, char out[YZ_SUBJECT_MAX]);
+void yz_query_subject(const char *tenant, const char *type, char out[YZ_SUBJECT_MAX]);
+void yz_deadletter_subject(const char *tenant, const char *domain, char out[YZ_SUBJECT_MAX]);
+
+/* 32 hex digits of SHA-256 over the parts, each with its length before it, so that no two lists of parts
+ * give the same bytes. */
+struct yz_part {
+    const void *data;
+    size_t len;
+};
+void yz_hash(const struct yz_part *parts, size_t count, char out[33]);
+/* Nats-Msg-Id of an event: hash of tenant, actor, event id, type and payload. */
+void yz_event_msg_id(const char *tenant, const char *actor, const char *event_id, const char *type,
+                     const void *payload, size_t len, char out[YZ_MSG_ID_MAX]);
+
+#endif
