@@ -49,6 +49,12 @@ static natsStatus set_header(natsStatus s, natsMsg *msg, const char *key, const 
 enum yz_err yz_envelope_write(const struct yz_envelope *env, const char *domain,
                               const void *payload, size_t len, natsMsg **msg)
 {
+    return yz_envelope_request(env, domain, NULL, payload, len, msg);
+}
+
+enum yz_err yz_envelope_request(const struct yz_envelope *env, const char *domain,
+                                const char *reply, const void *payload, size_t len, natsMsg **msg)
+{
     char subject[YZ_SUBJECT_MAX], id[YZ_MSG_ID_MAX], time[YZ_RFC3339_MAX] = "";
     const struct yz_actor *actor = &env->actor;
     natsStatus s;
@@ -59,7 +65,7 @@ enum yz_err yz_envelope_write(const struct yz_envelope *env, const char *domain,
     if (env->occurred_at_ms)
         yz_clock_format(env->occurred_at_ms / 1000, (int32_t)(env->occurred_at_ms % 1000) * 1000000,
                         time);
-    if (natsMsg_Create(msg, subject, NULL, payload, (int)len) != NATS_OK)
+    if (natsMsg_Create(msg, subject, reply, payload, (int)len) != NATS_OK)
         return YZ_INTERNAL;
     s = set_header(NATS_OK, *msg, "Nats-Msg-Id", id);
     s = set_header(s, *msg, "ce-specversion", "1.0");

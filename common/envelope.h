@@ -46,6 +46,10 @@ struct yz_envelope {
  * YZ_INTERNAL when memory runs out. */
 YZ_MUST_USE enum yz_err yz_envelope_write(const struct yz_envelope *env, const char *domain,
                                           const void *payload, size_t len, natsMsg **msg);
+/* The same with the subject to which the broker sends its PubAck. */
+YZ_MUST_USE enum yz_err yz_envelope_request(const struct yz_envelope *env, const char *domain,
+                                            const char *reply, const void *payload, size_t len,
+                                            natsMsg **msg);
 /* Read an event's headers; a header that is missing, malformed or too long names itself in v->field. */
 YZ_MUST_USE enum yz_err yz_envelope_read(natsMsg *msg, struct yz_envelope *env,
                                          struct yz_violation *v);
