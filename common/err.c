@@ -72,11 +72,32 @@ const char *yz_close_text(enum yz_close close)
     return "";
 }
 
+/* Copy what fits. A character of several bytes is kept whole or not at all: half of one would make
+ * the reply invalid UTF-8, and a WebSocket client closes on that. */
+static void copy_cut(char *out, size_t cap, const char *text)
+{
+    size_t len = strlen(text), start, need;
+
+    if (len >= cap)
+        len = cap - 1;
+    for (start = len; start > 0 && ((unsigned char)text[start - 1] & 0xC0) == 0x80; start--)
+        ;
+    if (start > 0 && (unsigned char)text[start - 1] >= 0xC0) {
+        unsigned char lead = (unsigned char)text[--start];
+
+        need = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+        if (len - start < need)
+            len = start;
+    }
+    memmove(out, text, len);
+    out[len] = '\0';
+}
+
 enum yz_err yz_violate(struct yz_violation *v, enum yz_err err, const char *field, const char *text)
 {
     v->err = err;
-    snprintf(v->field, sizeof v->field, "%s", field ? field : "");
-    snprintf(v->text, sizeof v->text, "%s", text ? text : "");
+    copy_cut(v->field, sizeof v->field, field ? field : "");
+    copy_cut(v->text, sizeof v->text, text ? text : "");
     return err;
 }
 

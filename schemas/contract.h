@@ -1,7 +1,9 @@
-/* contract.h: the contract of every event, query and push: its message, its checks, who may send it.
+/* contract.h: the contract of every event, query and push: its message, its checks, who may send
+ * it.
  *
- * Used by the gateway (refuse before accepting) and by the worker (decode, aggregate, trust nobody). One const
- * struct per domain, named by domains.def; a domain's file holds its checks and nothing else.
+ * Used by the gateway (refuse before accepting) and by the worker (decode, aggregate, trust
+ * nobody). One const struct per domain, named by domains.def; a domain's file holds its checks and
+ * nothing else.
  *
  * Lifetime  constant tables.
  * Thread    any; checks are pure.
@@ -20,13 +22,14 @@
 /* Who may send it; org_path is what the message names, else the actor's own. */
 enum yz_authority {
     YZ_BY_MEMBER,        /* anybody with a token and the role member */
-    YZ_BY_MEMBER_OF_ORG, /* org_path is the actor's org or above it, or a role's scope covers org_path */
+    YZ_BY_MEMBER_OF_ORG, /* org_path is the actor's org or above it, or a role's scope covers
+                            org_path */
     YZ_BY_OVERSEER,      /* role secretary, inspector or admin with a scope that covers org_path */
     YZ_BY_SECRETARY,     /* role secretary or admin with a scope that covers org_path */
 };
 
-/* A check fills v and returns its err, or returns YZ_OK. Field names are relative to the payload and in the JSON
- * form ("meetingId", "roster[3]"); the caller puts "payload." before them. */
+/* A check fills v and returns its err, or returns YZ_OK. Field names are relative to the payload
+ * and in the JSON form ("meetingId", "roster[3]"); the caller puts "payload." before them. */
 typedef enum yz_err yz_check_fn(const ProtobufCMessage *message, struct yz_violation *v);
 /* The org path the message names (borrowed from it). */
 typedef const char *yz_org_path_fn(const ProtobufCMessage *message);
@@ -80,11 +83,12 @@ const struct yz_query_type *yz_query_type_find(const char *name,
                                                const struct yz_domain_schema **domain);
 const struct yz_push_type *yz_push_type_find(const char *name);
 
-/* YZ_FORBIDDEN unless `actor` may send a message of this authority naming org_path (NULL: the actor's own). */
+/* YZ_FORBIDDEN unless `actor` may send a message of this authority naming org_path (NULL: the
+ * actor's own). */
 YZ_MUST_USE enum yz_err yz_authorize(enum yz_authority authority, const struct yz_actor *actor,
                                      const char *org_path);
-/* The actor may subscribe to the channel: its own inbox; its org and those above; meetings and threads of those;
- * and what a role's scope covers. */
+/* The actor may subscribe to the channel: its own inbox; its org and those above; meetings and
+ * threads of those; and what a role's scope covers. */
 bool yz_may_subscribe(const struct yz_actor *actor, const struct yz_channel *channel);
 
 #endif

@@ -1,0 +1,123 @@
+#include "schemas/text.h"
+
+/* Length of the well-formed sequence at p (RFC 3629, section 4), 0 when there is none. */
+static size_t sequence_len(const uint8_t *p, size_t len)
+{
+    uint8_t low = 0x80, high = 0xBF;
+    size_t need;
+
+    if (p[0] < 0x80)
+        return p[0] != 0;
+    if (p[0] >= 0xC2 && p[0] <= 0xDF)
+        need = 2;
+    else if (p[0] >= 0xE0 && p[0] <= 0xEF)
+        need = 3;
+    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
+        need = 4;
+    else
+        return 0;
+    if (p[0] == 0xE0)
+        low = 0xA0; /* else longer than needed */
+    else if (p[0] == 0xED)
+        high = 0x9F; /* else a surrogate */
+    else if (p[0] == 0xF0)
+        low = 0x90;
+    else if (p[0] == 0xF4)
+        high = 0x8F; /* else above U+10FFFF */
+    if (len < need || p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < need; i++) {
+        if ((p[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    return need;
+}
+
+bool yz_text_valid(const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    while (len > 0) {
+        size_t step = sequence_len(p, len);
+
+        if (step == 0)
+            return false;
+        p += step;
+        len -= step;
+    }
+    return true;
+}
+
+size_t yz_text_chars(const char *text)
+{
+    size_t count = 0;
+
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xC0) != 0x80;
+    return count;
+}
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void yz_base64_encode(const void *data, size_t len, char *out)
+{
+    const uint8_t *p = data;
+
+    for (; len >= 3; len -= 3, p += 3) {
+        *out++ = alphabet[p[0] >> 2];
+        *out++ = alphabet[(p[0] & 3) << 4 | p[1] >> 4];
+        *out++ = alphabet[(p[1] & 15) << 2 | p[2] >> 6];
+        *out++ = alphabet[p[2] & 63];
+    }
+    if (len == 0)
+        return;
+    *out++ = alphabet[p[0] >> 2];
+    *out++ = alphabet[(p[0] & 3) << 4 | (len > 1 ? p[1] >> 4 : 0)];
+    *out++ = len > 1 ? alphabet[(p[1] & 15) << 2] : '=';
+    *out = '=';
+}
+
+/* Value of a character, -1 when it is none; *kinds collects which alphabets were used (1 standard,
+ * 2 URL-safe). */
+static int sextet(char c, int *kinds)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    *kinds |= c == '+' || c == '/' ? 1 : 2;
+    if (c == '+' || c == '-')
+        return 62;
+    return c == '/' || c == '_' ? 63 : -1;
+}
+
+bool yz_base64_decode(const char *text, size_t len, uint8_t *out, size_t *out_len)
+{
+    uint32_t bits = 0;
+    unsigned count = 0;
+    int kinds = 0;
+
+    if (len > 0 && len % 4 == 0) {
+        len -= text[len - 1] == '=';
+        len -= len % 4 == 3 && text[len - 1] == '=';
+    }
+    *out_len = 0;
+    if (len % 4 == 1)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int value = sextet(text[i], &kinds);
+
+        if (value < 0 || kinds == 3)
+            return false;
+        bits = bits << 6 | (uint32_t)value;
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            out[(*out_len)++] = (uint8_t)(bits >> count);
+            bits &= (1u << count) - 1;
+        }
+    }
+    return bits == 0;
+}
