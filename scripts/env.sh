@@ -47,17 +47,17 @@ at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; 
 # locked FILE COMMAND...: one at a time over all scripts that name the file. The lock does not reach
 # processes that the command leaves behind.
 locked() {
-    local file="$1" status=0
+    local file="$1" fd
     shift
     mkdir -p "$(dirname "$file")"
-    exec {YZ_LOCK_FD}>"$file"
-    if ! flock -n "$YZ_LOCK_FD"; then
+    exec {fd}>"$file"
+    if ! flock -n "$fd"; then
         note "another run holds $(basename "$file"); waiting for it"
-        flock "$YZ_LOCK_FD"
+        flock "$fd"
     fi
-    "$@" {YZ_LOCK_FD}>&- || status=$?
-    exec {YZ_LOCK_FD}>&-
-    return "$status"
+    # Closed for the command's children only: bash keeps the lock in a copy until the command is done.
+    "$@" {fd}>&-
+    exec {fd}>&-
 }
 
 as_root() {
