@@ -1,0 +1,13 @@
+#include "workers/ctl/commands.h"
+
+const struct ctl_flag ctl_flags_output[] = {
+    {.name = "json", .kind = CTL_SWITCH, .help = "print JSON, one value a line"},
+    {0},
+};
+
+/* In the order of help. */
+const struct ctl_command *const ctl_commands[] = {
+    &ctl_apply,
+    &ctl_epoch_raise_command,
+    NULL,
+};
