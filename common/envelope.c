@@ -46,6 +46,15 @@ static natsStatus set_header(natsStatus s, natsMsg *msg, const char *key, const 
     return s == NATS_OK && *value ? natsMsgHeader_Set(msg, key, value) : s;
 }
 
+/* A phone whose clock was never set may stand before 1970: the milliseconds count up from the
+ * second. */
+static void format_ms(int64_t ms, char out[YZ_RFC3339_MAX])
+{
+    int64_t fraction = (ms % 1000 + 1000) % 1000;
+
+    yz_clock_format((ms - fraction) / 1000, (int32_t)fraction * 1000000, out);
+}
+
 enum yz_err yz_envelope_write(const struct yz_envelope *env, const char *domain,
                               const void *payload, size_t len, natsMsg **msg)
 {
@@ -63,8 +72,7 @@ enum yz_err yz_envelope_request(const struct yz_envelope *env, const char *domai
                      actor->org_path, subject);
     yz_event_msg_id(actor->tenant, actor->member, env->event_id, env->type, payload, len, id);
     if (env->occurred_at_ms)
-        yz_clock_format(env->occurred_at_ms / 1000, (int32_t)(env->occurred_at_ms % 1000) * 1000000,
-                        time);
+        format_ms(env->occurred_at_ms, time);
     if (natsMsg_Create(msg, subject, reply, payload, (int)len) != NATS_OK)
         return YZ_INTERNAL;
     s = set_header(NATS_OK, *msg, "Nats-Msg-Id", id);
@@ -96,7 +104,7 @@ static enum yz_err get_header(natsMsg *msg, const char *key, bool optional, char
     const char *value = NULL;
 
     out[0] = '\0';
-    if (natsMsgHeader_Get(msg, key, &value) != NATS_OK)
+    if (natsMsgHeader_Get(msg, key, &value) != NATS_OK || *value == '\0')
         return optional ? YZ_OK : yz_violate(v, YZ_MISSING_FIELD, key, NULL);
     if (strlen(value) >= cap)
         return yz_violate(v, YZ_TOO_LONG, key, NULL);
@@ -140,7 +148,8 @@ enum yz_err yz_envelope_read(natsMsg *msg, struct yz_envelope *env, struct yz_vi
         (err = get_header(msg, "ce-type", false, env->type, sizeof env->type, v)) ||
         (err = get_header(msg, "ce-subject", false, env->aggregate, sizeof env->aggregate, v)) ||
         (err = get_header(msg, "ce-time", true, time, sizeof time, v)) ||
-        (err = get_header(msg, "traceparent", true, env->traceparent, sizeof env->traceparent, v)) ||
+        (err =
+             get_header(msg, "traceparent", true, env->traceparent, sizeof env->traceparent, v)) ||
         (err = read_actor(msg, &env->actor, event_actor_keys, v)))
         return err;
     if (strcmp(version, "1.0") != 0)

@@ -10,6 +10,7 @@
 #include <google/protobuf/timestamp.pb-c.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -429,6 +430,19 @@ static bool shallow(const char *text, size_t len)
     return true;
 }
 
+/* jansson's own text quotes the input and may cut a character in two: it is not passed on. */
+static enum yz_err refuse_json(const json_error_t *error, struct yz_violation *v)
+{
+    const char *what = json_error_code(error) == json_error_duplicate_key ? "A key stands twice"
+                                                                          : "This is not JSON";
+    char told[YZ_TEXT_MAX];
+
+    if (json_error_code(error) == json_error_out_of_memory)
+        return yz_violate(v, YZ_FRAME_TOO_LARGE, NULL, NULL);
+    snprintf(told, sizeof told, "%s, near byte %d.", what, error->position);
+    return yz_violate(v, YZ_BAD_JSON, NULL, told);
+}
+
 static enum yz_err parse(const char *text, size_t len, json_t **root, struct yz_violation *v)
 {
     json_error_t error;
@@ -438,11 +452,7 @@ static enum yz_err parse(const char *text, size_t len, json_t **root, struct yz_
     if (!yz_text_valid(text, len))
         return yz_violate(v, YZ_INVALID_UTF8, NULL, NULL);
     *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-    if (*root)
-        return YZ_OK;
-    if (json_error_code(&error) == json_error_out_of_memory)
-        return yz_violate(v, YZ_FRAME_TOO_LARGE, NULL, NULL);
-    return yz_violate(v, YZ_BAD_JSON, NULL, error.text);
+    return *root ? YZ_OK : refuse_json(&error, v);
 }
 
 enum yz_err yz_json_decode(const ProtobufCMessageDescriptor *desc, const char *text, size_t len,

@@ -7,7 +7,7 @@
  *
  * Lifetime  constant tables.
  * Thread    any; checks are pure.
- * Limits    yz_payload_max(): the largest payload any event may have.
+ * Limits    none of their own: a payload is as large as the frame that brought it, see conf.def.
  */
 #ifndef YZ_CONTRACT_H
 #define YZ_CONTRACT_H

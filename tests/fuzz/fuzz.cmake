@@ -1,0 +1,17 @@
+# One executable per fuzz_*.c. With YZ_FUZZ (clang) it is a libFuzzer target: run it with its corpus folder. Without, it
+# replays the corpus. Either way ctest runs the corpus as fuzz.replay.<target>.
+file(GLOB fuzz_sources CONFIGURE_DEPENDS fuzz/fuzz_*.c)
+foreach(source ${fuzz_sources})
+  get_filename_component(target ${source} NAME_WE)
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${target})
+  add_executable(${target} ${source} fuzz/frame_checks.c)
+  target_link_libraries(${target} PRIVATE yz_schemas yz_warnings)
+  if(YZ_FUZZ)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME fuzz.replay.${target} COMMAND ${target} -runs=0 ${corpus})
+  else()
+    target_sources(${target} PRIVATE fuzz/replay.c)
+    add_test(NAME fuzz.replay.${target} COMMAND ${target} ${corpus})
+  endif()
+  set_tests_properties(fuzz.replay.${target} PROPERTIES LABELS fuzz TIMEOUT 120)
+endforeach()
