@@ -1,0 +1,427 @@
+"""The real thing on free ports: nats-server, database, streams and indexes, workers, gateways.
+
+Everything lives in one temporary folder with keys of its own, and only processes started here are ended here.
+    YZ_NATS_SERVER      program nats-server, else the one on PATH
+    YZ_DATABASE_SERVER  program secantusd-rs, secantusdb or mongod, else mongod on PATH
+    YZ_BUILD_DIR        where yz-gateway, yz-worker and yzctl were built
+"""
+
+import fcntl
+import functools
+import json
+import os
+import pathlib
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+
+import pymongo
+import pymongo.errors
+
+import wire
+from bus import Bus
+from people import Keys, Person, new_id
+from phone import Phone
+from waiting import until
+
+START_S = 60
+TAIL_LINES = 40
+
+
+class Ports:
+    """Ports below the ephemeral range, held by file locks against stacks that start at the same time."""
+
+    def __init__(self):
+        self._held = []
+        self._folder = pathlib.Path(tempfile.gettempdir()) / f"yizhan-ports-{os.getuid()}"
+        self._folder.mkdir(exist_ok=True)
+
+    def take(self, count=1):
+        """The first of `count` free ports in a row."""
+        while True:
+            first = random.randrange(12000, 32000)
+            locks = [self._lock(first + n) for n in range(count)]
+            if all(locks) and all(_port_free(first + n) for n in range(count)):
+                self._held += locks
+                return first
+            for lock in filter(None, locks):
+                lock.close()
+
+    def _lock(self, port):
+        lock = open(self._folder / str(port), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except OSError:
+            lock.close()
+            return None
+
+    def release(self):
+        for lock in self._held:
+            lock.close()
+
+
+def _port_free(port):
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+class Process:
+    """One program of the stack, its log file, and its pid: nothing else is ever signalled."""
+
+    def __init__(self, name, argv, folder, env=None):
+        self.name = name
+        self.argv = [str(word) for word in argv]
+        self.env = env or {}
+        self.log = pathlib.Path(folder) / f"{name}.log"
+        self.popen = None
+
+    def start(self, **env):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("YZ_")}
+        with open(self.log, "ab") as log:
+            self.popen = subprocess.Popen(
+                self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                env={**clean, **self.env, **env},
+            )  # fmt: skip
+        return self
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    @property
+    def running(self):
+        return self.popen is not None and self.popen.poll() is None
+
+    def terminate(self, timeout=30):
+        """SIGTERM; its exit code."""
+        if self.running:
+            self.popen.terminate()
+        return self.wait(timeout)
+
+    def kill(self):
+        if self.running:
+            self.popen.kill()
+        if self.popen is not None:
+            self.popen.wait(10)
+
+    def wait(self, timeout=30):
+        return self.popen.wait(timeout)
+
+    def stop_still(self):
+        """SIGSTOP: there, but silent."""
+        self.popen.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.popen.send_signal(signal.SIGCONT)
+
+    def text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def tail(self):
+        return "\n".join(self.text().splitlines()[-TAIL_LINES:])
+
+    def rss_bytes(self):
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError(f"{self.name} has no memory figure")
+
+    def cpu_s(self):
+        """User and system time so far."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def program(variable, *names):
+    """A service's program: named by the variable, else on PATH."""
+    named = os.environ.get(variable)
+    found = named or next(filter(None, map(shutil.which, names)), None)
+    if not found or not os.access(found, os.X_OK):
+        raise RuntimeError(f"{variable} names no program ({found}); scripts/test sets it")
+    return pathlib.Path(found)
+
+
+def built(name):
+    for folder in ("gateway", "workers", ""):
+        path = wire.BUILD / folder / name
+        if path.exists():
+            return path
+    raise RuntimeError(f"{name} is not in {wire.BUILD}; build first, or set YZ_BUILD_DIR")
+
+
+# Short times, so that what takes minutes in production takes seconds here; still far from any race.
+SETTINGS = {
+    "log_level": "debug",
+    "hello_timeout_ms": 3000,
+    "reconnect_spread_ms": 500,
+    "drain_ms": 500,
+    "lease_ttl_ms": 1500,
+    "value_interval_ms": 100,
+    "audit_interval_ms": 2000,
+    "threads": 2,
+}
+
+
+class Stack:
+    def __init__(self, folder=None, workers=1, gateways=1, **settings):
+        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="yizhan-"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ports = Ports()
+        self.keys = Keys(self.folder / "keys")
+        secret = self.folder / "keys" / "checkin-code.secret"
+        secret.write_bytes(secrets.token_bytes(32))
+        self.nats_port = self.ports.take()
+        self.database_port = self.ports.take()
+        self.settings = {
+            **SETTINGS,
+            "keys_dir": self.folder / "keys",
+            "code_secret_file": secret,
+            "nats_url": f"nats://127.0.0.1:{self.nats_port}",
+            "mongodb_database": "yizhan_test",
+            **settings,
+        }
+        self.nats = Process("nats", [program("YZ_NATS_SERVER", "nats-server"), "-c",
+                                     self._nats_conf()], self.folder)  # fmt: skip
+        self.database = Process("database", self._database_argv(), self.folder)
+        self.workers = [self._worker(n) for n in range(workers)]
+        self.gateways = [self._gateway(n) for n in range(gateways)]
+        self.phones = []
+
+    def start(self):
+        try:
+            self.nats.start()
+            self.database.start()
+            self.wait_nats()
+            self._find_database()
+            self.apply()
+            for process in self.workers + self.gateways:
+                process.start(**self._env())
+            for process in self.workers + self.gateways:
+                self.wait_ready(process)
+        except BaseException as failure:
+            for line in self.logs():
+                print(*line, sep="\n")
+            self.stop()
+            raise failure
+        return self
+
+    def stop(self):
+        for phone in self.phones:
+            phone.close()
+        for process in self.gateways + self.workers:
+            process.kill()
+        if "bus" in self.__dict__:
+            self.bus.close()
+        if "mongo" in self.__dict__:
+            self.mongo.close()
+        self.nats.kill()
+        self.database.kill()
+        self.ports.release()
+
+    def logs(self):
+        """(name, last lines) of each process, the first to look at first."""
+        everything = self.gateways + self.workers + [self.nats, self.database]
+        return [(f"{p.name}{'' if p.running else ' (not running)'}", p.tail()) for p in everything]
+
+    # the two services
+
+    def _nats_conf(self):
+        path = self.folder / "nats.conf"
+        path.write_text(
+            f'listen: "127.0.0.1:{self.nats_port}"\n'
+            f'jetstream {{ store_dir: "{self.folder / "jetstream"}", sync_interval: always }}\n'
+        )
+        return path
+
+    def _database_argv(self):
+        server = program("YZ_DATABASE_SERVER", "mongod")
+        data = self.folder / "documents"
+        data.mkdir()
+        port = str(self.database_port)
+        if server.name.startswith("mongod"):
+            return [server, "--port", port, "--dbpath", data, "--replSet", "rs0",
+                    "--bind_ip", "127.0.0.1"]  # fmt: skip
+        return [server, "--port", port, "--storage-path", data, "--sync-on-commit"]
+
+    def wait_nats(self):
+        def listens():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.nats_port)) == 0
+
+        until(listens, START_S, what="nats-server listens")
+
+    def _find_database(self):
+        """Wait for a primary, and make one of a fresh mongod; then the replica set's name is known."""
+        uri = f"mongodb://127.0.0.1:{self.database_port}/"
+        client = pymongo.MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=500)
+
+        def primary():
+            try:
+                hello = client.admin.command("hello")
+                if not hello.get("setName") and not hello.get("isWritablePrimary"):
+                    client.admin.command("replSetInitiate", _replica_set(self.database_port))
+                return hello.get("isWritablePrimary") and hello
+            except pymongo.errors.PyMongoError:
+                return None
+
+        hello = until(primary, START_S, what="the database has a primary")
+        client.close()
+        name = hello.get("setName")
+        self.settings["mongodb_uri"] = uri + (f"?replicaSet={name}" if name else "")
+
+    # our own processes
+
+    def _env(self, **changes):
+        return {f"YZ_{k.upper()}": str(v) for k, v in {**self.settings, **changes}.items()}
+
+    def _worker(self, number):
+        port = self.ports.take()
+        worker = Process(f"worker{number}", [built("yz-worker"), "--admin-port", port], self.folder)
+        worker.admin_port = port
+        return worker
+
+    def _gateway(self, number):
+        client, admin = self.ports.take(), self.ports.take()
+        argv = [built("yz-gateway"), "--listen-port", client, "--admin-port", admin]
+        gateway = Process(f"gateway{number}", argv, self.folder)
+        gateway.port, gateway.admin_port = client, admin
+        return gateway
+
+    def start_worker(self, worker, ready=True, fault=None, **settings):
+        extra = {"YZ_FAULT": fault} if fault else {}
+        worker.start(**self._env(**settings), **extra)
+        if ready:
+            self.wait_ready(worker)
+
+    def start_gateway(self, gateway, ready=True, **settings):
+        gateway.start(**self._env(**settings))
+        if ready:
+            self.wait_ready(gateway)
+
+    def wait_ready(self, process):
+        def ready():
+            assert process.running, f"{process.name} ended at start:\n{process.tail()}"
+            return self.admin(process, "/readyz")[0] == 200
+
+        until(ready, START_S, what=f"{process.name} is ready")
+
+    def admin(self, process, path):
+        """(status, text) of the admin port; status 0 when nothing listens."""
+        try:
+            return self.http("GET", path, port=process.admin_port)[::2]
+        except OSError:
+            return 0, ""
+
+    def metric(self, process, name, **labels):
+        """Sum of a metric's samples (those with these labels)."""
+        total = None
+        for line in self.admin(process, "/metrics")[1].splitlines():
+            head, _, value = line.rpartition(" ")
+            if head.partition("{")[0] == name and all(f'{k}="{v}"' in head for k, v in labels.items()):
+                total = (total or 0) + float(value)
+        assert total is not None, f"{process.name} has no metric {name}"
+        return total
+
+    def ctl(self, *words, code=0, **settings):
+        """Run yzctl; its standard output."""
+        done = subprocess.run(
+            [str(built("yzctl")), *map(str, words)], capture_output=True, text=True, timeout=120,
+            env={**os.environ, **self._env(**settings)},
+        )  # fmt: skip
+        assert done.returncode == code, f"yzctl {words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def apply(self, **settings):
+        return self.ctl("apply", **settings)
+
+    # clients
+
+    @functools.cached_property
+    def bus(self):
+        return Bus(self.settings["nats_url"])
+
+    @functools.cached_property
+    def mongo(self):
+        return pymongo.MongoClient(self.settings["mongodb_uri"], serverSelectionTimeoutMS=10000)
+
+    @property
+    def documents(self):
+        return self.mongo[self.settings["mongodb_database"]]
+
+    def url(self, gateway=0):
+        return f"ws://127.0.0.1:{self.gateways[gateway].port}/v1/ws"
+
+    def connect(self, encoding="json", gateway=0, **options):
+        """A phone that has not said hello."""
+        phone = Phone(self.url(gateway), encoding, **options)
+        self.phones.append(phone)
+        return phone
+
+    def phone(self, person, encoding="json", subscribe=(), gateway=0, **options):
+        """A phone of this person, with its hello said."""
+        phone = self.connect(encoding, gateway, **options)
+        phone.hello(self.keys.token(person), subscribe)
+        return phone
+
+    def http(self, method, path, body=None, token=None, port=None, headers=None):
+        """(status, headers, body): JSON as dict or list, else text."""
+        data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port or self.gateways[0].port}{path}", data=data, method=method
+        )
+        for name, value in (headers or {}).items():
+            request.add_header(name, value)
+        if token is not None:
+            request.add_header("Authorization", f"Bearer {token}")
+        if data is not None and not request.has_header("Content-type"):
+            request.add_header("Content-Type", "application/json")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            answer = opener.open(request, timeout=15)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            text = answer.read().decode()
+            if "json" in (answer.headers.get("Content-Type") or ""):
+                return answer.status, answer.headers, json.loads(text)
+            return answer.status, answer.headers, text
+
+
+def _replica_set(port):
+    return {"_id": "rs0", "members": [{"_id": 0, "host": f"127.0.0.1:{port}"}]}
+
+
+class Town:
+    """One tenant with people in it; each test has its own, so that tests cannot see each other."""
+
+    def __init__(self, stack, name=None):
+        self.stack = stack
+        self.name = name or new_id("t")[:12]
+        self.branch = "g1/c1/b1"
+        self.secretary = self.person("sec", roles=("member", "secretary@g1/c1/b1"))
+
+    def person(self, member, path="g1/c1/b1", roles=("member",)):
+        return Person(self.name, member, path, tuple(roles))
+
+    def members(self, count):
+        return [self.person(f"m{n}") for n in range(1, count + 1)]
+
+    def phone(self, person, **options):
+        return self.stack.phone(person, **options)
+
+    def find(self, collection, **filter):
+        """Documents of this tenant."""
+        rows = self.stack.documents[collection].find({"tenant": self.name, **filter})
+        return list(rows)
