@@ -1,0 +1,501 @@
+#include "gateway/link.h"
+
+#include "common/bus.h"
+#include "common/log.h"
+#include "gateway/inbound.h"
+#include "gateway/metrics.h"
+#include "gateway/pending.h"
+#include "gateway/stream.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+/* Messages handled in one wake-up; sessions get their turn between two. */
+#define LINK_WORK_MAX 512
+/* A peer that takes nothing for so long is gone: nats.c writes from the loop once its buffer is
+ * full. */
+#define WRITE_DEADLINE_MS 2000
+#define REOPEN_MS         1000
+#define TAP_INBOX         1 /* the id of our inbox; others count up from there */
+
+struct gw_tap {
+    uint64_t id;
+    char *subject;
+    natsSubscription *sub;
+    gw_message_fn *on_message;
+    void *arg;
+    UT_hash_handle hh;
+};
+
+/* What nats.c's delivery thread holds of a subscription: it outlives the tap until the last call is
+ * over. */
+struct outlet {
+    struct gw_inbound *inbound;
+    uint64_t tap;
+};
+
+/* libuv gives handles back later than the link is freed. */
+struct handles {
+    uv_async_t async;
+    uv_timer_t tick, reopen;
+    int open;
+};
+
+struct gw_link {
+    const struct yz_conf *conf;
+    struct gw_metrics *metrics;
+    struct handles *handles;
+    struct gw_inbound *inbound;
+    struct gw_pending *pending;
+    struct gw_streams *streams;
+    natsConnection *nc;
+    bool connected, was_connected;
+    char inbox[GW_INBOX_PREFIX_MAX]; /* "_INBOX.<nuid>." */
+    size_t inbox_len;
+    natsSubscription *inbox_sub;
+    uint64_t last_tap;
+    struct gw_tap *taps; /* by id */
+    struct {
+        gw_resync_fn *fn;
+        void *arg;
+    } listeners[LINK_LISTENERS_MAX];
+    size_t listener_count;
+};
+
+/* nats.c's threads */
+
+static void on_bus_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
+{
+    struct outlet *outlet = closure;
+    const char *value;
+
+    (void)nc;
+    (void)sub;
+    /* The first look parses the headers: here it costs the loop nothing. */
+    (void)natsMsgHeader_Get(msg, "Status", &value);
+    gw_inbound_push(outlet->inbound, outlet->tap, msg);
+}
+
+static void on_outlet_complete(void *closure)
+{
+    struct outlet *outlet = closure;
+
+    gw_inbound_unref(outlet->inbound);
+    free(outlet);
+}
+
+static void on_bus_connected(natsConnection *nc, void *closure)
+{
+    (void)nc;
+    gw_inbound_note_connected(closure);
+}
+
+static void on_bus_disconnected(natsConnection *nc, void *closure)
+{
+    (void)nc;
+    gw_inbound_note_disconnected(closure);
+}
+
+/* The connection's last call. */
+static void on_bus_closed(natsConnection *nc, void *closure)
+{
+    (void)nc;
+    gw_inbound_note_closed(closure);
+    gw_inbound_unref(closure);
+}
+
+static void on_bus_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *closure)
+{
+    const char *text = NULL;
+
+    (void)sub;
+    (void)closure;
+    (void)natsConnection_GetLastError(nc, &text);
+    yz_error("nats_error", "reason=\"%s\" detail=\"%s\"", natsStatus_GetText(err),
+             text ? text : "");
+}
+
+/* The loop */
+
+static enum yz_err open_sub(struct gw_link *link, uint64_t tap, const char *subject,
+                            natsSubscription **sub)
+{
+    struct outlet *outlet = malloc(sizeof *outlet);
+
+    if (!outlet)
+        return YZ_INTERNAL;
+    *outlet = (struct outlet){gw_inbound_ref(link->inbound), tap};
+    if (natsConnection_Subscribe(sub, link->nc, subject, on_bus_message, outlet) != NATS_OK) {
+        on_outlet_complete(outlet);
+        return YZ_BUS_UNAVAILABLE;
+    }
+    /* Our queue is the bound; nats.c's own would drop without telling us what. */
+    (void)natsSubscription_SetPendingLimits(*sub, -1, -1);
+    if (natsSubscription_SetOnCompleteCB(*sub, on_outlet_complete, outlet) != NATS_OK) {
+        /* The connection was closed meanwhile, and a call may still run: a few bytes are left to
+         * it. */
+        natsSubscription_Destroy(*sub);
+        *sub = NULL;
+        return YZ_BUS_UNAVAILABLE;
+    }
+    return YZ_OK;
+}
+
+static enum yz_err set_callbacks(struct gw_link *link, natsOptions *options)
+{
+    struct gw_inbound *in = link->inbound;
+
+    if (natsOptions_SetRetryOnFailedConnect(options, true, on_bus_connected, in) != NATS_OK ||
+        natsOptions_SetReconnectedCB(options, on_bus_connected, in) != NATS_OK ||
+        natsOptions_SetDisconnectedCB(options, on_bus_disconnected, in) != NATS_OK ||
+        natsOptions_SetClosedCB(options, on_bus_closed, in) != NATS_OK ||
+        natsOptions_SetErrorHandler(options, on_bus_error, NULL) != NATS_OK ||
+        natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS) != NATS_OK)
+        return YZ_INTERNAL;
+    return YZ_OK;
+}
+
+static enum yz_err connect_bus(struct gw_link *link)
+{
+    natsOptions *options = NULL;
+    natsStatus s;
+    enum yz_err err = yz_bus_options(link->conf, "yz-gateway", &options);
+
+    if (err || (err = set_callbacks(link, options)))
+        goto out;
+    gw_inbound_ref(link->inbound); /* until on_bus_closed */
+    s = natsConnection_Connect(&link->nc, options);
+    if (s == NATS_OK) {
+        gw_inbound_note_connected(link->inbound);
+    } else if (s != NATS_NOT_YET_CONNECTED) {
+        yz_error("nats_connect_failed", "reason=\"%s\"", natsStatus_GetText(s));
+        gw_inbound_unref(link->inbound);
+        link->nc = NULL;
+        err = YZ_BUS_UNAVAILABLE;
+    }
+out:
+    natsOptions_Destroy(options);
+    return err;
+}
+
+static void close_bus(struct gw_link *link)
+{
+    for (struct gw_tap *tap = link->taps; tap; tap = tap->hh.next) {
+        natsSubscription_Destroy(tap->sub);
+        tap->sub = NULL;
+    }
+    natsSubscription_Destroy(link->inbox_sub);
+    link->inbox_sub = NULL;
+    natsConnection_Destroy(link->nc);
+    link->nc = NULL;
+}
+
+/* The connection with its inbox and the taps there are; it comes up in the background. */
+static enum yz_err open_bus(struct gw_link *link)
+{
+    char subject[GW_INBOX_MAX + 2];
+    enum yz_err err = connect_bus(link);
+
+    if (err)
+        return err;
+    snprintf(subject, sizeof subject, "%s*", link->inbox);
+    err = open_sub(link, TAP_INBOX, subject, &link->inbox_sub);
+    for (struct gw_tap *tap = link->taps; tap && !err; tap = tap->hh.next)
+        err = open_sub(link, tap->id, tap->subject, &tap->sub);
+    if (err)
+        close_bus(link);
+    return err;
+}
+
+/* nats.c gives up for good when a server refuses the credentials twice: begin anew until it takes
+ * them. */
+static void on_reopen(uv_timer_t *timer)
+{
+    struct gw_link *link = timer->data;
+
+    close_bus(link);
+    if (open_bus(link))
+        uv_timer_start(timer, on_reopen, REOPEN_MS, 0);
+}
+
+static void set_connected(struct gw_link *link, bool connected)
+{
+    link->connected = connected;
+    atomic_store_explicit(&link->metrics->bus_connected, connected, memory_order_relaxed);
+    if (connected && link->was_connected)
+        gw_count(&link->metrics->bus_reconnects, 1);
+    link->was_connected |= connected;
+    yz_info(connected ? "bus_connected" : "bus_disconnected", "reconnects=%" PRIu64,
+            atomic_load_explicit(&link->metrics->bus_reconnects, memory_order_relaxed));
+}
+
+static void call_listeners(struct gw_link *link)
+{
+    for (size_t i = 0; i < link->listener_count; i++)
+        link->listeners[i].fn(link->listeners[i].arg);
+}
+
+static void on_news(struct gw_link *link)
+{
+    struct gw_inbound_news news = gw_inbound_news(link->inbound);
+
+    if (news.disconnected) {
+        set_connected(link, false);
+        gw_pending_fail(link->pending, YZ_BUS_UNAVAILABLE);
+    }
+    if (news.closed) {
+        yz_error("bus_closed", "retry_ms=%d", REOPEN_MS);
+        uv_timer_start(&link->handles->reopen, on_reopen, REOPEN_MS, 0);
+    }
+    if (news.dropped)
+        yz_warn("inbound_dropped", "total=%" PRIu64,
+                atomic_load_explicit(&link->metrics->inbound_dropped, memory_order_relaxed));
+    if (news.connected)
+        set_connected(link, true);
+    if (link->connected && (news.connected || news.dropped))
+        call_listeners(link);
+}
+
+/* "_INBOX.<nuid>.<id in hex>" */
+static void on_inbox(struct gw_link *link, natsMsg *msg)
+{
+    const char *subject = natsMsg_GetSubject(msg);
+
+    if (strlen(subject) > link->inbox_len)
+        gw_pending_reply(link->pending, strtoull(subject + link->inbox_len, NULL, 16), msg);
+}
+
+static void on_item(struct gw_link *link, const struct gw_inbound_item *item)
+{
+    struct gw_tap *tap;
+
+    if (item->tap == TAP_INBOX) {
+        on_inbox(link, item->msg);
+        return;
+    }
+    HASH_FIND(hh, link->taps, &item->tap, sizeof item->tap, tap);
+    if (tap) /* else unsubscribed while it was under way */
+        tap->on_message(tap->arg, item->msg);
+}
+
+static void on_wake(uv_async_t *async)
+{
+    struct gw_link *link = async->data;
+    struct gw_inbound_item items[LINK_WORK_MAX];
+    bool more;
+    size_t count = gw_inbound_take(link->inbound, items, LINK_WORK_MAX, &more);
+
+    for (size_t i = 0; i < count; i++) {
+        on_item(link, &items[i]);
+        natsMsg_Destroy(items[i].msg);
+    }
+    if (!more)
+        on_news(link);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct gw_link *link = timer->data;
+
+    gw_pending_tick(link->pending);
+    if (gw_pending_count(link->pending) == 0)
+        uv_timer_stop(timer);
+}
+
+static enum yz_err init_handles(struct gw_link *link, uv_loop_t *loop)
+{
+    struct handles *h = calloc(1, sizeof *h);
+
+    if (!h)
+        return YZ_INTERNAL;
+    if (uv_async_init(loop, &h->async, on_wake) != 0) {
+        free(h);
+        return YZ_INTERNAL;
+    }
+    uv_timer_init(loop, &h->tick);
+    uv_timer_init(loop, &h->reopen);
+    h->open = 3;
+    h->async.data = h->tick.data = h->reopen.data = link;
+    link->handles = h;
+    return YZ_OK;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct handles *h = handle->data;
+
+    if (--h->open == 0)
+        free(h);
+}
+
+static void close_handles(struct handles *h)
+{
+    h->async.data = h->tick.data = h->reopen.data = h;
+    uv_close((uv_handle_t *)&h->async, on_handle_closed);
+    uv_close((uv_handle_t *)&h->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&h->reopen, on_handle_closed);
+}
+
+static enum yz_err make_inbox(struct gw_link *link)
+{
+    natsInbox *inbox;
+
+    if (natsInbox_Create(&inbox) != NATS_OK)
+        return YZ_INTERNAL;
+    link->inbox_len = (size_t)snprintf(link->inbox, sizeof link->inbox, "%s.", inbox);
+    natsInbox_Destroy(inbox);
+    return YZ_OK;
+}
+
+enum yz_err gw_link_new(const struct yz_conf *conf, uv_loop_t *loop, struct gw_metrics *metrics,
+                        struct gw_link **link)
+{
+    struct gw_link *l = calloc(1, sizeof *l);
+    enum yz_err err;
+
+    if (!l)
+        return YZ_INTERNAL;
+    l->conf = conf;
+    l->metrics = metrics;
+    l->last_tap = TAP_INBOX;
+    if ((err = make_inbox(l)) || (err = gw_pending_new(&l->pending)) ||
+        (err = init_handles(l, loop)) ||
+        (err = gw_inbound_new((size_t)conf->inbound_queue_max, &l->handles->async, metrics,
+                              &l->inbound)) ||
+        (err = gw_streams_new(l, loop, &l->streams)) || (err = open_bus(l))) {
+        gw_link_free(l);
+        return err;
+    }
+    *link = l;
+    return YZ_OK;
+}
+
+void gw_link_free(struct gw_link *link)
+{
+    if (!link)
+        return;
+    if (link->streams)
+        gw_streams_free(link->streams);
+    assert(!link->taps);
+    close_bus(link);
+    if (link->inbound) {
+        gw_inbound_close(link->inbound);
+        gw_inbound_unref(link->inbound);
+    }
+    if (link->handles)
+        close_handles(link->handles);
+    if (link->pending)
+        gw_pending_free(link->pending);
+    free(link);
+}
+
+bool gw_link_connected(const struct gw_link *link)
+{
+    return link->connected;
+}
+
+bool gw_link_ready(const struct gw_link *link, const char **reason)
+{
+    if (!link->connected) {
+        *reason = "not connected to NATS";
+        return false;
+    }
+    return gw_streams_ready(link->streams, reason);
+}
+
+struct gw_streams *gw_link_streams(const struct gw_link *link)
+{
+    return link->streams;
+}
+
+enum yz_err gw_link_expect(struct gw_link *link, int64_t timeout_ms, gw_reply_fn *on_reply,
+                           void *arg, char inbox[GW_INBOX_MAX], uint64_t *id)
+{
+    enum yz_err err;
+
+    if (!link->connected)
+        return YZ_BUS_UNAVAILABLE;
+    if ((err = gw_pending_add(link->pending, timeout_ms, on_reply, arg, id)))
+        return err;
+    snprintf(inbox, GW_INBOX_MAX, "%s%" PRIx64, link->inbox, *id);
+    if (!uv_is_active((uv_handle_t *)&link->handles->tick))
+        uv_timer_start(&link->handles->tick, on_tick, PENDING_TICK_MS, PENDING_TICK_MS);
+    return YZ_OK;
+}
+
+static enum yz_err sent(struct gw_link *link, natsStatus s, uint64_t id)
+{
+    if (s == NATS_OK)
+        return YZ_OK;
+    gw_pending_cancel(link->pending, id);
+    return s == NATS_MAX_PAYLOAD ? YZ_FRAME_TOO_LARGE : YZ_BUS_UNAVAILABLE;
+}
+
+enum yz_err gw_link_send(struct gw_link *link, natsMsg *msg, uint64_t id)
+{
+    natsStatus s = natsConnection_PublishMsg(link->nc, msg);
+
+    natsMsg_Destroy(msg);
+    return sent(link, s, id);
+}
+
+enum yz_err gw_link_request(struct gw_link *link, const char *subject, const void *data, size_t len,
+                            int64_t timeout_ms, gw_reply_fn *on_reply, void *arg, uint64_t *id)
+{
+    char inbox[GW_INBOX_MAX];
+    uint64_t own;
+    enum yz_err err = gw_link_expect(link, timeout_ms, on_reply, arg, inbox, &own);
+
+    if (err)
+        return err;
+    if (id)
+        *id = own;
+    return sent(link, natsConnection_PublishRequest(link->nc, subject, inbox, data, (int)len), own);
+}
+
+void gw_link_cancel(struct gw_link *link, uint64_t id)
+{
+    gw_pending_cancel(link->pending, id);
+}
+
+enum yz_err gw_link_subscribe(struct gw_link *link, const char *subject, gw_message_fn *on_message,
+                              void *arg, struct gw_tap **tap)
+{
+    struct gw_tap *t = calloc(1, sizeof *t);
+    enum yz_err err = YZ_INTERNAL;
+
+    if (!t)
+        return err;
+    t->id = ++link->last_tap;
+    t->on_message = on_message;
+    t->arg = arg;
+    t->subject = strdup(subject);
+    /* Without a connection (it is being opened anew) the tap is subscribed with the others then. */
+    if (!t->subject || (link->nc && (err = open_sub(link, t->id, subject, &t->sub)))) {
+        free(t->subject);
+        free(t);
+        return err;
+    }
+    HASH_ADD(hh, link->taps, id, sizeof t->id, t);
+    *tap = t;
+    return YZ_OK;
+}
+
+void gw_link_unsubscribe(struct gw_link *link, struct gw_tap *tap)
+{
+    HASH_DELETE(hh, link->taps, tap);
+    natsSubscription_Destroy(tap->sub);
+    free(tap->subject);
+    free(tap);
+}
+
+void gw_link_on_resync(struct gw_link *link, gw_resync_fn *on_resync, void *arg)
+{
+    assert(link->listener_count < LINK_LISTENERS_MAX);
+    link->listeners[link->listener_count].fn = on_resync;
+    link->listeners[link->listener_count++].arg = arg;
+}
