@@ -1,0 +1,203 @@
+#include "workers/deadletter.h"
+
+#include "common/bus.h"
+#include "common/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ATTEMPTS "attempts"
+
+/* Token `index` of the subject "evt.<p>.<tenant>.<domain>.<org>". */
+static void subject_token(const char *subject, int index, char out[YZ_ID_MAX])
+{
+    for (; index > 0 && *subject; index--) {
+        subject += strcspn(subject, ".");
+        subject += *subject == '.';
+    }
+    snprintf(out, YZ_ID_MAX, "%.*s", (int)strcspn(subject, "."), subject);
+    if (!yz_id_valid(out))
+        snprintf(out, YZ_ID_MAX, "_");
+}
+
+static void attempts_id(const struct wk_delivery *delivery, char out[WK_ID_MAX])
+{
+    char tenant[YZ_ID_MAX], sequence[24];
+
+    subject_token(natsMsg_GetSubject(delivery->msg), 2, tenant);
+    snprintf(sequence, sizeof sequence, "%" PRIu64, delivery->sequence);
+    wk_id(out, tenant, sequence, NULL);
+}
+
+struct counting {
+    char (*ids)[WK_ID_MAX];
+    const char **wanted; /* ids of those to count */
+    size_t *places;
+    int64_t *attempts;
+    size_t count;
+};
+
+static bool on_row(void *arg, const bson_t *row)
+{
+    struct counting *c = arg;
+    bson_iter_t id, attempts;
+
+    if (!bson_iter_init_find(&id, row, "_id") || !BSON_ITER_HOLDS_UTF8(&id) ||
+        !bson_iter_init_find(&attempts, row, "attempts"))
+        return true;
+    for (size_t i = 0; i < c->count; i++) {
+        if (strcmp(c->wanted[i], bson_iter_utf8(&id, NULL)) == 0)
+            c->attempts[c->places[i]] = bson_iter_as_int64(&attempts);
+    }
+    return true;
+}
+
+static bson_t *attempts_document(const char *id, int64_t attempts)
+{
+    bson_t *document = bson_new();
+
+    BSON_APPEND_UTF8(document, "_id", id);
+    bson_append_utf8(document, "tenant", -1, id, (int)strcspn(id, "|"));
+    BSON_APPEND_INT64(document, "evt_seq", attempts);
+    BSON_APPEND_INT64(document, "attempts", attempts);
+    BSON_APPEND_DATE_TIME(document, "at", yz_clock_wall_ms());
+    return document;
+}
+
+static enum yz_err write_attempts(struct wk_store *store, struct counting *c)
+{
+    struct wk_write *writes = calloc(c->count + 1, sizeof *writes);
+    bson_t **documents = calloc(c->count + 1, sizeof *documents);
+    enum yz_err err;
+
+    if (!writes || !documents)
+        abort();
+    for (size_t i = 0; i < c->count; i++) {
+        int64_t *attempts = &c->attempts[c->places[i]];
+
+        writes[i].kind = WK_REPLACE;
+        writes[i].id = c->wanted[i];
+        writes[i].loaded_sequence = (uint64_t)*attempts;
+        (*attempts)++;
+        writes[i].document = documents[i] = attempts_document(c->wanted[i], *attempts);
+    }
+    /* A guard that fails is another owner who counts the same attempt: no harm. */
+    err = wk_store_write(store, ATTEMPTS, writes, c->count);
+    for (size_t i = 0; i < c->count; i++)
+        bson_destroy(documents[i]);
+    free(documents);
+    free(writes);
+    return err;
+}
+
+enum yz_err wk_deadletter_count(struct wk_store *store, const struct wk_delivery *deliveries,
+                                size_t count, const bool *only, int64_t *attempts)
+{
+    struct counting c = {.attempts = attempts};
+    enum yz_err err = YZ_OK;
+
+    c.ids = calloc(count + 1, WK_ID_MAX);
+    c.wanted = calloc(count + 1, sizeof *c.wanted);
+    c.places = calloc(count + 1, sizeof *c.places);
+    if (!c.ids || !c.wanted || !c.places)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        attempts[i] = 0;
+        if (only && !only[i])
+            continue;
+        attempts_id(&deliveries[i], c.ids[c.count]);
+        c.wanted[c.count] = c.ids[c.count];
+        c.places[c.count++] = i;
+    }
+    if (c.count > 0)
+        err = wk_store_get_many(store, ATTEMPTS, c.wanted, c.count, on_row, &c);
+    if (!err && c.count > 0)
+        err = write_attempts(store, &c);
+    free(c.places);
+    free(c.wanted);
+    free(c.ids);
+    return err;
+}
+
+static natsStatus copy_headers(natsMsg *from, natsMsg *to)
+{
+    const char **keys = NULL, *value = NULL;
+    int count = 0;
+    natsStatus s = NATS_OK;
+
+    if (natsMsgHeader_Keys(from, &keys, &count) != NATS_OK)
+        return NATS_OK; /* there are none */
+    for (int i = 0; s == NATS_OK && i < count; i++) {
+        bool ours = strncmp(keys[i], "Nats-", 5) == 0 || strncmp(keys[i], "Yz-Dead-", 8) == 0;
+
+        if (!ours && natsMsgHeader_Get(from, keys[i], &value) == NATS_OK)
+            s = natsMsgHeader_Set(to, keys[i], value);
+    }
+    free((void *)keys);
+    return s;
+}
+
+static natsStatus set_if(natsStatus s, natsMsg *msg, const char *key, const char *value)
+{
+    return s == NATS_OK && *value ? natsMsgHeader_Set(msg, key, value) : s;
+}
+
+/* Where and when it was accepted first; a replay that fails again keeps what it came with. */
+static natsStatus set_origin(const struct wk_delivery *delivery, natsMsg *msg)
+{
+    char sequence[24], time[YZ_RFC3339_MAX];
+    uint64_t origin;
+    int64_t at_ms;
+
+    if (wk_deadletter_origin(delivery->msg, &origin, &at_ms))
+        return NATS_OK; /* copied with the other headers */
+    snprintf(sequence, sizeof sequence, "%" PRIu64, delivery->sequence);
+    yz_clock_format(delivery->stored_at_ms / 1000,
+                    (int32_t)(delivery->stored_at_ms % 1000) * 1000000, time);
+    natsStatus s =
+        set_if(NATS_OK, msg, YZ_HEADER_ORIGIN_SUBJECT, natsMsg_GetSubject(delivery->msg));
+    s = set_if(s, msg, YZ_HEADER_ORIGIN_SEQUENCE, sequence);
+    return set_if(s, msg, YZ_HEADER_ORIGIN_TIME, time);
+}
+
+enum yz_err wk_deadletter_message(const struct wk_delivery *delivery,
+                                  const struct yz_violation *reason, int64_t attempts,
+                                  natsMsg **msg)
+{
+    char subject[YZ_SUBJECT_MAX], tenant[YZ_ID_MAX], domain[YZ_ID_MAX], id[40], number[24];
+    natsStatus s;
+
+    subject_token(natsMsg_GetSubject(delivery->msg), 2, tenant);
+    subject_token(natsMsg_GetSubject(delivery->msg), 3, domain);
+    yz_deadletter_subject(tenant, domain, subject);
+    snprintf(id, sizeof id, "d-%" PRIu64, delivery->sequence);
+    snprintf(number, sizeof number, "%lld", (long long)attempts);
+    s = natsMsg_Create(msg, subject, NULL, natsMsg_GetData(delivery->msg),
+                       natsMsg_GetDataLength(delivery->msg));
+    if (s == NATS_OK)
+        s = copy_headers(delivery->msg, *msg);
+    if (s == NATS_OK)
+        s = set_origin(delivery, *msg);
+    s = set_if(s, *msg, "Nats-Msg-Id", id);
+    s = set_if(s, *msg, YZ_HEADER_DEAD_REASON, yz_err_code(reason->err));
+    s = set_if(s, *msg, YZ_HEADER_DEAD_TEXT, yz_violation_text(reason));
+    s = set_if(s, *msg, YZ_HEADER_DEAD_FIELD, reason->field);
+    s = set_if(s, *msg, YZ_HEADER_DEAD_ATTEMPTS, number);
+    return s == NATS_OK ? YZ_OK : YZ_INTERNAL;
+}
+
+bool wk_deadletter_origin(natsMsg *msg, uint64_t *sequence, int64_t *accepted_at_ms)
+{
+    const char *time = NULL;
+    int64_t seconds;
+    int32_t nanos;
+
+    *sequence = yz_bus_header_u64(msg, YZ_HEADER_ORIGIN_SEQUENCE, 0);
+    if (*sequence == 0 || natsMsgHeader_Get(msg, YZ_HEADER_ORIGIN_TIME, &time) != NATS_OK ||
+        !yz_clock_parse(time, strlen(time), &seconds, &nanos))
+        return false;
+    *accepted_at_ms = seconds * 1000 + nanos / 1000000;
+    return true;
+}

@@ -1,0 +1,34 @@
+/* deadletter.h: events that cannot be processed: how often each was tried, and the letter that sets
+ * it aside.
+ *
+ * Attempts are kept in the collection `attempts`, since a crash forgets everything else:
+ * _id "<tenant>|<sequence>", attempts, at; evt_seq repeats attempts as the guard of the write.
+ *
+ * Lifetime  no state.
+ * Thread    worker; attempts block on the database.
+ * Limits    WK_ATTEMPTS_MAX tries alone, then the event is set aside.
+ */
+#ifndef WK_DEADLETTER_H
+#define WK_DEADLETTER_H
+
+#include "common/envelope.h"
+#include "workers/pull.h"
+#include "workers/store.h"
+
+#define WK_ATTEMPTS_MAX 3
+
+/* Raise the count of each delivery by one; attempts[i] is the new count. only: those with true
+ * (NULL: all). */
+YZ_MUST_USE enum yz_err wk_deadletter_count(struct wk_store *store,
+                                            const struct wk_delivery *deliveries, size_t count,
+                                            const bool *only, int64_t *attempts);
+/* The message for DEADLETTERS: the original's headers and body, the reason, and where and when it
+ * was accepted. The caller's to destroy. */
+YZ_MUST_USE enum yz_err wk_deadletter_message(const struct wk_delivery *delivery,
+                                              const struct yz_violation *reason, int64_t attempts,
+                                              natsMsg **msg);
+
+/* Sequence and time of the first acceptance of a replayed dead letter; false: it is none. */
+bool wk_deadletter_origin(natsMsg *msg, uint64_t *sequence, int64_t *accepted_at_ms);
+
+#endif

@@ -1,0 +1,645 @@
+#include "workers/fold.h"
+
+#include "schemas/arena.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define FOLD_ARENA_MAX ((size_t)256 * 1024 * 1024)
+
+/* One document of the batch. */
+struct entry {
+    char *key; /* "<collection>/<id>" */
+    const char *collection;
+    const char *id; /* inside key */
+    bson_t *document;         /* as the last event left it; NULL: there is none */
+    bson_t *staged;           /* by the event being applied */
+    uint64_t loaded_sequence; /* evt_seq as loaded, 0: none was there */
+    uint64_t sequence;        /* evt_seq now */
+    uint64_t first;           /* sequence of the event that created it */
+    enum yz_err taken;        /* of the staged or pending insert */
+    bool insert;              /* created in this batch by wk_insert */
+    bool staged_insert;
+    bool needed; /* named by needs(), so loaded */
+    bool dirty;
+    UT_hash_handle hh;
+};
+
+struct wk_needs {
+    struct wk_fold *fold;
+};
+
+struct list {
+    void *items;
+    size_t count, cap;
+};
+
+struct wk_fold {
+    const struct yz_conf *conf;
+    const uint8_t *code_secret;
+    size_t code_secret_len;
+    struct entry *entries;
+    struct wk_needs needs;
+    struct yz_arena arena; /* texts and payloads of pushes and rows */
+    struct list pushes, values, rows;
+    struct list wanted; /* keys that were in the way: loaded in the next pass */
+    struct list staged; /* entries that the event being applied has staged */
+    /* the event being applied */
+    const struct wk_event *event;
+    size_t index;
+    int ordinal;
+    enum yz_err taken;
+    size_t pushes_before, values_before, rows_before;
+};
+
+static void out_of_memory(void)
+{
+    /* The batch is unsettled and comes again, to a process with memory. */
+    abort();
+}
+
+static void *list_add(struct list *list, size_t size)
+{
+    if (list->count == list->cap) {
+        list->cap = list->cap ? list->cap * 2 : 64;
+        list->items = realloc(list->items, list->cap * size);
+        if (!list->items)
+            out_of_memory();
+    }
+    void *item = (char *)list->items + list->count++ * size;
+    memset(item, 0, size);
+    return item;
+}
+
+void wk_id(char out[WK_ID_MAX], const char *tenant, ...)
+{
+    size_t len = (size_t)snprintf(out, WK_ID_MAX, "%s", tenant);
+    const char *part;
+    va_list parts;
+
+    va_start(parts, tenant);
+    while ((part = va_arg(parts, const char *)) && len < WK_ID_MAX)
+        len += (size_t)snprintf(out + len, WK_ID_MAX - len, "|%s", part);
+    va_end(parts);
+    assert(len < WK_ID_MAX);
+}
+
+struct wk_fold *wk_fold_new(const struct yz_conf *conf, const uint8_t *code_secret,
+                            size_t code_secret_len)
+{
+    struct wk_fold *fold = calloc(1, sizeof *fold);
+
+    if (!fold)
+        out_of_memory();
+    fold->conf = conf;
+    fold->code_secret = code_secret;
+    fold->code_secret_len = code_secret_len;
+    fold->needs.fold = fold;
+    yz_arena_init(&fold->arena, FOLD_ARENA_MAX);
+    return fold;
+}
+
+static void drop_documents(struct wk_fold *fold)
+{
+    struct entry *e, *next;
+
+    HASH_ITER(hh, fold->entries, e, next)
+    {
+        HASH_DEL(fold->entries, e);
+        if (e->document)
+            bson_destroy(e->document);
+        if (e->staged)
+            bson_destroy(e->staged);
+        free(e->key);
+        free(e);
+    }
+    fold->pushes.count = fold->values.count = fold->rows.count = fold->staged.count = 0;
+    yz_arena_reset(&fold->arena);
+    fold->event = NULL;
+}
+
+static void drop_wanted(struct wk_fold *fold)
+{
+    char **keys = fold->wanted.items;
+
+    for (size_t i = 0; i < fold->wanted.count; i++)
+        free(keys[i]);
+    fold->wanted.count = 0;
+}
+
+void wk_fold_reset(struct wk_fold *fold)
+{
+    drop_documents(fold);
+    drop_wanted(fold);
+}
+
+void wk_fold_free(struct wk_fold *fold)
+{
+    if (!fold)
+        return;
+    wk_fold_reset(fold);
+    yz_arena_deinit(&fold->arena);
+    free(fold->pushes.items);
+    free(fold->values.items);
+    free(fold->rows.items);
+    free(fold->wanted.items);
+    free(fold->staged.items);
+    free(fold);
+}
+
+static struct entry *find(struct wk_fold *fold, const char *collection, const char *id)
+{
+    char key[WK_ID_MAX + 64];
+    struct entry *e;
+
+    snprintf(key, sizeof key, "%s/%s", collection, id);
+    HASH_FIND_STR(fold->entries, key, e);
+    return e;
+}
+
+static struct entry *obtain(struct wk_fold *fold, const char *collection, const char *id)
+{
+    struct entry *e = find(fold, collection, id);
+    size_t len = strlen(collection) + strlen(id) + 2;
+
+    if (e)
+        return e;
+    e = calloc(1, sizeof *e);
+    if (!e || !(e->key = malloc(len)))
+        out_of_memory();
+    snprintf(e->key, len, "%s/%s", collection, id);
+    e->id = e->key + strlen(collection) + 1;
+    e->collection = collection;
+    HASH_ADD_KEYPTR(hh, fold->entries, e->key, strlen(e->key), e);
+    return e;
+}
+
+void wk_need(struct wk_needs *needs, const char *collection, const char *id)
+{
+    obtain(needs->fold, collection, id)->needed = true;
+}
+
+void wk_fold_need(struct wk_fold *fold, const struct wk_event_handler *handler,
+                  const struct wk_event *event)
+{
+    if (handler->needs)
+        handler->needs(event, &fold->needs);
+}
+
+static uint64_t read_u64(const bson_t *document, const char *field)
+{
+    bson_iter_t it;
+
+    return bson_iter_init_find(&it, document, field) ? (uint64_t)bson_iter_as_int64(&it) : 0;
+}
+
+static void set_loaded(struct entry *e, const bson_t *document)
+{
+    if (e->document)
+        bson_destroy(e->document);
+    e->document = bson_copy(document);
+    e->sequence = e->loaded_sequence = read_u64(document, "evt_seq");
+    e->first = read_u64(document, "evt_first");
+}
+
+void wk_fold_preset(struct wk_fold *fold, const char *collection, const char *id,
+                    const bson_t *document, uint64_t sequence)
+{
+    struct entry *e = obtain(fold, collection, id);
+
+    e->needed = true;
+    set_loaded(e, document);
+    e->sequence = e->loaded_sequence = sequence;
+    if (!e->first)
+        e->first = sequence;
+}
+
+struct load {
+    struct wk_fold *fold;
+    const char *collection;
+};
+
+static bool on_row(void *arg, const bson_t *row)
+{
+    struct load *load = arg;
+    bson_iter_t it;
+    struct entry *e;
+
+    if (!bson_iter_init_find(&it, row, "_id") || !BSON_ITER_HOLDS_UTF8(&it))
+        return true;
+    e = find(load->fold, load->collection, bson_iter_utf8(&it, NULL));
+    if (e)
+        set_loaded(e, row);
+    return true;
+}
+
+/* Entries of one collection that pass `pick`: an array to be freed. */
+static struct entry **select_entries(struct wk_fold *fold, const char *collection,
+                                     bool (*pick)(const struct entry *), size_t *count)
+{
+    struct entry **picked = calloc(HASH_COUNT(fold->entries) + 1, sizeof(struct entry *));
+    struct entry *e;
+
+    if (!picked)
+        out_of_memory();
+    *count = 0;
+    for (e = fold->entries; e; e = e->hh.next) {
+        if (pick(e) && strcmp(e->collection, collection) == 0)
+            picked[(*count)++] = e;
+    }
+    return picked;
+}
+
+#define COLLECTIONS_MAX 64
+
+/* The collections of the entries that pass `pick`, in the order of their first mention. */
+static size_t collections_of(struct wk_fold *fold, bool (*pick)(const struct entry *),
+                             const char *names[COLLECTIONS_MAX])
+{
+    size_t count = 0;
+
+    for (struct entry *e = fold->entries; e; e = e->hh.next) {
+        bool known = !pick(e);
+
+        for (size_t i = 0; !known && i < count; i++)
+            known = strcmp(names[i], e->collection) == 0;
+        if (!known) {
+            assert(count < COLLECTIONS_MAX);
+            names[count++] = e->collection;
+        }
+    }
+    return count;
+}
+
+static bool is_needed(const struct entry *e)
+{
+    return e->needed;
+}
+
+static bool is_insert(const struct entry *e)
+{
+    return e->dirty && e->insert;
+}
+
+static bool is_replace(const struct entry *e)
+{
+    return e->dirty && !e->insert;
+}
+
+static enum yz_err load_collection(struct wk_fold *fold, struct wk_store *store,
+                                   const char *collection)
+{
+    struct load load = {fold, collection};
+    size_t count;
+    struct entry **picked = select_entries(fold, collection, is_needed, &count);
+    const char **ids = calloc(count + 1, sizeof *ids);
+    enum yz_err err;
+
+    if (!ids)
+        out_of_memory();
+    for (size_t i = 0; i < count; i++)
+        ids[i] = picked[i]->id;
+    err = wk_store_get_many(store, collection, ids, count, on_row, &load);
+    free(ids);
+    free(picked);
+    return err;
+}
+
+enum yz_err wk_fold_load(struct wk_fold *fold, struct wk_store *store)
+{
+    const char *names[COLLECTIONS_MAX];
+    size_t count = collections_of(fold, is_needed, names);
+    enum yz_err err = YZ_OK;
+
+    for (size_t i = 0; !err && i < count; i++)
+        err = load_collection(fold, store, names[i]);
+    return err;
+}
+
+const bson_t *wk_get(struct wk_fold *fold, const char *collection, const char *id)
+{
+    struct entry *e = find(fold, collection, id);
+
+    assert(e && (e->needed || e->insert || e->staged));
+    if (!e)
+        return NULL;
+    return e->staged ? e->staged : e->document;
+}
+
+const struct yz_conf *wk_fold_conf(const struct wk_fold *fold)
+{
+    return fold->conf;
+}
+
+const uint8_t *wk_fold_code_secret(const struct wk_fold *fold, size_t *len)
+{
+    *len = fold->code_secret_len;
+    return fold->code_secret;
+}
+
+void wk_fold_begin(struct wk_fold *fold, const struct wk_event *event, size_t index)
+{
+    fold->event = event;
+    fold->index = index;
+    fold->ordinal = 0;
+    fold->taken = YZ_OK;
+    fold->pushes_before = fold->pushes.count;
+    fold->values_before = fold->values.count;
+    fold->rows_before = fold->rows.count;
+}
+
+static void stage(struct wk_fold *fold, struct entry *e, bson_t *document, bool insert,
+                  enum yz_err taken)
+{
+    if (e->staged)
+        bson_destroy(e->staged);
+    else
+        *(struct entry **)list_add(&fold->staged, sizeof(struct entry *)) = e;
+    e->staged = document;
+    e->staged_insert = e->staged_insert || insert;
+    if (insert)
+        e->taken = taken;
+}
+
+void wk_put(struct wk_fold *fold, const char *collection, const char *id, bson_t *document)
+{
+    struct entry *e = obtain(fold, collection, id);
+
+    assert(e->needed || e->insert || e->staged);
+    stage(fold, e, document, false, YZ_OK);
+}
+
+void wk_insert(struct wk_fold *fold, const char *collection, const char *id, bson_t *document,
+               enum yz_err taken)
+{
+    struct entry *e = obtain(fold, collection, id);
+
+    if (!e->document) {
+        stage(fold, e, document, true, taken);
+        return;
+    }
+    bson_destroy(document);
+    /* There already: by this very event (a replay), or by another one, whose it stays. */
+    if (e->first != fold->event->sequence)
+        fold->taken = taken;
+}
+
+static void commit(struct wk_fold *fold, struct entry *e)
+{
+    uint64_t sequence = fold->event->sequence;
+
+    if (e->sequence >= sequence) {
+        /* A replay over a document that holds this event already. */
+        bson_destroy(e->staged);
+    } else {
+        if (e->document)
+            bson_destroy(e->document);
+        else
+            e->first = sequence;
+        e->document = e->staged;
+        e->sequence = sequence;
+        e->insert = e->insert || e->staged_insert;
+        e->dirty = true;
+    }
+    e->staged = NULL;
+    e->staged_insert = false;
+}
+
+enum yz_err wk_fold_end(struct wk_fold *fold)
+{
+    struct entry **staged = fold->staged.items;
+
+    for (size_t i = 0; i < fold->staged.count; i++) {
+        struct entry *e = staged[i];
+
+        if (fold->taken) {
+            bson_destroy(e->staged);
+            e->staged = NULL;
+            e->staged_insert = false;
+        } else {
+            commit(fold, e);
+        }
+    }
+    fold->staged.count = 0;
+    if (fold->taken) {
+        fold->pushes.count = fold->pushes_before;
+        fold->values.count = fold->values_before;
+        fold->rows.count = fold->rows_before;
+    }
+    return fold->taken;
+}
+
+/* The document as it is stored: the frame's own fields before the handler's. */
+static bson_t *whole(const struct entry *e)
+{
+    bson_t *document = bson_new();
+    size_t tenant_len = strcspn(e->id, "|");
+    bson_iter_t it;
+
+    BSON_APPEND_UTF8(document, "_id", e->id);
+    bson_append_utf8(document, "tenant", -1, e->id, (int)tenant_len);
+    BSON_APPEND_INT64(document, "evt_seq", (int64_t)e->sequence);
+    BSON_APPEND_INT64(document, "evt_first", (int64_t)e->first);
+    if (!bson_iter_init(&it, e->document))
+        return document;
+    while (bson_iter_next(&it)) {
+        const char *key = bson_iter_key(&it);
+
+        if (strcmp(key, "_id") != 0 && strcmp(key, "tenant") != 0 && strcmp(key, "evt_seq") != 0 &&
+            strcmp(key, "evt_first") != 0)
+            bson_append_iter(document, key, -1, &it);
+    }
+    return document;
+}
+
+static enum yz_err note_results(struct wk_fold *fold, struct entry **picked,
+                                const struct wk_write *writes, size_t count, bool *again)
+{
+    enum yz_err err = YZ_OK;
+
+    for (size_t i = 0; i < count; i++) {
+        if (writes[i].result == WK_WRITTEN) {
+            picked[i]->dirty = false;
+        } else if (writes[i].result == WK_TAKEN) {
+            *(char **)list_add(&fold->wanted, sizeof(char *)) = strdup(picked[i]->key);
+            *again = true;
+        } else if (!err || err == YZ_BUSY) {
+            err = writes[i].err ? writes[i].err : YZ_INTERNAL;
+        }
+    }
+    return err;
+}
+
+static enum yz_err write_collection(struct wk_fold *fold, struct wk_store *store,
+                                    const char *collection, bool inserts, bool *again)
+{
+    size_t count;
+    struct entry **picked =
+        select_entries(fold, collection, inserts ? is_insert : is_replace, &count);
+    struct wk_write *writes = calloc(count + 1, sizeof *writes);
+    bson_t **documents = calloc(count + 1, sizeof *documents);
+    enum yz_err err;
+
+    if (!writes || !documents)
+        out_of_memory();
+    for (size_t i = 0; i < count; i++) {
+        documents[i] = whole(picked[i]);
+        writes[i].kind = inserts ? WK_INSERT : WK_REPLACE;
+        writes[i].id = picked[i]->id;
+        writes[i].document = documents[i];
+        writes[i].loaded_sequence = picked[i]->loaded_sequence;
+    }
+    err = wk_store_write(store, collection, writes, count);
+    if (!err)
+        err = note_results(fold, picked, writes, count, again);
+    for (size_t i = 0; i < count; i++)
+        bson_destroy(documents[i]);
+    free(documents);
+    free(writes);
+    free(picked);
+    return err;
+}
+
+/* Inserts come first, in all collections: one whose key is taken turns its event into a refusal, and then no
+ * other document may have heard of that event. */
+enum yz_err wk_fold_write(struct wk_fold *fold, struct wk_store *store, bool *again)
+{
+    enum yz_err err = YZ_OK;
+
+    *again = false;
+    for (int inserts = 1; inserts >= 0 && !*again; inserts--) {
+        const char *names[COLLECTIONS_MAX];
+        size_t count = collections_of(fold, inserts ? is_insert : is_replace, names);
+
+        for (size_t i = 0; !err && i < count; i++)
+            err = write_collection(fold, store, names[i], inserts, again);
+        if (err)
+            return err;
+    }
+    return YZ_OK;
+}
+
+/* Collection names are constants of the domains: the entry that is dropped had one of them. */
+static void want(struct wk_fold *fold, const char *key, const char *const names[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(names[i]);
+
+        if (strncmp(key, names[i], len) == 0 && key[len] == '/')
+            obtain(fold, names[i], key + len + 1)->needed = true;
+    }
+}
+
+static bool any(const struct entry *e)
+{
+    return e != NULL;
+}
+
+void wk_fold_again(struct wk_fold *fold)
+{
+    const char *names[COLLECTIONS_MAX];
+    size_t count = collections_of(fold, any, names);
+    char **keys = fold->wanted.items;
+
+    drop_documents(fold);
+    for (size_t i = 0; i < fold->wanted.count; i++)
+        want(fold, keys[i], names, count);
+}
+
+static const char *keep_text(struct wk_fold *fold, const char *text)
+{
+    size_t size;
+    char *copy;
+
+    if (!text)
+        return NULL;
+    size = strlen(text) + 1;
+    copy = yz_arena_alloc(&fold->arena, size);
+    if (!copy)
+        out_of_memory();
+    memcpy(copy, text, size);
+    return copy;
+}
+
+static const uint8_t *keep_message(struct wk_fold *fold, const ProtobufCMessage *message,
+                                   size_t *len)
+{
+    uint8_t *bytes = yz_arena_alloc(&fold->arena, protobuf_c_message_get_packed_size(message) + 1);
+
+    if (!bytes)
+        out_of_memory();
+    *len = protobuf_c_message_pack(message, bytes);
+    assert(*len <= WK_PUSH_MAX);
+    return bytes;
+}
+
+static void add_push(struct wk_fold *fold, struct list *list, const char *channel, const char *name,
+                     const char *type, const ProtobufCMessage *payload,
+                     const struct wk_audience *audience)
+{
+    struct wk_fold_push *push = list_add(list, sizeof *push);
+
+    push->event = fold->index;
+    push->sequence = fold->event->sequence;
+    push->time_ms = fold->event->received_at_ms;
+    push->ordinal = fold->ordinal++;
+    push->tenant = fold->event->env->actor.tenant;
+    push->channel = keep_text(fold, channel);
+    push->name = keep_text(fold, name);
+    push->type = keep_text(fold, type);
+    push->payload = keep_message(fold, payload, &push->payload_len);
+    push->roles = audience ? keep_text(fold, audience->roles) : NULL;
+    push->exclude = audience ? keep_text(fold, audience->exclude) : NULL;
+}
+
+void wk_push(struct wk_fold *fold, const char *channel, const char *type,
+             const ProtobufCMessage *payload, const struct wk_audience *audience)
+{
+    add_push(fold, &fold->pushes, channel, NULL, type, payload, audience);
+}
+
+void wk_value(struct wk_fold *fold, const char *channel, const char *name, const char *type,
+              const ProtobufCMessage *payload, const struct wk_audience *audience)
+{
+    add_push(fold, &fold->values, channel, name, type, payload, audience);
+}
+
+void wk_later(struct wk_fold *fold, int ordinal, int64_t due_at_ms, const char *type,
+              const ProtobufCMessage *payload)
+{
+    const struct yz_event_type *contract = yz_event_type_find(type, NULL);
+    struct wk_fold_row *row = list_add(&fold->rows, sizeof *row);
+
+    assert(contract && payload->descriptor == contract->payload);
+    row->event = fold->index;
+    row->sequence = fold->event->sequence;
+    row->time_ms = fold->event->received_at_ms;
+    row->ordinal = ordinal;
+    row->due_at_ms = due_at_ms;
+    row->cause = fold->event->env;
+    snprintf(row->type, sizeof row->type, "%s", type);
+    if (contract)
+        contract->aggregate(payload, &fold->event->env->actor, row->aggregate);
+    row->payload = keep_message(fold, payload, &row->payload_len);
+}
+
+const struct wk_fold_push *wk_fold_pushes(const struct wk_fold *fold, size_t *count)
+{
+    *count = fold->pushes.count;
+    return fold->pushes.items;
+}
+
+const struct wk_fold_push *wk_fold_values(const struct wk_fold *fold, size_t *count)
+{
+    *count = fold->values.count;
+    return fold->values.items;
+}
+
+const struct wk_fold_row *wk_fold_rows(const struct wk_fold *fold, size_t *count)
+{
+    *count = fold->rows.count;
+    return fold->rows.items;
+}

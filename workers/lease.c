@@ -1,0 +1,825 @@
+#include "workers/lease.h"
+
+#include "common/bus.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/subject.h"
+#include "workers/stream.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORKERS_MAX      256
+#define POLL_MS          50
+#define BEAT_MAX_MS      1000
+#define WORKERS_STREAM    "KV_" YZ_BUCKET_WORKERS
+#define PARTITIONS_STREAM "KV_" YZ_BUCKET_PARTITIONS
+#define WORKERS_PREFIX    "$KV." YZ_BUCKET_WORKERS "."
+#define PARTITIONS_PREFIX "$KV." YZ_BUCKET_PARTITIONS "."
+#define MAX_ACK_PENDING   4096
+
+enum state { FREE, HELD, LEAVING };
+
+struct partition {
+    enum state state;
+    uint64_t revision; /* of our lease */
+    uint64_t suspect_until;
+    bool ready;  /* its consumer is there */
+    bool renew;  /* asked for: new revision, new consumer */
+    bool drained;
+    /* as last read from the bucket */
+    uint64_t stored_revision; /* 0: nothing there */
+    uint64_t stored_suspect;
+    bool stored_held;
+    char holder[WK_WORKER_MAX];
+};
+
+struct peer {
+    char id[WK_WORKER_MAX];
+    int64_t seen_mono_ms;
+};
+
+struct wk_lease {
+    const struct yz_conf *conf;
+    natsConnection *nc;
+    struct wk_metrics *metrics;
+    char worker[WK_WORKER_MAX];
+    pthread_t keeper;
+    natsSubscription *sub; /* everything written to the two buckets */
+    atomic_bool stopping;
+    atomic_bool ended;
+    atomic_bool wake;
+    _Atomic uint64_t version;
+    _Atomic(const char *) missing; /* NULL: ready */
+
+    pthread_mutex_t mutex; /* over what follows; never held during I/O */
+    struct partition partitions[YZ_PARTITIONS];
+    bool suspended; /* no beat for too long */
+
+    /* the keeper's own */
+    struct peer peers[WORKERS_MAX];
+    size_t peer_count;
+    int64_t watching_since_mono_ms;
+    int64_t beat_mono_ms;   /* last one stored */
+    int64_t beat_due_mono_ms;
+    int64_t started_ms;
+    int64_t stop_until_mono_ms;
+};
+
+static void changed(struct wk_lease *lease)
+{
+    atomic_fetch_add(&lease->version, 1);
+}
+
+/* --- what other threads ask --- */
+
+uint64_t wk_lease_version(const struct wk_lease *lease)
+{
+    return atomic_load(&lease->version);
+}
+
+void wk_lease_look(struct wk_lease *lease, unsigned partition, struct wk_lease_view *view)
+{
+    struct partition *p = &lease->partitions[partition];
+
+    memset(view, 0, sizeof *view);
+    pthread_mutex_lock(&lease->mutex);
+    if (p->state != FREE && p->ready && !p->renew && !lease->suspended) {
+        view->revision = p->revision;
+        view->leaving = p->state == LEAVING;
+        view->suspect_until = p->suspect_until;
+        snprintf(view->consumer, sizeof view->consumer, "p%u-%" PRIu64, partition, p->revision);
+    }
+    pthread_mutex_unlock(&lease->mutex);
+}
+
+bool wk_lease_holds(struct wk_lease *lease, unsigned partition, uint64_t revision)
+{
+    struct partition *p = &lease->partitions[partition];
+    bool holds;
+
+    pthread_mutex_lock(&lease->mutex);
+    holds = p->state != FREE && p->revision == revision && !p->renew;
+    pthread_mutex_unlock(&lease->mutex);
+    return holds;
+}
+
+static void ask(struct wk_lease *lease, unsigned partition, uint64_t revision, bool renew)
+{
+    struct partition *p = &lease->partitions[partition];
+
+    pthread_mutex_lock(&lease->mutex);
+    if (p->state != FREE && p->revision == revision) {
+        p->renew = p->renew || renew;
+        p->drained = p->drained || !renew;
+    }
+    pthread_mutex_unlock(&lease->mutex);
+    changed(lease);
+    atomic_store(&lease->wake, true);
+}
+
+void wk_lease_renew(struct wk_lease *lease, unsigned partition, uint64_t revision)
+{
+    ask(lease, partition, revision, true);
+}
+
+void wk_lease_drained(struct wk_lease *lease, unsigned partition, uint64_t revision)
+{
+    ask(lease, partition, revision, false);
+}
+
+void wk_lease_renew_all(struct wk_lease *lease)
+{
+    pthread_mutex_lock(&lease->mutex);
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++)
+        lease->partitions[p].renew = lease->partitions[p].state != FREE;
+    pthread_mutex_unlock(&lease->mutex);
+    changed(lease);
+    atomic_store(&lease->wake, true);
+}
+
+bool wk_lease_ready(struct wk_lease *lease, const char **reason)
+{
+    *reason = atomic_load(&lease->missing);
+    return *reason == NULL;
+}
+
+static void partition_key(unsigned partition, char out[YZ_SUBJECT_MAX])
+{
+    snprintf(out, YZ_SUBJECT_MAX, PARTITIONS_PREFIX "p%u", partition);
+}
+
+bool wk_lease_verify(struct wk_lease *lease, unsigned partition, uint64_t revision)
+{
+    char key[YZ_SUBJECT_MAX];
+    natsMsg *msg = NULL;
+    bool same = false;
+
+    if (!wk_lease_holds(lease, partition, revision))
+        return false;
+    partition_key(partition, key);
+    if (wk_stream_last(lease->nc, PARTITIONS_STREAM, key, &msg) == YZ_OK && msg)
+        same = yz_bus_header_u64(msg, "Nats-Sequence", 0) == revision;
+    natsMsg_Destroy(msg);
+    return same;
+}
+
+/* --- the live workers --- */
+
+static void peer_seen(struct wk_lease *lease, const char *id)
+{
+    struct peer *oldest = &lease->peers[0];
+
+    for (size_t i = 0; i < lease->peer_count; i++) {
+        struct peer *peer = &lease->peers[i];
+
+        if (strcmp(peer->id, id) == 0) {
+            peer->seen_mono_ms = yz_clock_mono_ms();
+            return;
+        }
+        if (peer->seen_mono_ms < oldest->seen_mono_ms)
+            oldest = peer;
+    }
+    if (lease->peer_count < WORKERS_MAX)
+        oldest = &lease->peers[lease->peer_count++];
+    snprintf(oldest->id, sizeof oldest->id, "%s", id);
+    oldest->seen_mono_ms = yz_clock_mono_ms();
+}
+
+static void peer_left(struct wk_lease *lease, const char *id)
+{
+    for (size_t i = 0; i < lease->peer_count; i++) {
+        if (strcmp(lease->peers[i].id, id) == 0) {
+            lease->peers[i] = lease->peers[--lease->peer_count];
+            return;
+        }
+    }
+}
+
+static bool peer_alive(const struct wk_lease *lease, const char *id)
+{
+    int64_t since = yz_clock_mono_ms() - lease->conf->lease_ttl_ms;
+
+    for (size_t i = 0; i < lease->peer_count; i++) {
+        if (strcmp(lease->peers[i].id, id) == 0)
+            return lease->peers[i].seen_mono_ms >= since;
+    }
+    return false;
+}
+
+/* Rendezvous hashing: every worker reckons the same owner from the same live set, and a worker
+ * that comes or goes moves only the partitions that are its own. */
+static uint64_t weight(const char *worker, unsigned partition)
+{
+    uint64_t hash = 0xcbf29ce484222325ULL ^ ((uint64_t)partition + 1) * 0x9e3779b97f4a7c15ULL;
+
+    for (; *worker; worker++)
+        hash = (hash ^ (unsigned char)*worker) * 0x100000001b3ULL;
+    hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdULL;
+    hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53ULL;
+    return hash ^ (hash >> 33);
+}
+
+static const char *desired_owner(const struct wk_lease *lease, unsigned partition)
+{
+    int64_t since = yz_clock_mono_ms() - lease->conf->lease_ttl_ms;
+    const char *best = NULL;
+    uint64_t best_weight = 0;
+
+    for (size_t i = 0; i < lease->peer_count; i++) {
+        const struct peer *peer = &lease->peers[i];
+        uint64_t w = weight(peer->id, partition);
+
+        if (peer->seen_mono_ms >= since && (!best || w > best_weight)) {
+            best = peer->id;
+            best_weight = w;
+        }
+    }
+    return best;
+}
+
+/* --- reading the buckets --- */
+
+static void on_partition(void *arg, natsMsg *msg)
+{
+    struct wk_lease *lease = arg;
+    const char *subject = NULL;
+    unsigned number;
+    struct partition *p;
+    json_t *value;
+
+    if (natsMsgHeader_Get(msg, "Nats-Subject", &subject) != NATS_OK ||
+        sscanf(subject, PARTITIONS_PREFIX "p%u", &number) != 1 || number >= YZ_PARTITIONS)
+        return;
+    p = &lease->partitions[number];
+    /* A replica that is behind must not make us forget what we wrote ourselves. */
+    if (yz_bus_header_u64(msg, "Nats-Sequence", 0) <= p->stored_revision)
+        return;
+    value = json_loadb(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
+    const char *state = json_string_value(json_object_get(value, "state"));
+    const char *holder = json_string_value(json_object_get(value, "worker"));
+    p->stored_revision = yz_bus_header_u64(msg, "Nats-Sequence", 0);
+    p->stored_held = state && strcmp(state, "held") == 0;
+    p->stored_suspect =
+        (uint64_t)json_integer_value(json_object_get(value, "suspect_until"));
+    snprintf(p->holder, sizeof p->holder, "%s", holder ? holder : "");
+    json_decref(value);
+}
+
+static void on_worker(void *arg, natsMsg *msg)
+{
+    const char *subject = NULL, *operation = NULL;
+
+    if (natsMsgHeader_Get(msg, "Nats-Subject", &subject) != NATS_OK ||
+        natsMsgHeader_Get(msg, "KV-Operation", &operation) == NATS_OK)
+        return;
+    peer_seen(arg, subject + strlen(WORKERS_PREFIX));
+}
+
+static json_t *all_of(const char *prefix)
+{
+    char filter[64];
+
+    snprintf(filter, sizeof filter, "%s>", prefix);
+    return json_pack("{s:[s], s:i}", "multi_last", filter, "batch", 1024);
+}
+
+static enum yz_err read_partitions(struct wk_lease *lease)
+{
+    return wk_stream_each(lease->nc, PARTITIONS_STREAM, all_of(PARTITIONS_PREFIX), on_partition,
+                          lease, NULL);
+}
+
+/* A live message of one of the buckets. true: a partition was given up, look at once. */
+static bool on_bucket_message(struct wk_lease *lease, natsMsg *msg)
+{
+    const char *subject = natsMsg_GetSubject(msg), *operation = NULL;
+    size_t prefix = strlen(WORKERS_PREFIX);
+
+    if (strncmp(subject, WORKERS_PREFIX, prefix) == 0) {
+        if (natsMsgHeader_Get(msg, "KV-Operation", &operation) == NATS_OK)
+            peer_left(lease, subject + prefix);
+        else
+            peer_seen(lease, subject + prefix);
+        return operation != NULL;
+    }
+    return strncmp(subject, PARTITIONS_PREFIX, strlen(PARTITIONS_PREFIX)) == 0 &&
+           natsMsg_GetDataLength(msg) > 0 && strstr(natsMsg_GetData(msg), "\"free\"") != NULL;
+}
+
+/* --- beats --- */
+
+static int64_t beat_interval_ms(const struct wk_lease *lease)
+{
+    int64_t third = lease->conf->lease_ttl_ms / 3;
+
+    return third < BEAT_MAX_MS ? third : BEAT_MAX_MS;
+}
+
+static void set_suspended(struct wk_lease *lease, bool suspended)
+{
+    bool differs;
+
+    pthread_mutex_lock(&lease->mutex);
+    differs = lease->suspended != suspended;
+    lease->suspended = suspended;
+    pthread_mutex_unlock(&lease->mutex);
+    if (!differs)
+        return;
+    changed(lease);
+    if (suspended)
+        yz_warn("lease_suspended", "reason=\"no beat could be stored for %lld ms\"",
+                (long long)lease->conf->lease_ttl_ms);
+    else
+        yz_info("lease_resumed", "worker=%s", lease->worker);
+}
+
+static void say_missing(struct wk_lease *lease, const char *missing)
+{
+    const char *before = atomic_exchange(&lease->missing, missing);
+
+    if (missing && missing != before)
+        yz_warn("waiting", "reason=\"%s\"", missing);
+}
+
+static int64_t count_held(const struct wk_lease *lease)
+{
+    int64_t held = 0;
+
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++)
+        held += lease->partitions[p].state != FREE;
+    return held;
+}
+
+static enum yz_err beat(struct wk_lease *lease)
+{
+    char key[YZ_SUBJECT_MAX], value[512];
+    int64_t now = yz_clock_mono_ms();
+    enum yz_err err;
+
+    if (now < lease->beat_due_mono_ms)
+        return YZ_OK;
+    atomic_store(&lease->metrics->partitions, count_held(lease));
+    snprintf(key, sizeof key, WORKERS_PREFIX "%s", lease->worker);
+    snprintf(value, sizeof value,
+             "{\"worker\":\"%s\",\"started_ms\":%lld,\"partitions\":%lld,\"version\":\"%s\"}",
+             lease->worker, (long long)lease->started_ms, (long long)count_held(lease),
+             YZ_VERSION);
+    err = wk_stream_put(lease->nc, key, value, -1, NULL, NULL);
+    if (!err) {
+        lease->beat_mono_ms = yz_clock_mono_ms();
+        lease->beat_due_mono_ms = now + beat_interval_ms(lease);
+        peer_seen(lease, lease->worker);
+        set_suspended(lease, false);
+        return YZ_OK;
+    }
+    lease->beat_due_mono_ms = now + POLL_MS;
+    if (yz_clock_mono_ms() - lease->beat_mono_ms >= lease->conf->lease_ttl_ms)
+        set_suspended(lease, true);
+    say_missing(lease, natsConnection_Status(lease->nc) == NATS_CONN_STATUS_CONNECTED
+                           ? "the bucket WORKERS does not take a beat; yzctl apply makes it"
+                           : "not connected to NATS");
+    return err;
+}
+
+/* --- consumers --- */
+
+static enum yz_err consumer_call(struct wk_lease *lease, const char *verb, const char *name,
+                                 json_t *request, json_t **reply, int *code)
+{
+    char api[256];
+
+    snprintf(api, sizeof api, "CONSUMER.%s." YZ_STREAM_EVENTS ".%s", verb, name);
+    return wk_stream_call(lease->nc, api, request, reply, code);
+}
+
+/* Names of the partition's consumers, as a JSON array. */
+static enum yz_err list_consumers(struct wk_lease *lease, unsigned partition, json_t **names)
+{
+    json_t *reply, *name, *all;
+    char prefix[16];
+    size_t i;
+    enum yz_err err = wk_stream_call(lease->nc, "CONSUMER.NAMES." YZ_STREAM_EVENTS,
+                                     json_pack("{s:i}", "offset", 0), &reply, NULL);
+
+    if (err)
+        return err;
+    snprintf(prefix, sizeof prefix, "p%u-", partition);
+    *names = json_array();
+    all = json_object_get(reply, "consumers");
+    json_array_foreach(all, i, name)
+    {
+        if (strncmp(json_string_value(name), prefix, strlen(prefix)) == 0)
+            json_array_append(*names, name);
+    }
+    json_decref(reply);
+    return YZ_OK;
+}
+
+static uint64_t revision_of(const json_t *name)
+{
+    const char *dash = strrchr(json_string_value(name), '-');
+
+    return dash ? strtoull(dash + 1, NULL, 10) : 0;
+}
+
+/* Delete the consumers of older leases. YZ_EXISTS: there is one of a newer lease than ours. */
+static enum yz_err delete_older(struct wk_lease *lease, unsigned partition, uint64_t revision)
+{
+    json_t *names, *name, *reply;
+    size_t i;
+    enum yz_err err = list_consumers(lease, partition, &names);
+
+    if (err)
+        return err;
+    json_array_foreach(names, i, name)
+    {
+        int code = 0;
+
+        if (revision_of(name) > revision) {
+            err = YZ_EXISTS;
+            break;
+        }
+        if (revision_of(name) == revision)
+            continue;
+        err = consumer_call(lease, "DELETE", json_string_value(name), NULL, &reply, &code);
+        if (!err)
+            json_decref(reply);
+        else if (code == WK_STREAM_CONSUMER_NOT_FOUND)
+            err = YZ_OK;
+        if (err)
+            break;
+    }
+    json_decref(names);
+    return err;
+}
+
+static enum yz_err create_consumer(struct wk_lease *lease, unsigned partition, uint64_t revision,
+                                   int *code)
+{
+    char name[WK_CONSUMER_MAX], filter[32];
+    json_t *reply = NULL, *request;
+    enum yz_err err;
+
+    snprintf(name, sizeof name, "p%u-%" PRIu64, partition, revision);
+    snprintf(filter, sizeof filter, "evt.%u.>", partition);
+    request = json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i}}", "stream_name",
+                        YZ_STREAM_EVENTS, "config", "durable_name", name, "name", name,
+                        "filter_subject", filter, "deliver_policy", "all", "ack_policy", "explicit",
+                        "replay_policy", "instant", "ack_wait",
+                        (json_int_t)(lease->conf->ack_wait_ms * 1000000), "max_deliver", -1,
+                        "max_ack_pending", MAX_ACK_PENDING);
+    err = consumer_call(lease, "DURABLE.CREATE", name, request, &reply, code);
+    json_decref(reply);
+    return err;
+}
+
+/* The consumer of the lease `revision`, in place of all older ones. */
+static enum yz_err make_consumer(struct wk_lease *lease, unsigned partition, uint64_t revision)
+{
+    int code = 0;
+    enum yz_err err = delete_older(lease, partition, revision);
+
+    if (err)
+        return err;
+    err = create_consumer(lease, partition, revision, &code);
+    if (err == YZ_INTERNAL && code == WK_STREAM_CONSUMER_NOT_UNIQUE)
+        return YZ_BUSY; /* another taker came between; the next look tells who won */
+    if (err == YZ_INTERNAL)
+        yz_warn("consumer_refused", "partition=%u err_code=%d", partition, code);
+    return err;
+}
+
+/* Last sequence that a dead holder's consumers had delivered and not settled, 0: none. */
+static enum yz_err delivered_until(struct wk_lease *lease, unsigned partition, uint64_t *until)
+{
+    json_t *names, *name, *info;
+    size_t i;
+    enum yz_err err = list_consumers(lease, partition, &names);
+
+    *until = 0;
+    if (err)
+        return err;
+    json_array_foreach(names, i, name)
+    {
+        int code = 0;
+        uint64_t sequence;
+
+        err = consumer_call(lease, "INFO", json_string_value(name), NULL, &info, &code);
+        if (err && code == WK_STREAM_CONSUMER_NOT_FOUND) {
+            err = YZ_OK;
+            continue;
+        }
+        if (err)
+            break;
+        sequence = (uint64_t)json_integer_value(
+            json_object_get(json_object_get(info, "delivered"), "stream_seq"));
+        if (json_integer_value(json_object_get(info, "num_ack_pending")) > 0 && sequence > *until)
+            *until = sequence;
+        json_decref(info);
+    }
+    json_decref(names);
+    return err;
+}
+
+/* --- taking and giving up --- */
+
+static enum yz_err put_lease(struct wk_lease *lease, unsigned partition, bool held,
+                             uint64_t suspect_until, uint64_t *revision)
+{
+    char key[YZ_SUBJECT_MAX], value[512];
+    struct partition *p = &lease->partitions[partition];
+
+    partition_key(partition, key);
+    snprintf(value, sizeof value,
+             "{\"worker\":\"%s\",\"state\":\"%s\",\"since_ms\":%lld,\"suspect_until\":%" PRIu64 "}",
+             lease->worker, held ? "held" : "free", (long long)yz_clock_wall_ms(), suspect_until);
+    return wk_stream_put(lease->nc, key, value, (int64_t)p->stored_revision, revision, NULL);
+}
+
+static void let_go(struct wk_lease *lease, unsigned partition)
+{
+    struct partition *p = &lease->partitions[partition];
+
+    pthread_mutex_lock(&lease->mutex);
+    p->state = FREE;
+    p->ready = p->renew = p->drained = false;
+    pthread_mutex_unlock(&lease->mutex);
+    changed(lease);
+}
+
+static void lose(struct wk_lease *lease, unsigned partition)
+{
+    yz_warn("lease_lost", "partition=%u holder=%s", partition,
+            lease->partitions[partition].holder);
+    wk_count(&lease->metrics->leases_lost, 1);
+    let_go(lease, partition);
+}
+
+/* Compare-and-set the lease to us, then make its consumer. Nobody else's `stored_revision` can
+ * match any more once this succeeded. */
+static void take(struct wk_lease *lease, unsigned partition, uint64_t suspect_until)
+{
+    struct partition *p = &lease->partitions[partition];
+    uint64_t revision = 0;
+
+    if (put_lease(lease, partition, true, suspect_until, &revision) != YZ_OK)
+        return;
+    pthread_mutex_lock(&lease->mutex);
+    if (p->state == FREE)
+        p->state = HELD;
+    p->revision = p->stored_revision = revision;
+    p->suspect_until = p->stored_suspect = suspect_until;
+    p->stored_held = true;
+    p->ready = p->renew = false;
+    snprintf(p->holder, sizeof p->holder, "%s", lease->worker);
+    pthread_mutex_unlock(&lease->mutex);
+    changed(lease);
+}
+
+static void finish_consumer(struct wk_lease *lease, unsigned partition)
+{
+    struct partition *p = &lease->partitions[partition];
+    enum yz_err err = make_consumer(lease, partition, p->revision);
+
+    if (err == YZ_EXISTS)
+        lose(lease, partition);
+    if (err)
+        return;
+    pthread_mutex_lock(&lease->mutex);
+    p->ready = true;
+    pthread_mutex_unlock(&lease->mutex);
+    changed(lease);
+}
+
+static void take_free(struct wk_lease *lease, unsigned partition)
+{
+    struct partition *p = &lease->partitions[partition];
+    uint64_t suspect_until = 0;
+
+    if (p->stored_held) {
+        if (delivered_until(lease, partition, &suspect_until) != YZ_OK)
+            return;
+        if (suspect_until < p->stored_suspect)
+            suspect_until = p->stored_suspect;
+    }
+    take(lease, partition, suspect_until);
+    if (p->state == FREE)
+        return;
+    wk_count(&lease->metrics->leases_taken, 1);
+    finish_consumer(lease, partition);
+    yz_info("lease_taken", "partition=%u revision=%" PRIu64 " suspect_until=%" PRIu64, partition,
+            p->revision, suspect_until);
+}
+
+static void give_up(struct wk_lease *lease, unsigned partition)
+{
+    uint64_t revision;
+
+    if (put_lease(lease, partition, false, 0, &revision) != YZ_OK)
+        return;
+    lease->partitions[partition].stored_revision = revision;
+    lease->partitions[partition].stored_held = false;
+    yz_info("lease_given_up", "partition=%u revision=%" PRIu64, partition, revision);
+    let_go(lease, partition);
+}
+
+static void start_leaving(struct wk_lease *lease, unsigned partition)
+{
+    struct partition *p = &lease->partitions[partition];
+
+    pthread_mutex_lock(&lease->mutex);
+    p->state = LEAVING;
+    /* Without a consumer nothing was ever taken from it. */
+    p->drained = !p->ready;
+    pthread_mutex_unlock(&lease->mutex);
+    changed(lease);
+}
+
+static void keep(struct wk_lease *lease, unsigned partition, bool desired)
+{
+    struct partition *p = &lease->partitions[partition];
+    bool renew, drained;
+
+    if (p->stored_revision != p->revision) {
+        lose(lease, partition);
+        return;
+    }
+    if (p->state == HELD && !desired)
+        start_leaving(lease, partition);
+    pthread_mutex_lock(&lease->mutex);
+    renew = p->renew;
+    drained = p->drained;
+    pthread_mutex_unlock(&lease->mutex);
+    if (p->state == LEAVING && (drained || renew)) {
+        /* What a lost connection left undelivered is the next owner's. */
+        give_up(lease, partition);
+        return;
+    }
+    if (renew) {
+        take(lease, partition, p->suspect_until);
+        wk_count(&lease->metrics->leases_renewed, 1);
+    }
+    if (!p->ready)
+        finish_consumer(lease, partition);
+}
+
+static void look_after(struct wk_lease *lease, unsigned partition)
+{
+    struct partition *p = &lease->partitions[partition];
+    const char *owner = desired_owner(lease, partition);
+    bool desired = !atomic_load(&lease->stopping) && owner && strcmp(owner, lease->worker) == 0;
+    bool watched = yz_clock_mono_ms() - lease->watching_since_mono_ms >=
+                   2 * lease->conf->lease_ttl_ms;
+
+    if (p->state != FREE) {
+        keep(lease, partition, desired);
+        return;
+    }
+    if (desired && (!p->stored_held || (watched && !peer_alive(lease, p->holder))))
+        take_free(lease, partition);
+}
+
+/* --- the keeper thread --- */
+
+static void look_around(struct wk_lease *lease)
+{
+    bool lacking = false;
+
+    /* A partition that nobody ever held is not in the bucket. */
+    if (read_partitions(lease) != YZ_OK) {
+        say_missing(lease, natsConnection_Status(lease->nc) == NATS_CONN_STATUS_CONNECTED
+                               ? "the bucket PARTITIONS cannot be read; yzctl apply makes it"
+                               : "not connected to NATS");
+        return;
+    }
+    /* Making 64 consumers takes longer than a beat may be late. */
+    for (unsigned p = 0; p < YZ_PARTITIONS && beat(lease) == YZ_OK; p++) {
+        look_after(lease, p);
+        lacking = lacking || (lease->partitions[p].state == HELD && !lease->partitions[p].ready);
+    }
+    say_missing(lease, lacking ? "the consumers of EVENTS cannot be made; yzctl apply makes the "
+                                 "stream"
+                               : NULL);
+}
+
+/* Listen to the buckets until the next beat is due or something wants a look. */
+static void listen(struct wk_lease *lease)
+{
+    bool look = false;
+
+    while (!look && yz_clock_mono_ms() < lease->beat_due_mono_ms &&
+           !atomic_exchange(&lease->wake, false)) {
+        natsMsg *msg = NULL;
+
+        if (natsSubscription_NextMsg(&msg, lease->sub, POLL_MS) == NATS_OK)
+            look = on_bucket_message(lease, msg);
+        natsMsg_Destroy(msg);
+    }
+}
+
+/* All that came while the keeper was busy: a beat that waits here must not count as missing. */
+static void catch_up(struct wk_lease *lease)
+{
+    natsMsg *msg = NULL;
+
+    while (natsSubscription_NextMsg(&msg, lease->sub, 0) == NATS_OK) {
+        on_bucket_message(lease, msg);
+        natsMsg_Destroy(msg);
+        msg = NULL;
+    }
+}
+
+static void say_goodbye(struct wk_lease *lease)
+{
+    char key[YZ_SUBJECT_MAX];
+    natsMsg *msg = NULL, *reply = NULL;
+
+    snprintf(key, sizeof key, WORKERS_PREFIX "%s", lease->worker);
+    if (natsMsg_Create(&msg, key, NULL, NULL, 0) == NATS_OK &&
+        natsMsgHeader_Set(msg, "KV-Operation", "DEL") == NATS_OK)
+        natsConnection_RequestMsg(&reply, lease->nc, msg, WK_STREAM_TIMEOUT_MS);
+    natsMsg_Destroy(msg);
+    natsMsg_Destroy(reply);
+}
+
+static bool still_running(struct wk_lease *lease)
+{
+    if (!atomic_load(&lease->stopping))
+        return true;
+    return count_held(lease) > 0 && yz_clock_mono_ms() < lease->stop_until_mono_ms;
+}
+
+static void *run(void *arg)
+{
+    struct wk_lease *lease = arg;
+    uint64_t reconnects_seen = atomic_load(&lease->metrics->bus_reconnects);
+
+    /* Who beats now is in the bucket: no need to wait for the next beats to share with them. */
+    if (wk_stream_each(lease->nc, WORKERS_STREAM, all_of(WORKERS_PREFIX), on_worker, lease, NULL))
+        lease->peer_count = 0;
+    lease->watching_since_mono_ms = yz_clock_mono_ms();
+    while (still_running(lease)) {
+        uint64_t reconnects = atomic_load(&lease->metrics->bus_reconnects);
+
+        if (reconnects != reconnects_seen) {
+            /* Others may need longer to come back than we did. */
+            reconnects_seen = reconnects;
+            lease->watching_since_mono_ms = yz_clock_mono_ms();
+        }
+        catch_up(lease);
+        if (beat(lease) == YZ_OK)
+            look_around(lease);
+        listen(lease);
+    }
+    say_goodbye(lease);
+    atomic_store(&lease->ended, true);
+    return NULL;
+}
+
+enum yz_err wk_lease_new(const struct yz_conf *conf, natsConnection *nc, const char *worker,
+                         struct wk_metrics *metrics, struct wk_lease **lease)
+{
+    struct wk_lease *l = calloc(1, sizeof *l);
+
+    if (!l)
+        return YZ_INTERNAL;
+    l->conf = conf;
+    l->nc = nc;
+    l->metrics = metrics;
+    l->started_ms = yz_clock_wall_ms();
+    l->beat_mono_ms = yz_clock_mono_ms();
+    snprintf(l->worker, sizeof l->worker, "%s", worker);
+    atomic_store(&l->missing, "the first beat is not stored yet");
+    pthread_mutex_init(&l->mutex, NULL);
+    if (natsConnection_SubscribeSync(&l->sub, nc, "$KV.>") != NATS_OK ||
+        pthread_create(&l->keeper, NULL, run, l) != 0) {
+        natsSubscription_Destroy(l->sub);
+        pthread_mutex_destroy(&l->mutex);
+        free(l);
+        return YZ_INTERNAL;
+    }
+    *lease = l;
+    return YZ_OK;
+}
+
+void wk_lease_stop(struct wk_lease *lease, int64_t deadline_ms)
+{
+    lease->stop_until_mono_ms = yz_clock_mono_ms() + deadline_ms;
+    atomic_store(&lease->stopping, true);
+    atomic_store(&lease->wake, true);
+    pthread_join(lease->keeper, NULL);
+}
+
+void wk_lease_free(struct wk_lease *lease)
+{
+    if (!lease)
+        return;
+    natsSubscription_Destroy(lease->sub);
+    pthread_mutex_destroy(&lease->mutex);
+    free(lease);
+}

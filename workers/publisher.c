@@ -1,0 +1,270 @@
+#include "workers/publisher.h"
+
+#include "common/bus.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "workers/stream.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define WINDOW            256
+#define PUBACK_TIMEOUT_MS 5000
+#define RETRY_MIN_MS      50
+#define RETRY_MAX_MS      2000
+#define NONE              SIZE_MAX
+
+struct wk_publisher {
+    const struct yz_conf *conf;
+    struct wk_metrics *metrics;
+    char name[64];
+    natsConnection *nc;
+    natsInbox *inbox;
+    natsSubscription *sub;
+    unsigned round; /* of the connection and try; stands in the reply subject */
+    size_t under_way;
+    int logged_code; /* of the last refusal, so that a long trouble is one line */
+};
+
+struct last_of_subject {
+    const char *subject;
+    size_t index;
+    UT_hash_handle hh;
+};
+
+static void disconnect(struct wk_publisher *pub)
+{
+    natsSubscription_Destroy(pub->sub);
+    natsInbox_Destroy(pub->inbox);
+    natsConnection_Destroy(pub->nc);
+    pub->sub = NULL;
+    pub->inbox = NULL;
+    pub->nc = NULL;
+}
+
+static bool connect_anew(struct wk_publisher *pub)
+{
+    natsOptions *options = NULL;
+    char wildcard[128];
+    bool good = false;
+
+    disconnect(pub);
+    if (yz_bus_options(pub->conf, pub->name, &options) != YZ_OK)
+        return false;
+    good = natsOptions_SetAllowReconnect(options, false) == NATS_OK &&
+           natsConnection_Connect(&pub->nc, options) == NATS_OK &&
+           natsInbox_Create(&pub->inbox) == NATS_OK;
+    if (good) {
+        snprintf(wildcard, sizeof wildcard, "%s.*.*", pub->inbox);
+        good = natsConnection_SubscribeSync(&pub->sub, pub->nc, wildcard) == NATS_OK;
+    }
+    natsOptions_Destroy(options);
+    if (!good)
+        disconnect(pub);
+    return good;
+}
+
+enum yz_err wk_publisher_new(const struct yz_conf *conf, const char *name,
+                             struct wk_metrics *metrics, struct wk_publisher **pub)
+{
+    struct wk_publisher *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return YZ_INTERNAL;
+    p->conf = conf;
+    p->metrics = metrics;
+    snprintf(p->name, sizeof p->name, "%s", name);
+    *pub = p;
+    return YZ_OK;
+}
+
+void wk_publisher_free(struct wk_publisher *pub)
+{
+    if (!pub)
+        return;
+    disconnect(pub);
+    free(pub);
+}
+
+natsConnection *wk_publisher_connection(struct wk_publisher *pub)
+{
+    if (!pub->nc || natsConnection_IsClosed(pub->nc))
+        connect_anew(pub);
+    return pub->nc;
+}
+
+static bool is_final(const struct wk_letter *letter)
+{
+    return letter->state != WK_LETTER_WAITING && letter->state != WK_LETTER_UNDER_WAY;
+}
+
+static void chain_subjects(struct wk_letter *letters, size_t count)
+{
+    struct last_of_subject *lasts = calloc(count + 1, sizeof *lasts), *table = NULL, *last;
+
+    if (!lasts)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        const char *subject = natsMsg_GetSubject(letters[i].msg);
+
+        letters[i].before = letters[i].after = NONE;
+        HASH_FIND_STR(table, subject, last);
+        if (last) {
+            letters[i].before = last->index;
+            letters[last->index].after = i;
+            last->index = i;
+        } else {
+            lasts[i].subject = subject;
+            lasts[i].index = i;
+            HASH_ADD_KEYPTR(hh, table, lasts[i].subject, strlen(subject), &lasts[i]);
+        }
+    }
+    HASH_CLEAR(hh, table);
+    free(lasts);
+}
+
+/* natsConnection_PublishRequestMsg is not in 3.4's API for messages with headers and a reply of one's
+ * own: a copy with the reply subject is. */
+static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, size_t index)
+{
+    char reply[160];
+    natsMsg *msg = NULL;
+    const char **keys = NULL;
+    int key_count = 0;
+    natsStatus s;
+
+    snprintf(reply, sizeof reply, "%s.%u.%zu", pub->inbox, pub->round, index);
+    s = natsMsg_Create(&msg, natsMsg_GetSubject(letter->msg), reply, natsMsg_GetData(letter->msg),
+                       natsMsg_GetDataLength(letter->msg));
+    if (s == NATS_OK && natsMsgHeader_Keys(letter->msg, &keys, &key_count) != NATS_OK)
+        key_count = 0;
+    for (int i = 0; s == NATS_OK && i < key_count; i++) {
+        const char *value = NULL;
+
+        s = natsMsgHeader_Get(letter->msg, keys[i], &value);
+        if (s == NATS_OK)
+            s = natsMsgHeader_Set(msg, keys[i], value);
+    }
+    if (s == NATS_OK)
+        s = natsConnection_PublishMsg(pub->nc, msg);
+    free((void *)keys);
+    natsMsg_Destroy(msg);
+    return s;
+}
+
+/* Send the letter unless the one before it on its subject is not final yet. */
+static bool try_letter(struct wk_publisher *pub, struct wk_letter *letters, size_t i)
+{
+    struct wk_letter *letter = &letters[i];
+
+    if (letter->state != WK_LETTER_WAITING || pub->under_way >= WINDOW)
+        return true;
+    if (letter->before != NONE && !is_final(&letters[letter->before]))
+        return true;
+    if (publish(pub, letter, i) != NATS_OK)
+        return false;
+    letter->state = WK_LETTER_UNDER_WAY;
+    pub->under_way++;
+    return true;
+}
+
+static void log_refusal(struct wk_publisher *pub, const char *subject, int code)
+{
+    if (code == pub->logged_code)
+        return;
+    pub->logged_code = code;
+    yz_warn("publish_refused", "stream_of=%.4s err_code=%d", subject, code);
+}
+
+/* One PubAck. false: try again from here on a new connection. */
+static bool settle(struct wk_publisher *pub, struct wk_letter *letters, size_t count, natsMsg *ack)
+{
+    const char *at = natsMsg_GetSubject(ack) + strlen(pub->inbox);
+    struct wk_letter *letter;
+    unsigned round;
+    size_t index;
+    int code = 0;
+
+    if (sscanf(at, ".%u.%zu", &round, &index) != 2 || round != pub->round || index >= count)
+        return true; /* of an earlier try */
+    letter = &letters[index];
+    if (letter->state != WK_LETTER_UNDER_WAY)
+        return true;
+    pub->under_way--;
+    if (wk_stream_ack(natsMsg_GetData(ack), (size_t)natsMsg_GetDataLength(ack), &letter->sequence,
+                      &code) == YZ_OK) {
+        letter->state = WK_LETTER_STORED;
+        pub->logged_code = 0;
+    } else if (code == WK_STREAM_WRONG_LAST) {
+        letter->state = WK_LETTER_STALE;
+    } else if (letter->may_refuse) {
+        letter->state = WK_LETTER_REFUSED;
+    } else {
+        letter->state = WK_LETTER_WAITING;
+        log_refusal(pub, natsMsg_GetSubject(letter->msg), code);
+        return false;
+    }
+    return letter->after == NONE || try_letter(pub, letters, letter->after);
+}
+
+/* One try of everything that is not final. */
+static bool try_all(struct wk_publisher *pub, struct wk_letter *letters, size_t count)
+{
+    size_t next = 0, final;
+
+    pub->round++;
+    pub->under_way = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (letters[i].state == WK_LETTER_UNDER_WAY)
+            letters[i].state = WK_LETTER_WAITING;
+    }
+    for (;;) {
+        natsMsg *ack = NULL;
+        bool good;
+
+        while (next < count && pub->under_way < WINDOW) {
+            if (!try_letter(pub, letters, next++))
+                return false;
+        }
+        if (pub->under_way == 0) {
+            for (final = 0; final < count && is_final(&letters[final]);)
+                final++;
+            if (final == count)
+                return true;
+            next = final;
+            continue;
+        }
+        if (natsSubscription_NextMsg(&ack, pub->sub, PUBACK_TIMEOUT_MS) != NATS_OK) {
+            disconnect(pub);
+            return false;
+        }
+        good = settle(pub, letters, count, ack);
+        natsMsg_Destroy(ack);
+        if (!good)
+            return false;
+    }
+}
+
+enum yz_err wk_publisher_send(struct wk_publisher *pub, struct wk_letter *letters, size_t count,
+                              wk_publisher_retry_fn *on_retry, void *arg)
+{
+    int64_t wait_ms = RETRY_MIN_MS;
+
+    if (count == 0)
+        return YZ_OK;
+    chain_subjects(letters, count);
+    for (;;) {
+        if (on_retry && !on_retry(arg, letters, count))
+            return YZ_BUS_UNAVAILABLE;
+        if (wk_publisher_connection(pub) && try_all(pub, letters, count))
+            return YZ_OK;
+        wk_count(&pub->metrics->pushes_retried, 1);
+        /* What an answered error leaves under way must not be stored behind what is sent again. */
+        disconnect(pub);
+        nats_Sleep(wait_ms);
+        wait_ms = wait_ms * 2 < RETRY_MAX_MS ? wait_ms * 2 : RETRY_MAX_MS;
+    }
+}

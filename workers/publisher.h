@@ -1,0 +1,61 @@
+/* publisher.h: durable publishes in order, with their PubAcks.
+ *
+ * Two messages of one subject are never under way together, so that an error of the first cannot
+ * let the second overtake it; different subjects share a window. It has a connection of its own
+ * that does not reconnect: what a library sends again from its buffer after a reconnect could
+ * overtake what was lost. When it breaks, a new one is made and everything unacknowledged is sent
+ * again in order; Nats-Msg-Id makes that harmless.
+ *
+ * Lifetime  one for each consumer thread and one for the outbox.
+ * Thread    its owner's; wk_publisher_send blocks.
+ * Limits    WINDOW messages under way; PUBACK_TIMEOUT_MS for a PubAck, then the connection is made anew.
+ */
+#ifndef WK_PUBLISHER_H
+#define WK_PUBLISHER_H
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "workers/metrics.h"
+
+#include <nats/nats.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct wk_publisher;
+
+enum wk_letter_state {
+    WK_LETTER_WAITING,
+    WK_LETTER_UNDER_WAY,
+    WK_LETTER_STORED,
+    WK_LETTER_STALE,   /* the expected last sequence was another one */
+    WK_LETTER_REFUSED, /* the stream is full; only if may_refuse */
+    WK_LETTER_DROPPED, /* the caller's word: not to be sent (any more) */
+};
+
+/* One message to store. Headers, Nats-Msg-Id and expectations are in msg. */
+struct wk_letter {
+    natsMsg *msg; /* borrowed */
+    bool may_refuse;
+    size_t tag; /* the caller's */
+    enum wk_letter_state state;
+    uint64_t sequence; /* where it was stored */
+    /* the publisher's own */
+    size_t after, before; /* neighbours of the same subject, or NONE */
+};
+
+YZ_MUST_USE enum yz_err wk_publisher_new(const struct yz_conf *conf, const char *name,
+                                         struct wk_metrics *metrics, struct wk_publisher **pub);
+void wk_publisher_free(struct wk_publisher *pub);
+
+/* Called before each (further) try: it may drop letters, and keeps the caller's events alive at the
+ * broker meanwhile. false: give up, letters not yet final stay as they are. */
+typedef bool wk_publisher_retry_fn(void *arg, struct wk_letter *letters, size_t count);
+/* Until every letter is STORED, STALE, REFUSED or DROPPED: YZ_OK. YZ_BUS_UNAVAILABLE when on_retry
+ * said to give up. */
+YZ_MUST_USE enum yz_err wk_publisher_send(struct wk_publisher *pub, struct wk_letter *letters,
+                                          size_t count, wk_publisher_retry_fn *on_retry, void *arg);
+/* The connection in use, for reads; NULL while there is none. */
+natsConnection *wk_publisher_connection(struct wk_publisher *pub);
+
+#endif

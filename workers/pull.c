@@ -1,0 +1,400 @@
+#include "workers/pull.h"
+
+#include "common/bus.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PULL_BYTES_MAX   (4 * 1024 * 1024)
+#define PULL_BATCH_MIN   16
+#define PULL_EXPIRES_MS  20000
+#define PULL_LOST_MS     (PULL_EXPIRES_MS + 3000)
+#define PULL_RETRY_MS    200
+#define STATUS_SHUTDOWN  409
+#define STATUS_NOBODY    503
+
+struct source {
+    uint64_t revision; /* 0: not attached */
+    char consumer[48];
+    uint64_t next_number; /* of the next delivery */
+    bool broken;
+    unsigned request; /* number of the open request */
+    int64_t batch;    /* asked for by it */
+    int64_t left;     /* of it, 0: none is open */
+    int64_t again_mono_ms; /* ask at this time */
+};
+
+struct wk_pull {
+    const struct yz_conf *conf;
+    natsConnection *nc;
+    wk_pull_broken_fn *on_broken;
+    void *arg;
+    natsInbox *inbox;
+    char wildcard[128];
+    natsSubscription *sub;
+    struct source sources[YZ_PARTITIONS];
+
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    natsMsg **ring;
+    size_t head, count, cap;
+    bool woken;
+    bool unsubscribed; /* no callback comes any more */
+};
+
+/* --- the queue between nats.c's thread and ours --- */
+
+static bool grow(struct wk_pull *pull)
+{
+    size_t cap = pull->cap ? pull->cap * 2 : 1024;
+    natsMsg **ring = malloc(cap * sizeof(natsMsg *));
+
+    if (!ring)
+        return false;
+    for (size_t i = 0; i < pull->count; i++)
+        ring[i] = pull->ring[(pull->head + i) % pull->cap];
+    free(pull->ring);
+    pull->ring = ring;
+    pull->head = 0;
+    pull->cap = cap;
+    return true;
+}
+
+/* Bounded by what the open requests asked for. */
+static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *arg)
+{
+    struct wk_pull *pull = arg;
+
+    (void)nc;
+    (void)sub;
+    pthread_mutex_lock(&pull->mutex);
+    if (pull->count < pull->cap || grow(pull)) {
+        pull->ring[(pull->head + pull->count++) % pull->cap] = msg;
+        msg = NULL;
+        pthread_cond_signal(&pull->cond);
+    }
+    pthread_mutex_unlock(&pull->mutex);
+    natsMsg_Destroy(msg); /* out of memory: its number will be missed */
+}
+
+/* NULL: the time is up, or *woken. */
+static natsMsg *pop(struct wk_pull *pull, int64_t timeout_ms, bool *woken)
+{
+    int64_t until_ms = yz_clock_mono_ms() + timeout_ms;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    natsMsg *msg = NULL;
+    int waited = 0;
+
+    pthread_mutex_lock(&pull->mutex);
+    while (pull->count == 0 && !pull->woken && timeout_ms > 0 && waited == 0)
+        waited = pthread_cond_timedwait(&pull->cond, &pull->mutex, &until);
+    if (pull->count > 0) {
+        msg = pull->ring[pull->head];
+        pull->head = (pull->head + 1) % pull->cap;
+        pull->count--;
+    }
+    *woken = pull->woken;
+    pull->woken = false;
+    pthread_mutex_unlock(&pull->mutex);
+    return msg;
+}
+
+void wk_pull_wake(struct wk_pull *pull)
+{
+    pthread_mutex_lock(&pull->mutex);
+    pull->woken = true;
+    pthread_cond_signal(&pull->cond);
+    pthread_mutex_unlock(&pull->mutex);
+}
+
+/* --- requests --- */
+
+/* A partition that fills its requests gets larger ones; a quiet one asks for few, so that a
+ * dead worker leaves few events behind that somebody must look at twice. */
+static int64_t next_batch(const struct wk_pull *pull, const struct source *s, bool filled)
+{
+    int64_t batch = filled ? s->batch * 2 : PULL_BATCH_MIN;
+
+    return batch > pull->conf->batch_max ? pull->conf->batch_max : batch;
+}
+
+static void request(struct wk_pull *pull, unsigned partition, bool filled)
+{
+    struct source *s = &pull->sources[partition];
+    char subject[YZ_SUBJECT_MAX], reply[192], body[160];
+
+    s->batch = s->batch ? next_batch(pull, s, filled) : PULL_BATCH_MIN;
+    s->left = s->batch;
+    s->request++;
+    s->again_mono_ms = yz_clock_mono_ms() + PULL_LOST_MS;
+    snprintf(subject, sizeof subject, "$JS.API.CONSUMER.MSG.NEXT." YZ_STREAM_EVENTS ".%s",
+             s->consumer);
+    snprintf(reply, sizeof reply, "%s.%u.%u", pull->inbox, partition, s->request);
+    snprintf(body, sizeof body, "{\"batch\":%lld,\"expires\":%lld,\"max_bytes\":%d}",
+             (long long)s->batch, PULL_EXPIRES_MS * 1000000LL, PULL_BYTES_MAX);
+    if (natsConnection_PublishRequestString(pull->nc, subject, reply, body) != NATS_OK) {
+        s->left = 0;
+        s->again_mono_ms = yz_clock_mono_ms() + PULL_RETRY_MS;
+    }
+}
+
+static void ask_where_due(struct wk_pull *pull)
+{
+    int64_t now = yz_clock_mono_ms();
+
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
+        struct source *s = &pull->sources[p];
+
+        if (s->revision && !s->broken && now >= s->again_mono_ms)
+            request(pull, p, false);
+    }
+}
+
+static int64_t until_next_ask(const struct wk_pull *pull, int64_t timeout_ms)
+{
+    int64_t now = yz_clock_mono_ms();
+
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
+        const struct source *s = &pull->sources[p];
+
+        if (s->revision && !s->broken && s->again_mono_ms - now < timeout_ms)
+            timeout_ms = s->again_mono_ms - now;
+    }
+    return timeout_ms > 0 ? timeout_ms : 0;
+}
+
+static void break_off(struct wk_pull *pull, unsigned partition, const char *why)
+{
+    struct source *s = &pull->sources[partition];
+
+    if (s->broken)
+        return;
+    s->broken = true;
+    yz_warn("consumer_broken", "partition=%u consumer=%s reason=\"%s\"", partition, s->consumer,
+            why);
+    pull->on_broken(pull->arg, partition, s->revision);
+}
+
+/* --- what comes back --- */
+
+/* A status ends its request: 404, 408 nothing came; 409 something in the way; 503 nobody there. */
+static void on_status(struct wk_pull *pull, natsMsg *msg, int status)
+{
+    const char *at = natsMsg_GetSubject(msg) + strlen(pull->inbox), *text = NULL;
+    unsigned partition, number;
+    struct source *s;
+
+    if (sscanf(at, ".%u.%u", &partition, &number) != 2 || partition >= YZ_PARTITIONS)
+        return;
+    s = &pull->sources[partition];
+    if (!s->revision || number != s->request || status < 400)
+        return;
+    s->left = 0;
+    s->again_mono_ms = yz_clock_mono_ms() + (status == STATUS_SHUTDOWN ? PULL_RETRY_MS : 0);
+    natsMsgHeader_Get(msg, "Description", &text);
+    if (status == STATUS_NOBODY || (text && strcmp(text, "Consumer Deleted") == 0))
+        break_off(pull, partition, status == STATUS_NOBODY ? "nobody answers" : text);
+}
+
+static const char *next_token(const char **p, char out[], size_t cap)
+{
+    size_t len = strcspn(*p, ".");
+
+    snprintf(out, cap, "%.*s", (int)len, *p);
+    *p += len + ((*p)[len] == '.');
+    return out;
+}
+
+static uint64_t next_number(const char **p)
+{
+    char text[32];
+
+    return strtoull(next_token(p, text, sizeof text), NULL, 10);
+}
+
+bool wk_pull_parse(const char *reply, struct wk_delivery *delivery)
+{
+    const char *p = reply;
+    char skipped[128], *end;
+    int tokens = 1;
+
+    for (const char *c = reply; *c; c++)
+        tokens += *c == '.';
+    if (strncmp(p, "$JS.ACK.", 8) != 0 || (tokens != 9 && tokens < 11))
+        return false;
+    p += 8;
+    for (int i = 0; i < (tokens == 9 ? 1 : 3); i++)
+        next_token(&p, skipped, sizeof skipped);
+    next_token(&p, delivery->consumer, sizeof delivery->consumer);
+    delivery->delivered = next_number(&p);
+    delivery->sequence = next_number(&p);
+    delivery->number = next_number(&p);
+    delivery->stored_at_ms = (int64_t)(next_number(&p) / 1000000);
+    if (delivery->consumer[0] != 'p')
+        return false;
+    delivery->partition = (unsigned)strtoul(delivery->consumer + 1, &end, 10);
+    if (*end != '-' || delivery->partition >= YZ_PARTITIONS)
+        return false;
+    delivery->revision = strtoull(end + 1, NULL, 10);
+    return delivery->sequence > 0 && delivery->number > 0;
+}
+
+/* false: not to be taken. */
+static bool accept_delivery(struct wk_pull *pull, struct wk_delivery *delivery)
+{
+    const char *reply = natsMsg_GetReply(delivery->msg);
+    struct source *s;
+
+    if (!reply || !wk_pull_parse(reply, delivery))
+        return false;
+    s = &pull->sources[delivery->partition];
+    if (s->revision != delivery->revision || s->broken)
+        return false;
+    if (delivery->number != s->next_number) {
+        break_off(pull, delivery->partition, "a message was lost on the way");
+        return false;
+    }
+    s->next_number++;
+    if (s->left > 0 && --s->left == 0)
+        request(pull, delivery->partition, true);
+    return true;
+}
+
+static bool receive(struct wk_pull *pull, natsMsg *msg, struct wk_delivery *out)
+{
+    int status = natsMsg_GetReply(msg) ? 0 : (int)yz_bus_header_u64(msg, "Status", 0);
+
+    out->msg = msg;
+    if (status)
+        on_status(pull, msg, status);
+    else if (accept_delivery(pull, out))
+        return true;
+    natsMsg_Destroy(msg);
+    out->msg = NULL;
+    return false;
+}
+
+size_t wk_pull_take(struct wk_pull *pull, int64_t timeout_ms, size_t max, size_t max_bytes,
+                    struct wk_delivery *out)
+{
+    int64_t until = yz_clock_mono_ms() + timeout_ms;
+    size_t count = 0, bytes = 0;
+
+    for (;;) {
+        int64_t wait = until - yz_clock_mono_ms();
+        bool woken;
+        natsMsg *msg;
+
+        ask_where_due(pull);
+        wait = count > 0 || wait <= 0 ? 0 : until_next_ask(pull, wait);
+        msg = pop(pull, wait, &woken);
+        if (!msg && (count > 0 || woken || yz_clock_mono_ms() >= until))
+            return count;
+        if (!msg)
+            continue;
+        if (receive(pull, msg, &out[count]))
+            bytes += (size_t)natsMsg_GetDataLength(out[count++].msg);
+        if (count == max || bytes >= max_bytes)
+            return count;
+    }
+}
+
+void wk_pull_attach(struct wk_pull *pull, unsigned partition, uint64_t revision,
+                    const char *consumer)
+{
+    struct source *s = &pull->sources[partition];
+    unsigned request_before = s->request;
+
+    memset(s, 0, sizeof *s);
+    s->request = request_before;
+    s->revision = revision;
+    s->next_number = 1;
+    snprintf(s->consumer, sizeof s->consumer, "%s", consumer);
+}
+
+void wk_pull_detach(struct wk_pull *pull, unsigned partition)
+{
+    pull->sources[partition].revision = 0;
+}
+
+static enum yz_err subscribe(struct wk_pull *pull)
+{
+    if (natsInbox_Create(&pull->inbox) != NATS_OK)
+        return YZ_INTERNAL;
+    snprintf(pull->wildcard, sizeof pull->wildcard, "%s.*.*", pull->inbox);
+    if (natsConnection_Subscribe(&pull->sub, pull->nc, pull->wildcard, on_message, pull) !=
+            NATS_OK ||
+        natsSubscription_SetPendingLimits(pull->sub, -1, -1) != NATS_OK)
+        return YZ_BUS_UNAVAILABLE;
+    return YZ_OK;
+}
+
+enum yz_err wk_pull_new(const struct yz_conf *conf, natsConnection *nc,
+                        wk_pull_broken_fn *on_broken, void *arg, struct wk_pull **pull)
+{
+    struct wk_pull *p = calloc(1, sizeof *p);
+    pthread_condattr_t monotonic;
+    enum yz_err err;
+
+    if (!p)
+        return YZ_INTERNAL;
+    p->conf = conf;
+    p->nc = nc;
+    p->on_broken = on_broken;
+    p->arg = arg;
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    err = subscribe(p);
+    if (err)
+        wk_pull_free(p);
+    else
+        *pull = p;
+    return err;
+}
+
+/* The delivery thread may be inside on_message until the subscription has said that it is done. */
+static void on_sub_complete(void *arg)
+{
+    struct wk_pull *pull = arg;
+
+    pthread_mutex_lock(&pull->mutex);
+    pull->unsubscribed = true;
+    pthread_cond_signal(&pull->cond);
+    pthread_mutex_unlock(&pull->mutex);
+}
+
+static void unsubscribe(struct wk_pull *pull)
+{
+    if (!pull->sub)
+        return;
+    if (natsSubscription_SetOnCompleteCB(pull->sub, on_sub_complete, pull) == NATS_OK &&
+        natsSubscription_Unsubscribe(pull->sub) == NATS_OK) {
+        pthread_mutex_lock(&pull->mutex);
+        while (!pull->unsubscribed)
+            pthread_cond_wait(&pull->cond, &pull->mutex);
+        pthread_mutex_unlock(&pull->mutex);
+    }
+    natsSubscription_Destroy(pull->sub);
+}
+
+void wk_pull_free(struct wk_pull *pull)
+{
+    if (!pull)
+        return;
+    unsubscribe(pull);
+    for (size_t i = 0; i < pull->count; i++)
+        natsMsg_Destroy(pull->ring[(pull->head + i) % pull->cap]);
+    free(pull->ring);
+    natsInbox_Destroy(pull->inbox);
+    pthread_cond_destroy(&pull->cond);
+    pthread_mutex_destroy(&pull->mutex);
+    free(pull);
+}

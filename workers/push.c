@@ -1,0 +1,72 @@
+#include "workers/push.h"
+
+#include "envelope.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void wk_push_msg_id(const struct wk_fold_push *push, char out[WK_PUSH_ID_MAX])
+{
+    snprintf(out, WK_PUSH_ID_MAX, "p-%" PRIu64 "-%d", push->sequence, push->ordinal);
+}
+
+static natsStatus set_headers(natsMsg *msg, const struct wk_fold_push *push, const char *msg_id)
+{
+    natsStatus s = push->name ? NATS_OK : natsMsgHeader_Set(msg, "Nats-Msg-Id", msg_id);
+
+    if (s == NATS_OK && push->roles)
+        s = natsMsgHeader_Set(msg, YZ_HEADER_PUSH_ROLES, push->roles);
+    if (s == NATS_OK && push->exclude)
+        s = natsMsgHeader_Set(msg, YZ_HEADER_PUSH_EXCLUDE, push->exclude);
+    return s;
+}
+
+enum yz_err wk_push_message(const struct wk_fold_push *push, natsMsg **msg)
+{
+    Yizhan__V1__Push body = YIZHAN__V1__PUSH__INIT;
+    Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    char subject[YZ_SUBJECT_MAX], msg_id[WK_PUSH_ID_MAX];
+    uint8_t *bytes;
+    size_t len;
+    natsStatus s;
+
+    if (push->name)
+        yz_value_subject(push->tenant, push->channel, push->name, subject);
+    else
+        yz_channel_subject(push->tenant, push->channel, subject);
+    wk_push_msg_id(push, msg_id);
+    if (push->name)
+        msg_id[0] = 'v';
+    time.seconds = push->time_ms / 1000;
+    time.nanos = (int32_t)(push->time_ms % 1000) * 1000000;
+    body.id = push->name ? msg_id : msg_id + 2;
+    body.type = (char *)(uintptr_t)push->type;
+    body.payload.data = (uint8_t *)(uintptr_t)push->payload;
+    body.payload.len = push->payload_len;
+    body.time = &time;
+    body.version = push->name ? push->sequence : 0;
+    len = yizhan__v1__push__get_packed_size(&body);
+    bytes = malloc(len + 1);
+    if (!bytes)
+        return YZ_INTERNAL;
+    yizhan__v1__push__pack(&body, bytes);
+    s = natsMsg_Create(msg, subject, NULL, (const char *)bytes, (int)len);
+    free(bytes);
+    if (s == NATS_OK)
+        s = set_headers(*msg, push, msg_id);
+    return s == NATS_OK ? YZ_OK : YZ_INTERNAL;
+}
+
+uint64_t wk_push_version(natsMsg *msg)
+{
+    Yizhan__V1__Push *body =
+        yizhan__v1__push__unpack(NULL, (size_t)natsMsg_GetDataLength(msg),
+                                 (const uint8_t *)natsMsg_GetData(msg));
+    uint64_t version = body ? body->version : 0;
+
+    if (body)
+        yizhan__v1__push__free_unpacked(body, NULL);
+    return version;
+}

@@ -1,0 +1,153 @@
+#include "workers/stream.h"
+
+#include "common/bus.h"
+#include "common/clock.h"
+#include "common/subject.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The err_code of a reply's error object, 0: no error. */
+static int error_code(const json_t *reply)
+{
+    const json_t *error = json_object_get(reply, "error");
+
+    return error ? (int)json_integer_value(json_object_get(error, "err_code")) : 0;
+}
+
+enum yz_err wk_stream_call(natsConnection *nc, const char *api, json_t *request, json_t **reply,
+                           int *code)
+{
+    char subject[YZ_SUBJECT_MAX];
+    char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    natsMsg *msg = NULL;
+    natsStatus s;
+
+    json_decref(request);
+    *reply = NULL;
+    snprintf(subject, sizeof subject, "$JS.API.%s", api);
+    s = natsConnection_RequestString(&msg, nc, subject, text ? text : "", WK_STREAM_TIMEOUT_MS);
+    free(text);
+    if (s != NATS_OK)
+        return YZ_BUS_UNAVAILABLE;
+    *reply = json_loadb(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
+    natsMsg_Destroy(msg);
+    if (!*reply)
+        return YZ_INTERNAL;
+    if (code)
+        *code = error_code(*reply);
+    if (!json_object_get(*reply, "error"))
+        return YZ_OK;
+    json_decref(*reply);
+    *reply = NULL;
+    return YZ_INTERNAL;
+}
+
+enum yz_err wk_stream_ack(const char *text, size_t len, uint64_t *sequence, int *code)
+{
+    json_t *ack = json_loadb(text, len, 0, NULL);
+    bool failed = !ack || json_object_get(ack, "error") || !json_object_get(ack, "seq");
+
+    if (code)
+        *code = ack ? error_code(ack) : 0;
+    if (!failed && sequence)
+        *sequence = (uint64_t)json_integer_value(json_object_get(ack, "seq"));
+    json_decref(ack);
+    return failed ? YZ_INTERNAL : YZ_OK;
+}
+
+enum yz_err wk_stream_put(natsConnection *nc, const char *subject, const char *text,
+                          int64_t expected, uint64_t *sequence, int *code)
+{
+    natsMsg *msg = NULL, *reply = NULL;
+    char number[24];
+    natsStatus s = natsMsg_Create(&msg, subject, NULL, text, (int)strlen(text));
+    enum yz_err err;
+
+    snprintf(number, sizeof number, "%lld", (long long)expected);
+    if (s == NATS_OK && expected >= 0)
+        s = natsMsgHeader_Set(msg, "Nats-Expected-Last-Subject-Sequence", number);
+    if (s == NATS_OK)
+        s = natsConnection_RequestMsg(&reply, nc, msg, WK_STREAM_TIMEOUT_MS);
+    natsMsg_Destroy(msg);
+    if (s != NATS_OK)
+        return YZ_BUS_UNAVAILABLE;
+    err = wk_stream_ack(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), sequence,
+                        code);
+    natsMsg_Destroy(reply);
+    return err;
+}
+
+/* The code of a status message, 0: it is none. */
+static int status_of(natsMsg *msg)
+{
+    return natsMsg_GetDataLength(msg) > 0 ? 0 : (int)yz_bus_header_u64(msg, "Status", 0);
+}
+
+enum yz_err wk_stream_last(natsConnection *nc, const char *stream, const char *subject,
+                           natsMsg **msg)
+{
+    char api[YZ_SUBJECT_MAX];
+    json_t *request = json_pack("{s:s}", "last_by_subj", subject);
+    char *text = json_dumps(request, JSON_COMPACT);
+    natsStatus s;
+    int status;
+
+    json_decref(request);
+    snprintf(api, sizeof api, "$JS.API.DIRECT.GET.%s", stream);
+    s = natsConnection_RequestString(msg, nc, api, text, WK_STREAM_TIMEOUT_MS);
+    free(text);
+    if (s != NATS_OK)
+        return YZ_BUS_UNAVAILABLE;
+    status = status_of(*msg);
+    if (status == 0)
+        return YZ_OK;
+    natsMsg_Destroy(*msg);
+    *msg = NULL;
+    return status == 404 ? YZ_OK : YZ_INTERNAL;
+}
+
+/* Read replies until the one that ends them: 204 behind a batch, 404 for none at all. */
+static enum yz_err read_rows(natsSubscription *sub, wk_stream_row_fn *on_row, void *arg,
+                             uint64_t *pending)
+{
+    for (;;) {
+        natsMsg *msg = NULL;
+        int status;
+
+        if (natsSubscription_NextMsg(&msg, sub, WK_STREAM_TIMEOUT_MS) != NATS_OK)
+            return YZ_BUS_UNAVAILABLE;
+        status = status_of(msg);
+        if (status == 204 && pending)
+            *pending = yz_bus_header_u64(msg, "Nats-Num-Pending", 0);
+        if (status == 0)
+            on_row(arg, msg);
+        natsMsg_Destroy(msg);
+        if (status)
+            return status == 204 || status == 404 ? YZ_OK : YZ_INTERNAL;
+    }
+}
+
+enum yz_err wk_stream_each(natsConnection *nc, const char *stream, json_t *request,
+                           wk_stream_row_fn *on_row, void *arg, uint64_t *pending)
+{
+    char api[YZ_SUBJECT_MAX];
+    char *text = json_dumps(request, JSON_COMPACT);
+    natsInbox *inbox = NULL;
+    natsSubscription *sub = NULL;
+    enum yz_err err = YZ_BUS_UNAVAILABLE;
+
+    json_decref(request);
+    if (pending)
+        *pending = 0;
+    snprintf(api, sizeof api, "$JS.API.DIRECT.GET.%s", stream);
+    if (natsInbox_Create(&inbox) == NATS_OK &&
+        natsConnection_SubscribeSync(&sub, nc, inbox) == NATS_OK &&
+        natsConnection_PublishRequestString(nc, api, inbox, text) == NATS_OK)
+        err = read_rows(sub, on_row, arg, pending);
+    natsSubscription_Destroy(sub);
+    natsInbox_Destroy(inbox);
+    free(text);
+    return err;
+}
