@@ -1,0 +1,10 @@
+# Checks of the tree itself: what stands in two places says the same in both, and what must not be committed is not.
+# YZ_PYTHON is an interpreter with tests/requirements.txt; scripts/test sets it.
+foreach(check settings errors domains headers committed kubernetes)
+  add_test(NAME check.${check}
+    COMMAND sh -c "exec \"\${YZ_PYTHON:-python3}\" -m pytest -q -p no:cacheprovider \"$0\""
+            ${CMAKE_CURRENT_SOURCE_DIR}/checks/test_${check}.py
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(check.${check} PROPERTIES LABELS check TIMEOUT 120
+    ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+endforeach()
