@@ -69,6 +69,13 @@ class Phone:
         except websockets.exceptions.ConnectionClosed as closed:
             self._closed(closed)
 
+    def answer_to(self, data, timeout=10):
+        """Send bytes or text as they are; the next item that comes."""
+        before = len(self.items)
+        self.send_raw(data)
+        self.read_until(lambda: len(self.items) > before, timeout, f"an answer to {data[:80]!r}")
+        return self.items[before]
+
     def request(self, body, timeout=15):
         """Send a frame; its reply's one result as (name, body)."""
         return self.reply(self.send(body), timeout)
@@ -181,6 +188,15 @@ class Phone:
 
         self.read_until(last, timeout, f"value {type_} on {channel}")
         return self.of(channel, type_, durable=False)[-1]["payload"]
+
+    def read_more(self, count, timeout=60):
+        """Read until `count` pushes are there, or nothing came for a moment."""
+        deadline = time.monotonic() + timeout
+        while len(self.pushes) < count and time.monotonic() < deadline:
+            before = len(self.items)
+            self._read(0.3)
+            if len(self.items) == before:
+                break
 
     def wait_closed(self, timeout=15):
         """Read until the server closes; (close code, Closing item or None)."""

@@ -246,7 +246,7 @@ def test_sessions_that_vanish_are_forgotten(stack, town):
 
 def _come_and_go(stack, town, count):
     phones = []
-    for n in range(count):
+    for _ in range(count):
         phone = town.phone(town.person(new_id("m")[:12]), subscribe=["org.g1/c1/b1", "org.g1"])
         phones.append(phone)
     for phone in phones:

@@ -402,7 +402,7 @@ def test_a_full_event_store_refuses_and_recovers(new_stack):
 def test_an_emit_under_way_when_the_session_ends_is_kept(stack, town):
     """The phone hangs up right behind its emit: the event stands, and the retry is a duplicate or the first."""
     ids = []
-    for n in range(20):
+    for _ in range(20):
         phone = town.phone(town.person("m1"))
         ids.append(new_id("e"))
         phone.send({"emit": {"eventId": ids[-1], "type": "thread.posted", "payload": {

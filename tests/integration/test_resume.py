@@ -217,11 +217,10 @@ def test_reconnecting_while_it_rains(town, encoding):
     thread = threading.Thread(target=write)
     position, seen = resume(town, BEGINNING, encoding, channel).position(channel), []
     thread.start()
-    for turn in range(200):
+    for _ in range(200):
         with resume(town, position, encoding, channel) as phone:
             assert result(phone)["recovered"]
-            want = len(seen) + 12
-            until(lambda: phone.read_for(0.02) or len(seen) + len(phone.pushes) >= min(want, 200), 60)
+            phone.read_more(min(12, 200 - len(seen)))
             seen += [p["payload"]["text"] for p in phone.of(channel)]
             position = phone.position(channel)
         if len(seen) >= 200:
@@ -255,7 +254,7 @@ def test_a_live_value_moves(town, desk, encoding):
     for n, person in enumerate(people, 1):
         town.phone(person).done("checkin.recorded", held.checkin(code))
         screen.wait_value(held.channel, "meeting.attendance_count",
-                          lambda value: value.get("present") == n)  # fmt: skip
+                          lambda value, n=n: value.get("present") == n)  # fmt: skip
 
 
 def test_a_stream_made_anew_closes_sessions_for_a_fresh_start(new_stack):

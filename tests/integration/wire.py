@@ -1,7 +1,8 @@
 """The client protocol in its two encodings, as Google's own protobuf package sees it.
 
-The classes are generated from schemas/*.proto by protoc when this module is first imported. A frame is a
-dict in the proto3 JSON mapping here; `payload` is the object of the message that `type` names.
+The classes are generated from schemas/*.proto by the protoc of grpcio-tools, which fits the protobuf package, when
+this module is first imported. A frame is a dict in the proto3 JSON mapping here; `payload` is the object of the
+message that `type` names.
 """
 
 import base64
@@ -60,7 +61,7 @@ def _generate():
         made = [out / f"{name}_pb2.py" for name in FILES]
         newest = max(source.stat().st_mtime for source in sources)
         if not all(path.exists() and path.stat().st_mtime > newest for path in made):
-            command = ["protoc", f"--python_out={out}", f"-I{ROOT / 'schemas'}", "-I/usr/include"]
+            command = [sys.executable, "-m", "grpc_tools.protoc", f"--python_out={out}", f"-I{ROOT / 'schemas'}"]
             subprocess.run(command + [str(source) for source in sources], check=True)
     return out
 
