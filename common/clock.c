@@ -113,7 +113,7 @@ static bool offset_at(const char **p, const char *end, int64_t *offset_s)
 bool yz_clock_parse(const char *text, size_t len, int64_t *seconds, int32_t *nanos)
 {
     const char *p = text, *end = text + len;
-    struct tm tm = {0}, back;
+    struct tm tm = {0}, mended;
     int64_t offset_s;
     time_t t;
 
@@ -136,10 +136,10 @@ bool yz_clock_parse(const char *text, size_t len, int64_t *seconds, int32_t *nan
     if (tm.tm_sec < 0 || tm.tm_sec > 59 || !fraction_at(&p, end, nanos) ||
         !offset_at(&p, end, &offset_s) || p != end)
         return false;
-    t = timegm(&tm);
-    /* timegm mends 31 February; a date that does not come back the same was none. */
-    gmtime_r(&t, &back);
-    if (back.tm_mon != tm.tm_mon || back.tm_mday != tm.tm_mday)
+    /* timegm turns 31 February into a day of March, in its argument too: then it was no date. */
+    mended = tm;
+    t = timegm(&mended);
+    if (mended.tm_mon != tm.tm_mon || mended.tm_mday != tm.tm_mday)
         return false;
     *seconds = (int64_t)t - offset_s;
     return *seconds >= SECONDS_MIN && *seconds <= SECONDS_MAX;

@@ -1,0 +1,176 @@
+#include "tests/schemas/sample.h"
+
+#include <meeting.pb-c.h>
+
+static const char convened[] =
+    "{\"orgPath\":\"g1/c1/b1\",\"meetingId\":\"m42\",\"kind\":\"ASSEMBLY\",\"title\":\"大会\","
+    "\"place\":\"一楼\",\"startsAt\":\"2026-03-01T08:00:00Z\",\"endsAt\":\"2026-03-01T10:00:00Z\","
+    "\"roster\":[\"u1\",\"u2\",\"u3\"],\"codePeriodS\":30}";
+
+static const struct refusal of_convened[] = {
+    {"g1/c1/b1", "", YZ_MISSING_FIELD, "orgPath"},
+    {"g1/c1/b1", "g1//b1", YZ_INVALID_VALUE, "orgPath"},
+    {"g1/c1/b1", "g1.c1", YZ_INVALID_VALUE, "orgPath"},
+    {"m42", "", YZ_MISSING_FIELD, "meetingId"},
+    {"m42", "m 42", YZ_INVALID_VALUE, "meetingId"},
+    {"m42", A64, YZ_OK, ""},
+    {"m42", A64 "a", YZ_INVALID_VALUE, "meetingId"},
+    {"\"ASSEMBLY\"", "\"MEETING_KIND_UNSPECIFIED\"", YZ_MISSING_FIELD, "kind"},
+    {"\"ASSEMBLY\"", "77", YZ_INVALID_VALUE, "kind"},
+    {"\"ASSEMBLY\"", "5", YZ_OK, ""},
+    {"大会", "", YZ_MISSING_FIELD, "title"},
+    {"大会", Z64, YZ_OK, ""},
+    {"大会", Z64 "站", YZ_TOO_LONG, "title"},
+    {"一楼", "", YZ_OK, ""},
+    {"一楼", Z64 Z64, YZ_OK, ""},
+    {"一楼", Z64 Z64 "a", YZ_TOO_LONG, "place"},
+    {"\"2026-03-01T08:00:00Z\"", "null", YZ_MISSING_FIELD, "startsAt"},
+    {"\"2026-03-01T10:00:00Z\"", "null", YZ_MISSING_FIELD, "endsAt"},
+    {"T10:00:00Z", "T08:00:00Z", YZ_INVALID_VALUE, "endsAt"},
+    {"T10:00:00Z", "T07:59:59.999Z", YZ_INVALID_VALUE, "endsAt"},
+    {"T10:00:00Z", "T08:00:00.000000001Z", YZ_OK, ""},
+    {"2026-03-01T10:00:00Z", "2026-03-02T08:00:00Z", YZ_OK, ""},
+    {"2026-03-01T10:00:00Z", "2026-03-02T08:00:00.001Z", YZ_INVALID_VALUE, "endsAt"},
+    {"2026-03-01T10:00:00Z", "9999-12-31T23:59:59Z", YZ_INVALID_VALUE, "endsAt"},
+    {"[\"u1\",\"u2\",\"u3\"]", "[]", YZ_MISSING_FIELD, "roster"},
+    {"\"u3\"", "\"\"", YZ_INVALID_VALUE, "roster[2]"},
+    {"\"u3\"", "\"u/3\"", YZ_INVALID_VALUE, "roster[2]"},
+    {"\"u3\"", "\"u1\"", YZ_INVALID_VALUE, "roster[2]"},
+    {"\"u3\"", "\"u2\",\"u1\",\"u2\"", YZ_INVALID_VALUE, "roster[2]"},
+    {"30}", "0}", YZ_OK, ""},
+    {"30}", "20}", YZ_OK, ""},
+    {"30}", "19}", YZ_INVALID_VALUE, "codePeriodS"},
+    {"30}", "31}", YZ_INVALID_VALUE, "codePeriodS"},
+};
+
+static void convened_is_checked(void **state)
+{
+    const struct yz_event_type *type = yz_event_type_find("meeting.convened", NULL);
+
+    (void)state;
+    assert_refusals(type->payload, type->check, convened, of_convened, COUNT(of_convened));
+}
+
+static void roster_has_a_maximum(void **state)
+{
+    const struct yz_event_type *type = yz_event_type_find("meeting.convened", NULL);
+    Yizhan__V1__MeetingConvened *meeting = sample_json(type->payload, convened);
+    static char ids[5001][8];
+    static char *roster[5001];
+    struct yz_violation v = {0};
+
+    (void)state;
+    for (int i = 0; i < 5001; i++) {
+        snprintf(ids[i], sizeof ids[i], "u%d", i);
+        roster[i] = ids[i];
+    }
+    meeting->roster = roster;
+    meeting->n_roster = 5000;
+    assert_int_equal(type->check(&meeting->base, &v), YZ_OK);
+    meeting->n_roster = 5001;
+    assert_int_equal(type->check(&meeting->base, &v), YZ_TOO_MANY);
+    assert_violation(&v, YZ_TOO_MANY, "roster");
+    /* The second of two equal ids is named, however far they are apart. */
+    meeting->n_roster = 5000;
+    roster[4999] = ids[0];
+    assert_int_equal(type->check(&meeting->base, &v), YZ_INVALID_VALUE);
+    assert_violation(&v, YZ_INVALID_VALUE, "roster[4999]");
+}
+
+static const struct refusal of_reference[] = {
+    {"g1/c1/b1", "", YZ_MISSING_FIELD, "orgPath"},
+    {"g1/c1/b1", "/g1", YZ_INVALID_VALUE, "orgPath"},
+    {"m42", "", YZ_MISSING_FIELD, "meetingId"},
+    {"m42", "m.42", YZ_INVALID_VALUE, "meetingId"},
+};
+
+static void references_are_checked(void **state)
+{
+    static const char *const events[] = {"meeting.opened", "meeting.closed"};
+    static const char *const queries[] = {"meeting.get", "meeting.code_key", "meeting.attendance"};
+    static const char good[] = "{\"orgPath\":\"g1/c1/b1\",\"meetingId\":\"m42\"}";
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(events); i++) {
+        const struct yz_event_type *type = yz_event_type_find(events[i], NULL);
+
+        assert_refusals(type->payload, type->check, good, of_reference, COUNT(of_reference));
+    }
+    for (size_t i = 0; i < COUNT(queries); i++) {
+        const struct yz_query_type *type = yz_query_type_find(queries[i], NULL);
+
+        assert_refusals(type->request, type->check, good, of_reference, COUNT(of_reference));
+    }
+}
+
+/* 28 bytes of base64url: 37 characters and one that carries two bits */
+#define CODE37 "AAAAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYG"
+
+static const struct refusal of_recorded[] = {
+    {"g1/c1/b1", "", YZ_MISSING_FIELD, "orgPath"},
+    {"m42", "", YZ_MISSING_FIELD, "meetingId"},
+    {"\"CODE\"", "0", YZ_MISSING_FIELD, "method"},
+    {"\"CODE\"", "9", YZ_INVALID_VALUE, "method"},
+    {"\"CODE\"", "\"OFFLINE\"", YZ_OK, ""},
+    {CODE37 "w", "", YZ_MISSING_FIELD, "code"},
+    {CODE37 "w", CODE37, YZ_CODE_MALFORMED, "code"},
+    {CODE37 "w", CODE37 "ww", YZ_CODE_MALFORMED, "code"},
+    {CODE37 "w", CODE37 "w==", YZ_CODE_MALFORMED, "code"},
+    {CODE37 "w", CODE37 "Q", YZ_OK, ""},
+    {CODE37 "w", CODE37 "R", YZ_CODE_MALFORMED, "code"}, /* bits behind the last byte */
+    {"AAAAAQ", "+AAAAQ", YZ_CODE_MALFORMED, "code"},
+    {"AAAAAQ", "A AAAQ", YZ_CODE_MALFORMED, "code"},
+    {"AAAAAQ", "_-AAAQ", YZ_OK, ""},
+};
+
+static void recorded_is_checked(void **state)
+{
+    const struct yz_event_type *type = yz_event_type_find("checkin.recorded", NULL);
+
+    (void)state;
+    assert_refusals(type->payload, type->check,
+                    "{\"orgPath\":\"g1/c1/b1\",\"meetingId\":\"m42\",\"method\":\"CODE\","
+                    "\"code\":\"" CODE37 "w\"}",
+                    of_recorded, COUNT(of_recorded));
+}
+
+static void aggregates_are_the_meeting(void **state)
+{
+    static const char *const types[] = {"meeting.opened", "meeting.closed", "checkin.recorded"};
+    const struct yz_actor actor = {"t1", "u1", "g9/c9", "member"};
+    char aggregate[YZ_AGGREGATE_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(types); i++) {
+        const struct yz_event_type *type = yz_event_type_find(types[i], NULL);
+        ProtobufCMessage *message =
+            sample_json(type->payload, "{\"orgPath\":\"g1/c1/b1\",\"meetingId\":\"m42\"}");
+
+        type->aggregate(message, &actor, aggregate);
+        assert_string_equal(aggregate, "meeting|g1/c1/b1|m42");
+        assert_string_equal(type->org_path(message), "g1/c1/b1");
+    }
+}
+
+static void authority_is_as_the_schema_says(void **state)
+{
+    (void)state;
+    assert_int_equal(yz_event_type_find("meeting.convened", NULL)->authority, YZ_BY_SECRETARY);
+    assert_int_equal(yz_event_type_find("meeting.opened", NULL)->authority, YZ_BY_SECRETARY);
+    assert_int_equal(yz_event_type_find("meeting.closed", NULL)->authority, YZ_BY_SECRETARY);
+    assert_int_equal(yz_event_type_find("checkin.recorded", NULL)->authority, YZ_BY_MEMBER);
+    assert_int_equal(yz_query_type_find("meeting.get", NULL)->authority, YZ_BY_MEMBER_OF_ORG);
+    assert_int_equal(yz_query_type_find("meeting.code_key", NULL)->authority, YZ_BY_SECRETARY);
+    assert_int_equal(yz_query_type_find("meeting.attendance", NULL)->authority, YZ_BY_OVERSEER);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        sample_test(convened_is_checked),        sample_test(roster_has_a_maximum),
+        sample_test(references_are_checked),     sample_test(recorded_is_checked),
+        sample_test(aggregates_are_the_meeting), sample_test(authority_is_as_the_schema_says),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
