@@ -40,14 +40,15 @@ static bool update(natsConnection *nc, const char *stream, const json_t *config,
     return false;
 }
 
-/* With a largest message of one byte the stream refuses every event, and keeps what it has. */
-static bool set_closed(natsConnection *nc, json_t *config, bool closed, bool *empty,
-                       char text[CTL_TEXT_MAX])
+/* With room for one byte the stream answers every event as a full one does, and keeps what it has.
+ */
+static bool set_room(natsConnection *nc, json_t *config, json_int_t max_bytes, bool *empty,
+                     char text[CTL_TEXT_MAX])
 {
     struct ctl_reply reply;
     bool good;
 
-    json_object_set_new(config, "max_msg_size", json_integer(closed ? 1 : -1));
+    json_object_set_new(config, "max_bytes", json_integer(max_bytes));
     good = update(nc, YZ_STREAM_EVENTS, config, &reply, text);
     *empty = good && state_of(reply.body, "messages") == 0;
     ctl_reply_deinit(&reply);
@@ -98,26 +99,26 @@ static bool next_epoch(struct wk_store *store, const char *stream, const json_t 
 static bool raise_events(natsConnection *nc, struct wk_store *store, const json_t *info,
                          json_t *config, char epoch[CTL_EPOCH_MAX], char text[CTL_TEXT_MAX])
 {
-    bool empty = state_of(info, "messages") == 0, opened;
+    json_int_t room = json_integer_value(json_object_get(config, "max_bytes"));
+    bool empty = state_of(info, "messages") == 0, good, opened;
+    char reopening[CTL_TEXT_MAX];
     int64_t generation;
-    bool good = empty && set_closed(nc, config, true, &empty, text);
 
-    if (good && empty)
-        good = next_epoch(store, YZ_STREAM_EVENTS, info, &generation, epoch, text) &&
-               move_first(nc, generation, text);
-    if (good && empty)
-        ctl_epoch_put(config, epoch);
+    snprintf(text, CTL_TEXT_MAX,
+             "EVENTS holds unsettled events. Stop the gateways, let the workers settle them, and "
+             "raise it again");
     if (!empty)
-        snprintf(text, CTL_TEXT_MAX,
-                 "EVENTS holds unsettled events. Stop the gateways, let the workers settle them, "
-                 "and raise it again");
-    if (state_of(info, "messages") == 0) {
-        char ignored[CTL_TEXT_MAX];
-
-        opened = set_closed(nc, config, false, &(bool){false}, good ? text : ignored);
-        good = good && opened;
-    }
-    return good && empty;
+        return false;
+    good = set_room(nc, config, 1, &empty, text) && empty &&
+           next_epoch(store, YZ_STREAM_EVENTS, info, &generation, epoch, text) &&
+           move_first(nc, generation, text);
+    if (good)
+        ctl_epoch_put(config, epoch);
+    opened = set_room(nc, config, room, &empty, reopening);
+    if (!opened)
+        snprintf(text, CTL_TEXT_MAX, "EVENTS takes no event now (%.200s): run yzctl apply",
+                 reopening);
+    return good && opened;
 }
 
 bool ctl_epoch_raise(natsConnection *nc, struct wk_store *store, const struct ctl_stream *stream,

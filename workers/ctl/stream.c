@@ -151,8 +151,8 @@ static const char *obstacle_of(const char *field, json_int_t to, const json_t *d
     if (strcmp(field, "max_bytes") == 0 && to > 0 &&
         strcmp(json_string_value(json_object_get(declared, "discard")), "new") == 0 &&
         json_integer_value(json_object_get(state, "bytes")) > to)
-        return "the stream holds more bytes than the new max_bytes, and making it smaller would "
-               "throw unsettled events away. Let the workers settle them, or choose a larger size";
+        return "the stream holds more bytes than the new max_bytes: it would refuse every event "
+               "from now on. Let the workers settle them, or choose a larger size";
     return NULL;
 }
 

@@ -7,5 +7,6 @@ const struct ctl_flag ctl_flags_output[] = {
 
 /* In the order of help. */
 const struct ctl_command *const ctl_commands[] = {
-    &ctl_apply, &ctl_key_new, &ctl_secret_new, &ctl_token, &ctl_epoch_raise_command, NULL,
+    &ctl_apply, &ctl_key_new, &ctl_secret_new,          &ctl_token, &ctl_publish,
+    &ctl_query, &ctl_code,    &ctl_epoch_raise_command, NULL,
 };
