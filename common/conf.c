@@ -108,6 +108,12 @@ static void print_and_leave(const char *word, enum yz_conf_who who, const char *
     if (strcmp(word, "--help") == 0) {
         printf("%s\n\nSettings (a flag, else its variable, else the default):\n", usage);
         yz_conf_help(stdout, who);
+        printf("\n  --help-markdown  the settings of all programs as a Markdown table\n"
+               "  --version\n");
+        exit(0);
+    }
+    if (strcmp(word, "--help-markdown") == 0) {
+        yz_conf_markdown(stdout);
         exit(0);
     }
     if (strcmp(word, "--version") == 0) {
