@@ -1,0 +1,286 @@
+#include "gateway/http.h"
+
+#include "common/clock.h"
+#include "gateway/serial.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define HTTP_EXCHANGES_MAX 16384
+#define ARENA_MAX          (4 << 20)
+#define EVENTS_PATH        "/v1/events"
+#define QUERY_PATH         "/v1/query/"
+#define SOCKET_PATH        "/v1/ws"
+#define JSON_TYPE          "application/json"
+
+struct gw_http {
+    struct gw_http_parts parts;
+    struct gw_serials *serials;
+    struct yz_arena arena; /* of the request in hand */
+};
+
+enum yz_err gw_http_new(const struct gw_http_parts *parts, struct gw_http **out)
+{
+    struct gw_http *http = calloc(1, sizeof *http);
+
+    if (!http)
+        return YZ_INTERNAL;
+    http->parts = *parts;
+    http->serials = gw_serials_new(HTTP_EXCHANGES_MAX, GW_SERIAL_HTTP);
+    if (!http->serials) {
+        free(http);
+        return YZ_INTERNAL;
+    }
+    yz_arena_init(&http->arena, ARENA_MAX);
+    *out = http;
+    return YZ_OK;
+}
+
+void gw_http_free(struct gw_http *http)
+{
+    if (!http)
+        return;
+    gw_serials_free(http->serials);
+    yz_arena_deinit(&http->arena);
+    free(http);
+}
+
+/* false: the exchange has its refusal. */
+static bool authenticate(struct gw_http *http, struct gw_exchange *exchange, const char *header)
+{
+    static const char scheme[] = "Bearer ";
+    size_t len = sizeof scheme - 1;
+    const char *token = strncasecmp(header, scheme, len) == 0 ? header + len : "";
+    enum yz_err err;
+
+    err = gw_auth_verify(http->parts.auth, token, strlen(token), yz_clock_wall_ms(),
+                         &exchange->identity);
+    if (err != YZ_OK)
+        gw_exchange_refuse(exchange, err, "Authorization", NULL);
+    return err == YZ_OK;
+}
+
+/* "application/json", perhaps with parameters. */
+static bool is_json(const char *content_type)
+{
+    size_t len = sizeof JSON_TYPE - 1;
+
+    return strncasecmp(content_type, JSON_TYPE, len) == 0 &&
+           strchr("; \t", content_type[len]) != NULL;
+}
+
+static void refuse_status(struct gw_exchange *exchange, int status, enum yz_err err,
+                          const char *field, const char *text)
+{
+    struct yz_violation v;
+
+    (void)yz_violate(&v, err, field, text);
+    gw_exchange_problem(exchange, &v, status);
+}
+
+static void begin_event(struct gw_http *http, struct gw_exchange *exchange,
+                        const struct gw_request *request)
+{
+    if (request->method != GW_POST)
+        gw_exchange_allow(exchange, "POST, OPTIONS");
+    else if (!is_json(request->content_type))
+        refuse_status(exchange, 415, YZ_WRONG_TYPE, "Content-Type",
+                      "The body must be " JSON_TYPE ".");
+    else if (request->content_length < 0)
+        refuse_status(exchange, 411, YZ_MISSING_FIELD, "Content-Length", NULL);
+    else if (request->content_length > http->parts.conf->frame_max_bytes)
+        gw_exchange_refuse(exchange, YZ_FRAME_TOO_LARGE, NULL, NULL);
+    else
+        (void)authenticate(http, exchange, request->authorization);
+}
+
+/* "/v1/query/meeting/get" to "meeting.get"; false when the path has another form. */
+static bool query_type(const char *path, char type[YZ_TYPE_MAX])
+{
+    const char *domain = path + sizeof QUERY_PATH - 1;
+    const char *slash = strchr(domain, '/');
+    int len;
+
+    if (!slash || slash == domain || slash[1] == '\0' || strchr(slash + 1, '/'))
+        return false;
+    len = snprintf(type, YZ_TYPE_MAX, "%.*s.%s", (int)(slash - domain), domain, slash + 1);
+    return len > 0 && len < YZ_TYPE_MAX;
+}
+
+/* Takes min_sequence out of the pairs, since it is no field of the request. */
+static bool split_pairs(const struct gw_request *request, struct yz_arena *arena,
+                        struct yz_pair **pairs, size_t *count, uint64_t *min_sequence)
+{
+    *pairs = yz_arena_alloc(arena, (request->pair_count + 1) * sizeof **pairs);
+    *count = 0;
+    *min_sequence = 0;
+    for (size_t i = 0; *pairs && i < request->pair_count; i++) {
+        const struct yz_pair *pair = &request->pairs[i];
+        char *end = NULL;
+
+        if (strcmp(pair->name, "min_sequence") != 0 && strcmp(pair->name, "minSequence") != 0) {
+            (*pairs)[(*count)++] = *pair;
+            continue;
+        }
+        *min_sequence = strtoull(pair->value, &end, 10);
+        if (pair->value[0] < '0' || pair->value[0] > '9' || *end != '\0')
+            return false;
+    }
+    return *pairs != NULL;
+}
+
+static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
+                        const struct gw_request *request)
+{
+    struct gw_ticket ticket = {.session = exchange->serial};
+    struct yz_violation v = {0};
+    struct yz_pair *pairs;
+    uint64_t min_sequence;
+    char type[YZ_TYPE_MAX];
+    size_t count;
+
+    if (request->method != GW_GET && request->method != GW_HEAD) {
+        gw_exchange_allow(exchange, "GET, HEAD, OPTIONS");
+        return;
+    }
+    if (!query_type(request->path, type)) {
+        gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
+        return;
+    }
+    if (!authenticate(http, exchange, request->authorization))
+        return;
+    yz_arena_reset(&http->arena);
+    if (!split_pairs(request, &http->arena, &pairs, &count, &min_sequence))
+        gw_exchange_refuse(exchange, YZ_WRONG_TYPE, "minSequence", NULL);
+    else if (gw_intake_query_pairs(http->parts.intake, &exchange->identity.actor, ticket, type,
+                                   pairs, count, min_sequence, &v) != YZ_OK)
+        gw_exchange_problem(exchange, &v, v.err == YZ_UNKNOWN_TYPE ? 404 : 0);
+}
+
+static void begin_file(struct gw_http *http, struct gw_exchange *exchange,
+                       const struct gw_request *request)
+{
+    const struct gw_file *file = gw_files_find(http->parts.files, request->path);
+
+    if (!file) {
+        gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
+    } else if (request->method != GW_GET && request->method != GW_HEAD) {
+        gw_exchange_allow(exchange, "GET, HEAD, OPTIONS");
+    } else {
+        gw_exchange_header(exchange, "ETag", file->etag);
+        gw_exchange_header(exchange, "Cache-Control", "no-cache");
+        if (strcmp(request->if_none_match, file->etag) == 0)
+            gw_exchange_lend(exchange, 304, NULL, NULL, 0);
+        else
+            gw_exchange_lend(exchange, 200, file->content_type, file->data, file->len);
+    }
+}
+
+static void route(struct gw_http *http, struct gw_exchange *exchange,
+                  const struct gw_request *request)
+{
+    if (strcmp(request->path, EVENTS_PATH) == 0)
+        begin_event(http, exchange, request);
+    else if (strncmp(request->path, QUERY_PATH, sizeof QUERY_PATH - 1) == 0)
+        begin_query(http, exchange, request);
+    else if (strcmp(request->path, SOCKET_PATH) == 0)
+        refuse_status(exchange, 426, YZ_BAD_FRAME, "Upgrade",
+                      "This path is for WebSocket connections.");
+    else
+        begin_file(http, exchange, request);
+}
+
+struct gw_exchange *gw_http_begin(struct gw_http *http, const struct gw_request *request,
+                                  void *peer)
+{
+    size_t body_max = (size_t)http->parts.conf->frame_max_bytes;
+    struct gw_exchange *exchange = gw_exchange_new(request, body_max, peer);
+
+    if (!exchange)
+        return NULL;
+    gw_count(&http->parts.metrics->http_requests, 1);
+    exchange->serial = gw_serials_add(http->serials, exchange);
+    if (exchange->serial == 0)
+        gw_exchange_refuse(exchange, YZ_BUSY, NULL, NULL);
+    else
+        route(http, exchange, request);
+    return exchange;
+}
+
+void gw_http_body(struct gw_http *http, struct gw_exchange *exchange, const void *data, size_t len)
+{
+    (void)http;
+    yz_buf_append(&exchange->body, data, len);
+}
+
+void gw_http_finish(struct gw_http *http, struct gw_exchange *exchange)
+{
+    struct gw_ticket ticket = {.session = exchange->serial};
+    struct yz_violation v = {0};
+    struct gw_emit emit;
+
+    if (exchange->body.failed) {
+        gw_exchange_refuse(exchange, YZ_FRAME_TOO_LARGE, NULL, NULL);
+        return;
+    }
+    yz_arena_reset(&http->arena);
+    if (gw_frame_decode_emit((const char *)exchange->body.data, exchange->body.len, &http->arena,
+                             &emit, &v) != YZ_OK ||
+        gw_intake_event(http->parts.intake, &exchange->identity.actor, ticket, &emit, &v) != YZ_OK)
+        gw_exchange_problem(exchange, &v, 0);
+}
+
+void gw_http_end(struct gw_http *http, struct gw_exchange *exchange)
+{
+    if (exchange->serial != 0)
+        gw_serials_remove(http->serials, exchange->serial);
+    gw_exchange_free(exchange);
+}
+
+void gw_http_accepted(void *arg, struct gw_ticket ticket, const char *event_id, enum yz_err err,
+                      uint64_t sequence, bool duplicate)
+{
+    struct gw_http *http = arg;
+    struct gw_exchange *exchange = gw_serials_find(http->serials, ticket.session);
+    char text[160];
+    int len;
+
+    if (!exchange)
+        return;
+    if (err != YZ_OK) {
+        gw_exchange_refuse(exchange, err, NULL, NULL);
+    } else {
+        /* The id has only characters that need no escape. */
+        len = snprintf(text, sizeof text,
+                       "{\"eventId\":\"%s\",\"sequence\":\"%" PRIu64 "\",\"duplicate\":%s}",
+                       event_id, sequence, duplicate ? "true" : "false");
+        yz_buf_append(&exchange->answer, text, (size_t)len);
+        gw_exchange_answer(exchange, 202, JSON_TYPE);
+    }
+    http->parts.answered(exchange->peer);
+}
+
+void gw_http_answered(void *arg, struct gw_ticket ticket, const char *type, enum yz_err err,
+                      const struct yz_violation *v, const void *payload, size_t len)
+{
+    struct gw_http *http = arg;
+    struct gw_exchange *exchange = gw_serials_find(http->serials, ticket.session);
+
+    if (!exchange)
+        return;
+    if (err != YZ_OK) {
+        struct yz_violation located = *v;
+
+        gw_intake_locate(&located);
+        gw_exchange_problem(exchange, &located, 0);
+    } else if (gw_intake_reply_json(http->parts.intake, type, payload, len, &exchange->answer) !=
+               YZ_OK) {
+        gw_exchange_refuse(exchange, YZ_INTERNAL, NULL, NULL);
+    } else {
+        gw_exchange_answer(exchange, 200, JSON_TYPE);
+    }
+    http->parts.answered(exchange->peer);
+}

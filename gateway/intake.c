@@ -1,0 +1,250 @@
+#include "gateway/intake.h"
+
+#include "schemas/contract.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A decoded message takes a few times its encoding (pointers, lengths, terminators), and a bus
+ * message may have 1 MB. */
+#define ARENA_MAX (16 << 20)
+
+struct gw_intake {
+    struct gw_uplink *uplink;
+    struct gw_query *query;
+    struct gw_metrics *metrics;
+    struct yz_arena arena; /* of the payload in hand */
+    struct yz_buf encoded; /* its canonical encoding */
+    bool draining;
+};
+
+enum yz_err gw_intake_new(const struct yz_conf *conf, struct gw_uplink *uplink,
+                          struct gw_query *query, struct gw_metrics *metrics,
+                          struct gw_intake **out)
+{
+    struct gw_intake *intake = calloc(1, sizeof *intake);
+
+    if (!intake)
+        return YZ_INTERNAL;
+    intake->uplink = uplink;
+    intake->query = query;
+    intake->metrics = metrics;
+    yz_arena_init(&intake->arena, ARENA_MAX);
+    yz_buf_init(&intake->encoded, (size_t)conf->frame_max_bytes * 2);
+    *out = intake;
+    return YZ_OK;
+}
+
+void gw_intake_free(struct gw_intake *intake)
+{
+    if (!intake)
+        return;
+    yz_arena_deinit(&intake->arena);
+    yz_buf_deinit(&intake->encoded);
+    free(intake);
+}
+
+void gw_intake_drain(struct gw_intake *intake)
+{
+    intake->draining = true;
+}
+
+bool gw_intake_draining(const struct gw_intake *intake)
+{
+    return intake->draining;
+}
+
+void gw_intake_locate(struct yz_violation *v)
+{
+    static const char prefix[] = "payload.";
+    size_t len = sizeof prefix - 1, room = sizeof v->field - len - 1;
+
+    if (v->field[0] == '\0')
+        return;
+    /* A path too long for the field is cut: it is for people. */
+    v->field[room] = '\0';
+    memmove(v->field + len, v->field, strlen(v->field) + 1);
+    memcpy(v->field, prefix, len);
+}
+
+static enum yz_err in_payload(struct yz_violation *v)
+{
+    gw_intake_locate(v);
+    return v->err;
+}
+
+static enum yz_err decode(struct gw_intake *intake, const ProtobufCMessageDescriptor *desc,
+                          const void *payload, size_t len, ProtobufCMessage **message,
+                          struct yz_violation *v)
+{
+    yz_arena_reset(&intake->arena);
+    if (yz_pb_decode(desc, payload, len, &intake->arena, message, v) != YZ_OK)
+        return in_payload(v);
+    return YZ_OK;
+}
+
+/* The canonical encoding: two spellings of one message become the same bytes, and so the same
+ * message id. */
+static enum yz_err encode(struct gw_intake *intake, const ProtobufCMessage *message,
+                          struct yz_violation *v)
+{
+    intake->encoded.len = 0;
+    intake->encoded.failed = false;
+    if (yz_pb_encode(message, &intake->encoded) != YZ_OK || intake->encoded.failed)
+        return yz_violate(v, YZ_INTERNAL, NULL, NULL);
+    return YZ_OK;
+}
+
+static enum yz_err authorize(enum yz_authority authority, const struct yz_actor *actor,
+                             yz_org_path_fn *org_path, const ProtobufCMessage *message,
+                             struct yz_violation *v)
+{
+    enum yz_err err = yz_authorize(authority, actor, org_path ? org_path(message) : NULL);
+
+    return err == YZ_OK ? err : yz_violate(v, err, NULL, NULL);
+}
+
+/* A new trace for each event: W3C trace context, sampled. */
+static void new_trace(char out[YZ_TRACE_MAX])
+{
+    unsigned char bytes[24];
+    char *at = out;
+
+    if (RAND_bytes(bytes, sizeof bytes) != 1) {
+        out[0] = '\0';
+        return;
+    }
+    at += snprintf(at, 4, "00-");
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        if (i == 16)
+            *at++ = '-';
+        at += snprintf(at, 3, "%02x", bytes[i]);
+    }
+    snprintf(at, 4, "-01");
+}
+
+static void fill_envelope(struct yz_envelope *env, const struct yz_actor *actor,
+                          const struct gw_emit *emit, const struct yz_event_type *type,
+                          const ProtobufCMessage *message)
+{
+    memset(env, 0, sizeof *env);
+    env->actor = *actor;
+    snprintf(env->event_id, sizeof env->event_id, "%s", emit->event_id);
+    snprintf(env->type, sizeof env->type, "%s", type->name);
+    type->aggregate(message, actor, env->aggregate);
+    new_trace(env->traceparent);
+    env->occurred_at_ms = emit->occurred_at_ms;
+}
+
+/* Everything that can be wrong with the event itself. */
+static enum yz_err check_event(struct gw_intake *intake, const struct yz_actor *actor,
+                               const struct gw_emit *emit, const struct yz_event_type *type,
+                               ProtobufCMessage **message, struct yz_violation *v)
+{
+    enum yz_err err;
+
+    if (!type)
+        return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
+    if (!emit->event_id || emit->event_id[0] == '\0')
+        return yz_violate(v, YZ_MISSING_FIELD, "eventId", NULL);
+    if (!yz_id_valid(emit->event_id))
+        return yz_violate(v, YZ_INVALID_VALUE, "eventId",
+                          "An event id is 1 to 64 of the characters A-Z a-z 0-9 _ and -.");
+    err = decode(intake, type->payload, emit->payload, emit->len, message, v);
+    if (err != YZ_OK)
+        return err;
+    if (type->check && type->check(*message, v) != YZ_OK)
+        return in_payload(v);
+    err = authorize(type->authority, actor, type->org_path, *message, v);
+    return err == YZ_OK ? encode(intake, *message, v) : err;
+}
+
+enum yz_err gw_intake_event(struct gw_intake *intake, const struct yz_actor *actor,
+                            struct gw_ticket ticket, const struct gw_emit *emit,
+                            struct yz_violation *v)
+{
+    const struct yz_domain_schema *domain = NULL;
+    const struct yz_event_type *type = yz_event_type_find(emit->type ? emit->type : "", &domain);
+    ProtobufCMessage *message = NULL;
+    struct yz_envelope env;
+    enum yz_err err;
+
+    if (intake->draining)
+        return yz_violate(v, YZ_DRAINING, NULL, NULL);
+    err = check_event(intake, actor, emit, type, &message, v);
+    if (err != YZ_OK) {
+        gw_count(&intake->metrics->events_refused, 1);
+        return err;
+    }
+    fill_envelope(&env, actor, emit, type, message);
+    err = gw_uplink_emit(intake->uplink, ticket, &env, domain->name, intake->encoded.data,
+                         intake->encoded.len);
+    if (err != YZ_OK) {
+        gw_count(&intake->metrics->events_failed, 1);
+        return yz_violate(v, err, NULL, NULL);
+    }
+    return YZ_OK;
+}
+
+static enum yz_err ask(struct gw_intake *intake, const struct yz_actor *actor,
+                       struct gw_ticket ticket, const struct yz_query_type *type,
+                       const ProtobufCMessage *message, uint64_t min_sequence,
+                       struct yz_violation *v)
+{
+    enum yz_err err;
+
+    if (type->check && type->check(message, v) != YZ_OK)
+        return in_payload(v);
+    err = authorize(type->authority, actor, type->org_path, message, v);
+    if (err == YZ_OK)
+        err = encode(intake, message, v);
+    if (err != YZ_OK)
+        return err;
+    err = gw_query_ask(intake->query, ticket, actor, type->name, intake->encoded.data,
+                       intake->encoded.len, min_sequence);
+    return err == YZ_OK ? err : yz_violate(v, err, NULL, NULL);
+}
+
+enum yz_err gw_intake_query(struct gw_intake *intake, const struct yz_actor *actor,
+                            struct gw_ticket ticket, const struct gw_ask *from,
+                            struct yz_violation *v)
+{
+    const struct yz_query_type *type = yz_query_type_find(from->type ? from->type : "", NULL);
+    ProtobufCMessage *message = NULL;
+
+    if (!type)
+        return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
+    if (decode(intake, type->request, from->payload, from->len, &message, v) != YZ_OK)
+        return v->err;
+    return ask(intake, actor, ticket, type, message, from->min_sequence, v);
+}
+
+enum yz_err gw_intake_query_pairs(struct gw_intake *intake, const struct yz_actor *actor,
+                                  struct gw_ticket ticket, const char *name,
+                                  const struct yz_pair *pairs, size_t count, uint64_t min_sequence,
+                                  struct yz_violation *v)
+{
+    const struct yz_query_type *type = yz_query_type_find(name, NULL);
+    ProtobufCMessage *message = NULL;
+
+    if (!type)
+        return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
+    yz_arena_reset(&intake->arena);
+    if (yz_pairs_decode(type->request, pairs, count, &intake->arena, &message, v) != YZ_OK)
+        return in_payload(v);
+    return ask(intake, actor, ticket, type, message, min_sequence, v);
+}
+
+enum yz_err gw_intake_reply_json(struct gw_intake *intake, const char *name, const void *payload,
+                                 size_t len, struct yz_buf *buf)
+{
+    const struct yz_query_type *type = yz_query_type_find(name, NULL);
+    ProtobufCMessage *message = NULL;
+    struct yz_violation v = {0};
+
+    if (!type || decode(intake, type->reply, payload, len, &message, &v) != YZ_OK)
+        return YZ_INTERNAL;
+    return yz_json_encode(message, yz_payload_resolve, buf);
+}

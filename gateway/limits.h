@@ -1,0 +1,51 @@
+/* limits.h: how much one client may ask for: a token bucket for frames, and connections counted by
+ * address.
+ *
+ * Lifetime  a bucket is a plain struct; gw_addresses from start to the last connection's end.
+ * Thread    loop.
+ * Limits    an address is counted only while it has a connection, so the table is as large as the
+ *           connections are many.
+ */
+#ifndef GW_LIMITS_H
+#define GW_LIMITS_H
+
+#include "common/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* Frames of one session. The level falls by one a frame and rises with time; below 0 frames are
+ * refused, and each refused one still counts, so a client that does not slow down gets deeper into
+ * debt until it is cut off. */
+struct gw_bucket {
+    int64_t level_milli; /* thousandths of a frame; may be negative */
+    int64_t filled_ms;   /* monotonic */
+};
+
+enum gw_verdict { GW_ALLOWED, GW_REFUSED, GW_FLOOD };
+
+/* Full: burst frames may come at once. */
+void gw_bucket_init(struct gw_bucket *bucket, int64_t burst, int64_t now_ms);
+/* Take one frame. GW_FLOOD: the debt is larger than four times the burst. */
+enum gw_verdict gw_bucket_take(struct gw_bucket *bucket, int64_t per_s, int64_t burst,
+                               int64_t now_ms);
+/* Time until the next frame is allowed, 0 when it is now. */
+uint32_t gw_bucket_wait_ms(const struct gw_bucket *bucket, int64_t per_s);
+
+/* Key of a peer's address: IPv4 as a mapped address, IPv6 by its /64 (one household, one key). */
+struct gw_address {
+    uint8_t bytes[16];
+};
+void gw_address_of(const struct sockaddr *sa, struct gw_address *address);
+
+struct gw_addresses;
+struct gw_addresses *gw_addresses_new(size_t max_each); /* NULL: out of memory */
+void gw_addresses_free(struct gw_addresses *addresses);
+/* Count a connection; false when the address has max_each already (or memory ran out): do not count
+ * it. */
+bool gw_addresses_enter(struct gw_addresses *addresses, const struct gw_address *address);
+void gw_addresses_leave(struct gw_addresses *addresses, const struct gw_address *address);
+
+#endif

@@ -1,0 +1,740 @@
+#include "gateway/server.h"
+
+#include "common/log.h"
+#include "gateway/limits.h"
+#include "gateway/listener.h"
+
+#include <libwebsockets.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#define HTTP_SPARE     1024  /* connections beside sessions_max */
+#define READ_BUFFER    2048  /* of each WebSocket connection: most frames of phones are smaller */
+#define SERVICE_BUFFER 16384 /* shared by all, for HTTP */
+#define HEADERS_MAX    16384 /* bytes of one request's head; a token may have 8 KB */
+#define HEADER_TABLES  1024  /* requests whose head is being read at once; others wait */
+#define HEAD_TIMEOUT_S 10
+#define KEEPALIVE_S    30
+#define CLOSE_GRACE_S  10 /* for each write of what is left, once closing */
+#define ANSWER_GRACE_S 5
+#define DISCARD_MAX    (1 << 20) /* a larger refused body is not read; the connection ends */
+#define PAIRS_MAX      64
+#define URI_MAX        2048
+
+struct connection {
+    struct gw_server *server;
+    struct lws *wsi;
+    TAILQ_ENTRY(connection) dirty_link;
+    bool dirty, admin, counted, peer_closed;
+    struct gw_address address;
+    struct gw_session *session;
+    uint8_t *frame; /* fragments so far of a message that came in several */
+    size_t frame_len;
+    struct gw_exchange *exchange;
+    bool wants_body, head_sent;
+    bool last; /* the connection ends with this exchange */
+    size_t body_sent;
+};
+
+struct gw_server {
+    struct gw_server_parts parts;
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct gw_listener *client_listener, *admin_listener;
+    struct gw_addresses *addresses;
+    size_t connections;
+    TAILQ_HEAD(, connection) dirty;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uint8_t *write_buffer; /* LWS_PRE bytes, then room */
+    size_t write_room;
+};
+
+static void mark_dirty(struct connection *c)
+{
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    TAILQ_INSERT_TAIL(&c->server->dirty, c, dirty_link);
+}
+
+static void on_wake(void *peer)
+{
+    mark_dirty(peer);
+}
+
+const struct gw_session_output gw_server_session_output = {.wake = on_wake};
+
+void gw_server_answered(void *peer)
+{
+    mark_dirty(peer);
+}
+
+static void kill_later(struct connection *c)
+{
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
+/* The write buffer with room for at least one piece of this size; NULL: out of memory. */
+static uint8_t *write_buffer(struct gw_server *server, size_t room)
+{
+    uint8_t *grown;
+
+    if (room <= server->write_room)
+        return server->write_buffer + LWS_PRE;
+    grown = realloc(server->write_buffer, LWS_PRE + room);
+    if (!grown)
+        return NULL;
+    server->write_buffer = grown;
+    server->write_room = room;
+    return grown + LWS_PRE;
+}
+
+/* One WebSocket message of what waits, unless an earlier one is not out yet. false: the connection
+ * is broken. */
+static bool write_session(struct connection *c)
+{
+    struct gw_server *server = c->server;
+    size_t next = gw_session_next(c->session), len;
+    bool binary = lws_get_protocol(c->wsi)->id == GW_PROTOBUF;
+    uint8_t *to;
+
+    if (next == 0 || c->peer_closed || lws_partial_buffered(c->wsi))
+        return true;
+    to = write_buffer(server, next > SERVER_WRITE_MAX ? next : SERVER_WRITE_MAX);
+    if (!to)
+        return false;
+    len = gw_session_take(c->session, to, next > SERVER_WRITE_MAX ? next : SERVER_WRITE_MAX);
+    if (lws_write(c->wsi, to, len, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < (int)len)
+        return false;
+    gw_count(&server->parts.metrics->writes, 1);
+    gw_count(&server->parts.metrics->write_bytes, len);
+    if (gw_session_closing(c->session))
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_GRACE_S);
+    return true;
+}
+
+/* Behind a turn's callbacks. */
+static void flush_session(struct connection *c)
+{
+    if (c->peer_closed)
+        return;
+    if (gw_session_closing(c->session)) {
+        lws_rx_flow_control(c->wsi, 0); /* nothing is read any more */
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_GRACE_S);
+    }
+    if (!write_session(c))
+        kill_later(c);
+    else if (gw_session_next(c->session) > 0 || gw_session_done(c->session) != YZ_CLOSE_NONE)
+        lws_callback_on_writable(c->wsi);
+}
+
+/* Reading was off while the answer was awaited, and writing is not called back while it is. */
+static void flush_exchange(struct connection *c)
+{
+    lws_rx_flow_control(c->wsi, 1);
+    lws_callback_on_writable(c->wsi);
+}
+
+static void flush(struct gw_server *server)
+{
+    struct connection *c;
+
+    while ((c = TAILQ_FIRST(&server->dirty))) {
+        TAILQ_REMOVE(&server->dirty, c, dirty_link);
+        c->dirty = false;
+        if (c->session)
+            flush_session(c);
+        else if (c->exchange && c->exchange->status != 0)
+            flush_exchange(c);
+    }
+}
+
+/* libwebsockets says that the socket takes more. */
+static int on_session_writable(struct connection *c)
+{
+    enum yz_close close;
+
+    if (!c->session)
+        return 0;
+    if (!write_session(c))
+        return -1;
+    close = gw_session_done(c->session);
+    if (close != YZ_CLOSE_NONE && !lws_partial_buffered(c->wsi)) {
+        const char *reason = yz_close_code(close);
+
+        lws_close_reason(c->wsi, (enum lws_close_status)close, (uint8_t *)(uintptr_t)reason,
+                         strlen(reason));
+        return -1;
+    }
+    if (gw_session_next(c->session) > 0)
+        lws_callback_on_writable(c->wsi);
+    return 0;
+}
+
+static int on_established(struct connection *c)
+{
+    enum gw_encoding encoding = (enum gw_encoding)lws_get_protocol(c->wsi)->id;
+
+    if (gw_session_open(c->server->parts.sessions, encoding, c, &c->session) != YZ_OK)
+        return -1;
+    return 0;
+}
+
+static void drop_fragments(struct connection *c)
+{
+    free(c->frame);
+    c->frame = NULL;
+    c->frame_len = 0;
+}
+
+/* false: it grows beyond frame_max_bytes, or memory ran out. */
+static bool add_fragment(struct connection *c, const void *data, size_t len)
+{
+    uint8_t *grown = realloc(c->frame, c->frame_len + len + 1);
+
+    if (!grown)
+        return false;
+    memcpy(grown + c->frame_len, data, len);
+    c->frame = grown;
+    c->frame_len += len;
+    return true;
+}
+
+static int on_received(struct connection *c, const void *data, size_t len)
+{
+    size_t max = (size_t)c->server->parts.conf->frame_max_bytes;
+    bool whole = lws_is_final_fragment(c->wsi), binary = lws_frame_is_binary(c->wsi);
+    size_t coming = lws_remaining_packet_payload(c->wsi);
+
+    if (!c->session || gw_session_closing(c->session))
+        return 0;
+    if (coming > max || c->frame_len + len + coming > max) {
+        drop_fragments(c);
+        gw_session_close(c->session, YZ_CLOSE_OVERSIZE);
+        return 0;
+    }
+    if (whole && c->frame_len == 0) {
+        gw_session_frame(c->session, data, len, binary);
+        return 0;
+    }
+    if (!add_fragment(c, data, len))
+        return -1;
+    if (whole) {
+        gw_session_frame(c->session, c->frame, c->frame_len, binary);
+        drop_fragments(c);
+    }
+    return 0;
+}
+
+static void on_session_closed(struct connection *c)
+{
+    drop_fragments(c);
+    if (c->session)
+        gw_session_free(c->session);
+    c->session = NULL;
+}
+
+static void end_exchange(struct connection *c)
+{
+    if (!c->exchange)
+        return;
+    if (c->admin)
+        gw_exchange_free(c->exchange);
+    else
+        gw_http_end(c->server->parts.http, c->exchange);
+    c->exchange = NULL;
+}
+
+/* Head and body as far as the socket takes them. false: broken. *done: all is handed over. */
+static bool write_answer(struct connection *c, bool *done)
+{
+    size_t len, room = SERVER_WRITE_MAX;
+    const uint8_t *body = gw_exchange_body(c->exchange, &len);
+    uint8_t *to = write_buffer(c->server, room);
+
+    *done = false;
+    if (!to)
+        return false;
+    while (!lws_partial_buffered(c->wsi)) {
+        struct yz_buf head;
+        size_t used = 0, part;
+
+        if (!c->head_sent) {
+            yz_buf_init(&head, room);
+            gw_exchange_head(c->exchange, &head);
+            used = head.failed ? 0 : head.len;
+            memcpy(to, head.data ? head.data : to, used);
+            yz_buf_deinit(&head);
+            c->head_sent = true;
+        }
+        part = len - c->body_sent < room - used ? len - c->body_sent : room - used;
+        if (part > 0)
+            memcpy(to + used, body + c->body_sent, part);
+        c->body_sent += part;
+        if (used + part > 0 && lws_write(c->wsi, to, used + part, LWS_WRITE_HTTP) < 0)
+            return false;
+        if (c->body_sent == len) {
+            *done = true;
+            return true;
+        }
+    }
+    lws_callback_on_writable(c->wsi);
+    return true;
+}
+
+/* Write the answer, and be ready for the next request. Returns what the lws callback returns. */
+static int respond(struct connection *c)
+{
+    bool done, last = c->last;
+
+    if (!c->exchange || c->exchange->status == 0)
+        return 0; /* called back for nothing */
+    if (!write_answer(c, &done))
+        return -1;
+    if (!done)
+        return 0;
+    end_exchange(c);
+    c->wants_body = false;
+    return last || lws_http_transaction_completed(c->wsi) ? -1 : 0;
+}
+
+static enum gw_method method_of(struct lws *wsi)
+{
+    char *uri;
+    int len;
+
+    switch (lws_http_get_uri_and_method(wsi, &uri, &len)) {
+    case LWSHUMETH_GET:
+        return GW_GET;
+    case LWSHUMETH_HEAD:
+        return GW_HEAD;
+    case LWSHUMETH_POST:
+        return GW_POST;
+    case LWSHUMETH_OPTIONS:
+        return GW_OPTIONS;
+    default:
+        return GW_OTHER_METHOD;
+    }
+}
+
+/* Texts of a request's head, copied out of libwebsockets. */
+struct head {
+    char authorization[GW_TOKEN_MAX + 64];
+    char content_type[128], if_none_match[64], content_length[24];
+    char query[URI_MAX], path[URI_MAX];
+    struct yz_pair pairs[PAIRS_MAX];
+};
+
+/* "" when the header is absent or does not fit. */
+static const char *copy_header(struct lws *wsi, enum lws_token_indexes token, char *to, size_t size)
+{
+    if (lws_hdr_copy(wsi, to, (int)size, token) < 0)
+        to[0] = '\0';
+    return to;
+}
+
+/* Each fragment of the query is one decoded name=value. false: too many or too long. */
+static bool copy_pairs(struct lws *wsi, struct head *head, size_t *count)
+{
+    size_t used = 0;
+
+    *count = 0;
+    for (int i = 0; lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) > 0; i++) {
+        char *text = head->query + used, *equals;
+        int len = lws_hdr_copy_fragment(wsi, text, (int)(sizeof head->query - used),
+                                        WSI_TOKEN_HTTP_URI_ARGS, i);
+
+        if (len < 0 || *count == PAIRS_MAX)
+            return false;
+        used += (size_t)len + 1;
+        equals = strchr(text, '=');
+        if (equals)
+            *equals = '\0';
+        head->pairs[*count].name = text;
+        head->pairs[(*count)++].value = equals ? equals + 1 : "";
+        if (used >= sizeof head->query)
+            return false;
+    }
+    return true;
+}
+
+/* false: the request cannot be answered. */
+static bool read_request(struct connection *c, const char *uri, size_t len, struct head *head,
+                         struct gw_request *request)
+{
+    char *end;
+
+    if (len >= sizeof head->path || !copy_pairs(c->wsi, head, &request->pair_count))
+        return false;
+    memcpy(head->path, uri, len);
+    head->path[len] = '\0';
+    request->path = head->path;
+    request->method = method_of(c->wsi);
+    request->pairs = head->pairs;
+    request->authorization = copy_header(c->wsi, WSI_TOKEN_HTTP_AUTHORIZATION, head->authorization,
+                                         sizeof head->authorization);
+    request->content_type = copy_header(c->wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, head->content_type,
+                                        sizeof head->content_type);
+    request->if_none_match = copy_header(c->wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, head->if_none_match,
+                                         sizeof head->if_none_match);
+    copy_header(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, head->content_length,
+                sizeof head->content_length);
+    request->content_length = strtoll(head->content_length, &end, 10);
+    if (head->content_length[0] == '\0' || *end != '\0')
+        request->content_length = -1;
+    return true;
+}
+
+static struct gw_exchange *begin_exchange(struct connection *c, const struct gw_request *request)
+{
+    struct gw_exchange *exchange;
+
+    if (!c->admin)
+        return gw_http_begin(c->server->parts.http, request, c);
+    exchange = gw_exchange_new(request, 0, c);
+    if (exchange)
+        gw_admin_answer(&c->server->parts.admin, request, exchange);
+    return exchange;
+}
+
+/* Nothing is read until the answer is there: a next request waits in the kernel. */
+static void await_answer(struct connection *c)
+{
+    const struct yz_conf *conf = c->server->parts.conf;
+    int64_t wait_ms = conf->query_timeout_ms > conf->uplink_timeout_ms ? conf->query_timeout_ms
+                                                                       : conf->uplink_timeout_ms;
+
+    lws_rx_flow_control(c->wsi, 0);
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE,
+                    (int)(wait_ms / 1000) + ANSWER_GRACE_S);
+}
+
+static int on_request(struct connection *c, const char *uri, size_t len)
+{
+    struct head head;
+    struct gw_request request;
+
+    if (c->exchange || !read_request(c, uri, len, &head, &request))
+        return -1;
+    c->exchange = begin_exchange(c, &request);
+    if (!c->exchange)
+        return -1;
+    c->head_sent = false;
+    c->body_sent = 0;
+    /* A body without its length, or one too large to read for nothing, cannot be stepped over. */
+    c->last =
+        c->exchange->status != 0 && ((request.method == GW_POST && request.content_length < 0) ||
+                                     request.content_length > DISCARD_MAX);
+    if (c->last)
+        gw_exchange_header(c->exchange, "Connection", "close");
+    if (c->exchange->status != 0)
+        return respond(c);
+    c->wants_body = request.method == GW_POST;
+    if (!c->wants_body)
+        await_answer(c);
+    return 0;
+}
+
+static int on_body(struct connection *c, const void *data, size_t len)
+{
+    if (c->exchange && c->wants_body && len > 0)
+        gw_http_body(c->server->parts.http, c->exchange, data, len);
+    return 0;
+}
+
+/* Comes again when more bytes follow than the request said, hence wants_body. */
+static int on_body_complete(struct connection *c)
+{
+    if (!c->exchange || !c->wants_body)
+        return 0;
+    c->wants_body = false;
+    gw_http_finish(c->server->parts.http, c->exchange);
+    if (c->exchange->status != 0)
+        return respond(c);
+    await_answer(c);
+    return 0;
+}
+
+/* One of ours stands in the list of subprotocols, or there is none. */
+static bool subprotocol_known(struct lws *wsi)
+{
+    char list[256], *rest = list, *name;
+    int len = lws_hdr_copy(wsi, list, sizeof list, WSI_TOKEN_PROTOCOL);
+
+    if (len <= 0)
+        return len == 0;
+    while ((name = strsep(&rest, ", "))) {
+        if (*name && lws_vhost_name_to_protocol(lws_get_vhost(wsi), name))
+            return true;
+    }
+    return false;
+}
+
+static void judge_upgrade(struct connection *c, const char *upgrade, struct yz_violation *v)
+{
+    const struct gw_server_parts *parts = &c->server->parts;
+    char *uri = NULL;
+    int len = 0, method = lws_http_get_uri_and_method(c->wsi, &uri, &len);
+
+    if (strcasecmp(upgrade, "websocket") != 0)
+        (void)yz_violate(v, YZ_BAD_FRAME, "Upgrade", "Only WebSocket is spoken here.");
+    else if (method != LWSHUMETH_GET)
+        (void)yz_violate(v, YZ_METHOD_NOT_ALLOWED, NULL, NULL);
+    else if (c->admin || (size_t)len != strlen(SERVER_SOCKET_PATH) ||
+             memcmp(uri, SERVER_SOCKET_PATH, (size_t)len) != 0)
+        (void)yz_violate(v, YZ_UNKNOWN_PATH, NULL, NULL);
+    else if (!subprotocol_known(c->wsi))
+        (void)yz_violate(v, YZ_BAD_FRAME, "Sec-WebSocket-Protocol",
+                         "The subprotocols are yizhan.v1.protobuf and yizhan.v1.json.");
+    else if (gw_intake_draining(parts->intake))
+        (void)yz_violate(v, YZ_DRAINING, NULL, NULL);
+    else if (gw_sessions_count(parts->sessions) >= (size_t)parts->conf->sessions_max)
+        (void)yz_violate(v, YZ_BUSY, NULL, "The server holds its maximum of sessions.");
+}
+
+/* 0: go on; 1: refused, and the answer is written; -1: hang up. */
+static int on_upgrade(struct connection *c, const char *upgrade)
+{
+    struct gw_request request = {.method = GW_GET};
+    struct yz_violation v = {0};
+    struct gw_exchange *exchange;
+    bool done = false, good;
+
+    if (c->exchange)
+        return -1;
+    judge_upgrade(c, upgrade, &v);
+    if (v.err == YZ_OK)
+        return 0;
+    exchange = gw_exchange_new(&request, 0, c);
+    if (!exchange)
+        return -1;
+    gw_exchange_problem(exchange, &v, 0);
+    c->exchange = exchange;
+    c->head_sent = false;
+    c->body_sent = 0;
+    good = write_answer(c, &done);
+    c->exchange = NULL;
+    gw_exchange_free(exchange);
+    return good && done ? 1 : -1;
+}
+
+static void free_connection(struct connection *c)
+{
+    struct gw_server *server = c->server;
+
+    on_session_closed(c);
+    end_exchange(c);
+    if (c->dirty)
+        TAILQ_REMOVE(&server->dirty, c, dirty_link);
+    if (c->counted)
+        gw_addresses_leave(server->addresses, &c->address);
+    server->connections--;
+    atomic_store(&server->parts.metrics->connections, (int64_t)server->connections);
+    free(c);
+}
+
+static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                  size_t len)
+{
+    struct connection *c = wsi ? lws_get_opaque_user_data(wsi) : NULL;
+
+    (void)user;
+    if (!c)
+        return 0;
+    c->wsi = wsi;
+    switch (reason) {
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return on_upgrade(c, in);
+    case LWS_CALLBACK_ESTABLISHED:
+        return on_established(c);
+    case LWS_CALLBACK_RECEIVE:
+        return on_received(c, in, len);
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return on_session_writable(c);
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        c->peer_closed = true;
+        return 0;
+    case LWS_CALLBACK_CLOSED:
+        on_session_closed(c);
+        return 0;
+    case LWS_CALLBACK_HTTP:
+        return on_request(c, in, len);
+    case LWS_CALLBACK_HTTP_BODY:
+        return on_body(c, in, len);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return on_body_complete(c);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return respond(c);
+    case LWS_CALLBACK_CLOSED_HTTP:
+        end_exchange(c);
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        lws_set_opaque_user_data(wsi, NULL);
+        free_connection(c);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* The first one is what a client that offers none gets. */
+static const struct lws_protocols protocols[] = {
+    {.name = "yizhan.v1.json",
+     .callback = on_lws,
+     .rx_buffer_size = READ_BUFFER,
+     .id = GW_JSON,
+     .tx_packet_size = SERVER_WRITE_MAX * 64},
+    {.name = "yizhan.v1.protobuf",
+     .callback = on_lws,
+     .rx_buffer_size = READ_BUFFER,
+     .id = GW_PROTOBUF,
+     .tx_packet_size = SERVER_WRITE_MAX * 64},
+    {0},
+};
+
+/* Idle connections are ours to find: no pings of libwebsockets, no timer for them. */
+static const lws_retry_bo_t no_keepalive_pings = {0};
+
+static void on_lws_log(int level, const char *line)
+{
+    /* What it calls an error a client can cause at will, so it is for debugging only. */
+    yz_debug("lws", "lws_level=%d text=\"%s\"", level, line);
+}
+
+static bool admit(struct gw_server *server, struct connection *c, const struct sockaddr *peer)
+{
+    size_t max = (size_t)server->parts.conf->sessions_max + HTTP_SPARE;
+
+    if (c->admin)
+        return true;
+    if (server->connections >= max)
+        return false;
+    gw_address_of(peer, &c->address);
+    c->counted = gw_addresses_enter(server->addresses, &c->address);
+    return c->counted;
+}
+
+static void adopt(struct gw_server *server, int fd, const struct sockaddr *peer, bool admin)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    lws_adopt_desc_t desc = {.vh = server->vhost,
+                             .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
+                             .fd.sockfd = fd,
+                             .opaque = c};
+
+    if (c) {
+        c->server = server;
+        c->admin = admin;
+    }
+    if (!c || !admit(server, c, peer)) {
+        gw_count(&server->parts.metrics->connections_refused, 1);
+        close(fd);
+        free(c);
+        return;
+    }
+    server->connections++;
+    atomic_store(&server->parts.metrics->connections, (int64_t)server->connections);
+    /* On an error, too, the socket is closed and the connection freed by WSI_DESTROY. */
+    (void)lws_adopt_descriptor_vhost_via_info(&desc);
+}
+
+static void on_client(void *arg, int fd, const struct sockaddr *peer)
+{
+    adopt(arg, fd, peer, false);
+}
+
+static void on_admin(void *arg, int fd, const struct sockaddr *peer)
+{
+    adopt(arg, fd, peer, true);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    flush(prepare->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+    flush(check->data);
+}
+
+static bool start_lws(struct gw_server *server)
+{
+    void *loops[1] = {server->parts.loop};
+    struct lws_context_creation_info info = {0};
+
+    lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
+    info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    info.protocols = protocols;
+    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+    info.foreign_loops = loops;
+    info.count_threads = 1;
+    info.pt_serv_buf_size = SERVICE_BUFFER;
+    info.max_http_header_data = HEADERS_MAX;
+    info.max_http_header_pool = HEADER_TABLES;
+    info.timeout_secs = HEAD_TIMEOUT_S;
+    info.keepalive_timeout = KEEPALIVE_S;
+    info.retry_and_idle_policy = &no_keepalive_pings;
+    info.vhost_name = "gateway";
+    server->context = lws_create_context(&info);
+    if (server->context)
+        server->vhost = lws_create_vhost(server->context, &info);
+    return server->vhost != NULL;
+}
+
+enum yz_err gw_server_new(const struct gw_server_parts *parts, struct gw_server **out)
+{
+    struct gw_server *server = calloc(1, sizeof *server);
+
+    if (!server)
+        return YZ_INTERNAL;
+    server->parts = *parts;
+    TAILQ_INIT(&server->dirty);
+    server->addresses = gw_addresses_new((size_t)parts->conf->address_connections_max);
+    if (!server->addresses || !start_lws(server)) {
+        yz_error("lws_failed", "needs=libwebsockets-evlib-uv");
+        gw_addresses_free(server->addresses);
+        free(server);
+        return YZ_INTERNAL;
+    }
+    server->prepare.data = server->check.data = server;
+    uv_prepare_init(parts->loop, &server->prepare);
+    uv_prepare_start(&server->prepare, on_prepare);
+    uv_check_init(parts->loop, &server->check);
+    uv_check_start(&server->check, on_check);
+    *out = server;
+    return YZ_OK;
+}
+
+enum yz_err gw_server_listen(struct gw_server *server, int fd, bool admin)
+{
+    return gw_listener_open(server->parts.loop, fd, admin ? on_admin : on_client, server,
+                            admin ? &server->admin_listener : &server->client_listener);
+}
+
+void gw_server_stop_listening(struct gw_server *server)
+{
+    gw_listener_close(server->client_listener);
+    server->client_listener = NULL;
+}
+
+void gw_server_close(struct gw_server *server)
+{
+    gw_server_stop_listening(server);
+    gw_listener_close(server->admin_listener);
+    server->admin_listener = NULL;
+    uv_close((uv_handle_t *)&server->prepare, NULL);
+    uv_close((uv_handle_t *)&server->check, NULL);
+    lws_context_destroy(server->context);
+}
+
+void gw_server_free(struct gw_server *server)
+{
+    gw_addresses_free(server->addresses);
+    free(server->write_buffer);
+    free(server);
+}

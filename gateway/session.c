@@ -1,0 +1,812 @@
+#include "gateway/session.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "schemas/contract.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/greeting.h"
+#include "gateway/limits.h"
+#include "gateway/outbox.h"
+#include "gateway/serial.h"
+
+#define UNREADABLE_MAX 32
+#define RETRY_AFTER_MS 1000
+#define ARENA_MAX      (4 << 20)
+#define SCRATCH_MAX    (8 << 20)
+
+enum state {
+    HELLO,   /* nobody yet */
+    OPEN,    /* the token's member */
+    CLOSING, /* the reason is queued; nothing is read any more */
+};
+
+/* A channel the session asked for. */
+struct hold {
+    struct gw_subscriber *sub;
+    bool answered;
+};
+
+struct gw_session {
+    struct gw_sessions *all;
+    void *peer;
+    uint64_t serial;
+    enum gw_encoding encoding;
+    enum state state;
+    enum yz_close close;         /* once CLOSING */
+    struct gw_identity identity; /* from OPEN on */
+    int64_t opened_ms, heard_ms; /* monotonic */
+    struct gw_bucket bucket;
+    uint32_t unreadable; /* in a row */
+    struct gw_outbox outbox;
+    struct gw_greeting *greeting; /* NULL: no hello waits */
+    struct hold *holds;
+    size_t hold_count, hold_cap;
+};
+
+struct gw_sessions {
+    struct gw_session_parts parts;
+    struct gw_serials *serials;
+    int64_t due_ms;        /* no session is due before it, monotonic */
+    struct yz_arena arena; /* of the frame in hand */
+    struct yz_buf scratch; /* of the reply in hand */
+};
+
+enum yz_err gw_sessions_new(const struct gw_session_parts *parts, struct gw_sessions **out)
+{
+    struct gw_sessions *all = calloc(1, sizeof *all);
+
+    if (!all)
+        return YZ_INTERNAL;
+    all->parts = *parts;
+    all->due_ms = INT64_MAX;
+    all->serials = gw_serials_new((size_t)parts->conf->sessions_max, 0);
+    if (!all->serials) {
+        free(all);
+        return YZ_INTERNAL;
+    }
+    yz_arena_init(&all->arena, ARENA_MAX);
+    yz_buf_init(&all->scratch, SCRATCH_MAX);
+    *out = all;
+    return YZ_OK;
+}
+
+void gw_sessions_free(struct gw_sessions *all)
+{
+    if (!all)
+        return;
+    for (size_t i = 0; i < gw_serials_span(all->serials); i++) {
+        struct gw_session *session = gw_serials_at(all->serials, i);
+
+        if (session)
+            gw_session_free(session);
+    }
+    yz_arena_deinit(&all->arena);
+    yz_buf_deinit(&all->scratch);
+    gw_serials_free(all->serials);
+    free(all);
+}
+
+size_t gw_sessions_count(const struct gw_sessions *all)
+{
+    return gw_serials_count(all->serials);
+}
+
+/* The one place that writes a session's state. */
+static void change_state(struct gw_session *session, enum state to)
+{
+    assert((session->state == HELLO && to == OPEN) || (session->state != CLOSING && to == CLOSING));
+    session->state = to;
+}
+
+static void wake(struct gw_session *session)
+{
+    session->all->parts.output->wake(session->peer);
+}
+
+/* Move the scratch buffer, in which a frame was encoded, into the outbox. */
+static bool queue_scratch(struct gw_session *session)
+{
+    struct yz_buf *scratch = &session->all->scratch;
+    uint8_t *bytes = scratch->failed ? NULL : malloc(scratch->len);
+    size_t len = scratch->len;
+
+    if (bytes)
+        memcpy(bytes, scratch->data, len);
+    scratch->len = 0;
+    scratch->failed = false;
+    if (!bytes || !gw_outbox_reply(&session->outbox, bytes, len))
+        return false;
+    wake(session);
+    return true;
+}
+
+void gw_session_close(struct gw_session *session, enum yz_close close)
+{
+    const struct gw_session_parts *parts = &session->all->parts;
+
+    if (session->state == CLOSING)
+        return;
+    change_state(session, CLOSING);
+    session->close = close;
+    if (close == YZ_CLOSE_SLOW_READER)
+        gw_count(&parts->metrics->slow_readers, 1);
+    yz_debug("session_closing", "session=%" PRIx64 " reason=%s", session->serial,
+             yz_close_code(close));
+    gw_frame_closing(&session->all->scratch, session->encoding, close,
+                     (uint32_t)parts->conf->reconnect_spread_ms);
+    if (!queue_scratch(session))
+        wake(session); /* out of memory: closed without the reason */
+}
+
+static void bound_backlog(struct gw_session *session)
+{
+    if (session->outbox.bytes > (size_t)session->all->parts.conf->session_backlog_max_bytes)
+        gw_session_close(session, YZ_CLOSE_SLOW_READER);
+}
+
+/* Queue the reply that was encoded in the scratch buffer. */
+static void send_reply(struct gw_session *session)
+{
+    if (session->state == CLOSING) {
+        session->all->scratch.len = 0;
+        return;
+    }
+    if (!queue_scratch(session))
+        gw_session_close(session, YZ_CLOSE_GOING_AWAY);
+    else
+        bound_backlog(session);
+}
+
+static void refuse_later(struct gw_session *session, uint32_t id, const struct yz_violation *v,
+                         uint32_t retry_after_ms)
+{
+    gw_count(&session->all->parts.metrics->frames_refused, 1);
+    gw_frame_error(&session->all->scratch, session->encoding, id, v, retry_after_ms);
+    send_reply(session);
+}
+
+static void refuse(struct gw_session *session, uint32_t id, const struct yz_violation *v)
+{
+    refuse_later(session, id, v, yz_err_temporary(v->err) ? RETRY_AFTER_MS : 0);
+}
+
+static void refuse_with(struct gw_session *session, uint32_t id, enum yz_err err, const char *field,
+                        const char *text)
+{
+    struct yz_violation v;
+
+    (void)yz_violate(&v, err, field, text);
+    refuse(session, id, &v);
+}
+
+static void lower_due(struct gw_sessions *all, int64_t due_ms)
+{
+    if (due_ms < all->due_ms)
+        all->due_ms = due_ms;
+}
+
+static void note_count(struct gw_sessions *all)
+{
+    atomic_store(&all->parts.metrics->sessions, (int64_t)gw_serials_count(all->serials));
+}
+
+enum yz_err gw_session_open(struct gw_sessions *all, enum gw_encoding encoding, void *peer,
+                            struct gw_session **out)
+{
+    const struct yz_conf *conf = all->parts.conf;
+    struct gw_session *session = calloc(1, sizeof *session);
+
+    if (!session)
+        return YZ_BUSY;
+    session->serial = gw_serials_add(all->serials, session);
+    if (session->serial == 0) {
+        free(session);
+        return YZ_BUSY;
+    }
+    session->all = all;
+    session->peer = peer;
+    session->encoding = encoding;
+    session->opened_ms = session->heard_ms = yz_clock_mono_ms();
+    gw_bucket_init(&session->bucket, conf->session_frames_burst, session->opened_ms);
+    lower_due(all, session->opened_ms + conf->hello_timeout_ms);
+    note_count(all);
+    gw_count(&all->parts.metrics->sessions_opened, 1);
+    *out = session;
+    return YZ_OK;
+}
+
+void gw_session_free(struct gw_session *session)
+{
+    struct gw_sessions *all = session->all;
+
+    for (size_t i = 0; i < session->hold_count; i++)
+        gw_channels_leave(all->parts.channels, session->holds[i].sub);
+    free(session->holds);
+    gw_greeting_free(session->greeting);
+    gw_outbox_deinit(&session->outbox);
+    gw_serials_remove(all->serials, session->serial);
+    note_count(all);
+    free(session);
+}
+
+/* When the session is to be looked at again; and closed now if that is past. */
+static int64_t check_deadline(struct gw_session *session, int64_t now_ms, int64_t wall_ms)
+{
+    const struct yz_conf *conf = session->all->parts.conf;
+    int64_t idle_ms = session->heard_ms + conf->idle_timeout_ms;
+    int64_t expires_ms = now_ms + session->identity.expires_at_ms - wall_ms;
+
+    switch (session->state) {
+    case HELLO:
+        if (session->opened_ms + conf->hello_timeout_ms <= now_ms)
+            gw_session_close(session, YZ_CLOSE_HELLO_TIMEOUT);
+        return session->opened_ms + conf->hello_timeout_ms;
+    case OPEN:
+        if (expires_ms <= now_ms)
+            gw_session_close(session, YZ_CLOSE_SESSION_EXPIRED);
+        else if (idle_ms <= now_ms)
+            gw_session_close(session, YZ_CLOSE_IDLE);
+        return expires_ms < idle_ms ? expires_ms : idle_ms;
+    case CLOSING: /* the connection has a time-out of its own */
+        break;
+    }
+    return INT64_MAX;
+}
+
+void gw_sessions_tick(struct gw_sessions *all)
+{
+    int64_t now_ms = yz_clock_mono_ms(), wall_ms = yz_clock_wall_ms(), due_ms = INT64_MAX;
+
+    if (now_ms < all->due_ms)
+        return;
+    for (size_t i = 0; i < gw_serials_span(all->serials); i++) {
+        struct gw_session *session = gw_serials_at(all->serials, i);
+        int64_t each_ms = session ? check_deadline(session, now_ms, wall_ms) : INT64_MAX;
+
+        /* One that was closed just now is not looked at again. */
+        if (each_ms > now_ms && each_ms < due_ms)
+            due_ms = each_ms;
+    }
+    all->due_ms = due_ms;
+}
+
+size_t gw_sessions_dismiss(struct gw_sessions *all, size_t count)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < gw_serials_span(all->serials); i++) {
+        struct gw_session *session = gw_serials_at(all->serials, i);
+
+        if (!session || session->state == CLOSING)
+            continue;
+        if (count > 0) {
+            gw_session_close(session, YZ_CLOSE_GOING_AWAY);
+            count--;
+        } else {
+            left++;
+        }
+    }
+    return left;
+}
+
+uint64_t gw_session_serial(const struct gw_session *session)
+{
+    return session->serial;
+}
+
+size_t gw_session_next(const struct gw_session *session)
+{
+    return gw_outbox_next(&session->outbox);
+}
+
+size_t gw_session_take(struct gw_session *session, uint8_t *to, size_t room)
+{
+    return gw_outbox_take(&session->outbox, session->encoding, to, room);
+}
+
+enum yz_close gw_session_done(const struct gw_session *session)
+{
+    return session->state == CLOSING && gw_outbox_next(&session->outbox) == 0 ? session->close
+                                                                              : YZ_CLOSE_NONE;
+}
+
+bool gw_session_closing(const struct gw_session *session)
+{
+    return session->state == CLOSING;
+}
+
+static void fill_welcome(struct gw_session *session, struct gw_welcome *welcome)
+{
+    const struct yz_conf *conf = session->all->parts.conf;
+
+    memset(welcome, 0, sizeof *welcome);
+    snprintf(welcome->session, sizeof welcome->session, "%" PRIx64, session->serial);
+    welcome->member = session->identity.actor.member;
+    welcome->tenant = session->identity.actor.tenant;
+    welcome->now_ms = yz_clock_wall_ms();
+    welcome->expires_at_ms = session->identity.expires_at_ms;
+    welcome->ping_interval_ms = (uint32_t)conf->ping_interval_ms;
+    welcome->max_frame_bytes = (uint32_t)conf->frame_max_bytes;
+}
+
+static void push(struct gw_session *session, struct gw_message *msg)
+{
+    if (session->state == CLOSING)
+        return;
+    gw_count(&session->all->parts.metrics->deliveries, 1);
+    if (!gw_outbox_push(&session->outbox, session->encoding, msg)) {
+        /* Out of memory. A push cannot be left out: the client resumes from where it is. */
+        gw_session_close(session, YZ_CLOSE_CHANNEL_LOST);
+        return;
+    }
+    wake(session);
+    bound_backlog(session);
+}
+
+/* The Welcome, then what was held back for it. */
+static void finish_greeting(struct gw_session *session)
+{
+    struct gw_greeting *greeting = session->greeting;
+    struct gw_welcome welcome;
+
+    session->greeting = NULL;
+    fill_welcome(session, &welcome);
+    welcome.subscribed = greeting->results;
+    welcome.count = greeting->count;
+    gw_frame_welcome(&session->all->scratch, session->encoding, greeting->id, &welcome);
+    send_reply(session);
+    for (size_t i = 0; i < greeting->held_count; i++)
+        push(session, greeting->held[i]);
+    gw_greeting_free(greeting);
+}
+
+static struct hold *find_hold(struct gw_session *session, const struct gw_subscriber *sub)
+{
+    for (size_t i = 0; i < session->hold_count; i++) {
+        if (session->holds[i].sub == sub)
+            return &session->holds[i];
+    }
+    return NULL;
+}
+
+static struct hold *find_channel(struct gw_session *session, const char *channel)
+{
+    for (size_t i = 0; i < session->hold_count; i++) {
+        if (strcmp(gw_subscriber_channel(session->holds[i].sub), channel) == 0)
+            return &session->holds[i];
+    }
+    return NULL;
+}
+
+static void drop_hold(struct gw_session *session, struct hold *hold)
+{
+    *hold = session->holds[--session->hold_count];
+}
+
+static void leave(struct gw_session *session, struct hold *hold)
+{
+    gw_channels_leave(session->all->parts.channels, hold->sub);
+    drop_hold(session, hold);
+}
+
+static bool grow_holds(struct gw_session *session)
+{
+    size_t cap = session->hold_cap ? session->hold_cap * 2 : 4;
+    struct hold *holds;
+
+    if (session->hold_count < session->hold_cap)
+        return true;
+    holds = realloc(session->holds, cap * sizeof *holds);
+    if (!holds)
+        return false;
+    session->holds = holds;
+    session->hold_cap = cap;
+    return true;
+}
+
+/* May the session hold this channel (again)? A channel that it holds is left first: its new
+ * position counts. */
+static enum yz_err judge_wish(struct gw_session *session, const struct gw_wish *wish,
+                              struct yz_violation *v)
+{
+    struct yz_channel channel;
+    struct hold *held;
+
+    if (!yz_channel_parse(wish->channel, &channel))
+        return yz_violate(v, YZ_UNKNOWN_CHANNEL, "channel", NULL);
+    if (!yz_may_subscribe(&session->identity.actor, &channel))
+        return yz_violate(v, YZ_FORBIDDEN, "channel", NULL);
+    held = find_channel(session, wish->channel);
+    if (held && !held->answered)
+        return yz_violate(v, YZ_BUSY, "channel",
+                          "The channel's earlier subscribe is not answered yet.");
+    if (held)
+        leave(session, held);
+    if (session->hold_count >= (size_t)session->all->parts.conf->session_channels_max)
+        return yz_violate(v, YZ_TOO_MANY_CHANNELS, "channel", NULL);
+    return YZ_OK;
+}
+
+static enum yz_err join(struct gw_session *session, const struct gw_wish *wish, uint32_t request,
+                        struct gw_subscriber **sub, struct yz_violation *v)
+{
+    enum yz_err err = judge_wish(session, wish, v);
+
+    if (err != YZ_OK)
+        return err;
+    err = grow_holds(session)
+              ? gw_channels_join(session->all->parts.channels, &session->identity.actor,
+                                 wish->channel, wish->since, session, request, sub)
+              : YZ_INTERNAL;
+    if (err != YZ_OK)
+        return yz_violate(v, err, NULL, NULL);
+    session->holds[session->hold_count++] = (struct hold){.sub = *sub};
+    return YZ_OK;
+}
+
+static void greet(struct gw_session *session, const struct gw_frame *frame)
+{
+    struct gw_greeting *greeting = gw_greeting_new(frame->id, frame->count);
+
+    for (size_t i = 0; greeting && i < frame->count; i++) {
+        struct yz_violation v = {0};
+        struct gw_subscriber *sub = NULL;
+
+        if (!gw_greeting_name(greeting, i, frame->wishes[i].channel)) {
+            gw_greeting_free(greeting);
+            greeting = NULL;
+        } else if (join(session, &frame->wishes[i], frame->id, &sub, &v) == YZ_OK) {
+            gw_greeting_wait(greeting, i, sub);
+        } else {
+            gw_greeting_refuse(greeting, i, &v);
+        }
+    }
+    if (!greeting) {
+        gw_session_close(session, YZ_CLOSE_GOING_AWAY); /* out of memory */
+        return;
+    }
+    session->greeting = greeting;
+    if (greeting->waiting == 0)
+        finish_greeting(session);
+}
+
+static enum yz_err verify(struct gw_session *session, const struct gw_frame *frame,
+                          struct gw_identity *identity, struct yz_violation *v)
+{
+    enum yz_err err = gw_auth_verify(session->all->parts.auth, frame->token, strlen(frame->token),
+                                     yz_clock_wall_ms(), identity);
+
+    return err == YZ_OK ? err : yz_violate(v, err, "token", NULL);
+}
+
+static void watch_expiry(struct gw_session *session)
+{
+    lower_due(session->all,
+              yz_clock_mono_ms() + session->identity.expires_at_ms - yz_clock_wall_ms());
+}
+
+static void open_hello(struct gw_session *session, const struct gw_frame *frame)
+{
+    struct yz_violation v = {0};
+
+    if (frame->count > (size_t)session->all->parts.conf->session_channels_max) {
+        refuse_with(session, frame->id, YZ_TOO_MANY_CHANNELS, "subscribe", NULL);
+        return;
+    }
+    if (verify(session, frame, &session->identity, &v) != YZ_OK) {
+        refuse(session, frame->id, &v);
+        gw_session_close(session, YZ_CLOSE_UNAUTHORIZED);
+        return;
+    }
+    change_state(session, OPEN);
+    watch_expiry(session);
+    greet(session, frame);
+}
+
+/* Channels that the renewed token no longer covers are left, and named in the Welcome. */
+static void leave_forbidden(struct gw_session *session, struct gw_greeting *greeting)
+{
+    for (size_t i = session->hold_count; i-- > 0;) {
+        const char *name = gw_subscriber_channel(session->holds[i].sub);
+        struct yz_violation v;
+        struct yz_channel channel;
+
+        if (yz_channel_parse(name, &channel) &&
+            yz_may_subscribe(&session->identity.actor, &channel))
+            continue;
+        (void)yz_violate(&v, YZ_FORBIDDEN, "channel", NULL);
+        if (gw_greeting_name(greeting, greeting->count, name))
+            gw_greeting_refuse(greeting, greeting->count++, &v);
+        leave(session, &session->holds[i]);
+    }
+}
+
+static void renew_hello(struct gw_session *session, const struct gw_frame *frame)
+{
+    struct gw_identity identity;
+    struct yz_violation v = {0};
+
+    if (session->greeting) {
+        refuse_with(session, frame->id, YZ_BUSY, NULL, "The first hello is not answered yet.");
+    } else if (frame->count > 0) {
+        refuse_with(session, frame->id, YZ_INVALID_VALUE, "subscribe",
+                    "A hello that renews the token takes no channels; send subscribe.");
+    } else if (verify(session, frame, &identity, &v) != YZ_OK) {
+        refuse(session, frame->id, &v);
+    } else if (strcmp(identity.actor.member, session->identity.actor.member) != 0 ||
+               strcmp(identity.actor.tenant, session->identity.actor.tenant) != 0) {
+        refuse_with(session, frame->id, YZ_TOKEN_OTHER_MEMBER, "token", NULL);
+    } else {
+        struct gw_greeting *greeting = gw_greeting_new(frame->id, session->hold_count);
+
+        if (!greeting) {
+            refuse_with(session, frame->id, YZ_INTERNAL, NULL, NULL);
+            return;
+        }
+        greeting->count = 0;
+        session->identity = identity;
+        session->greeting = greeting;
+        leave_forbidden(session, greeting);
+        watch_expiry(session);
+        finish_greeting(session);
+    }
+}
+
+static void subscribe(struct gw_session *session, const struct gw_frame *frame)
+{
+    struct gw_subscriber *sub = NULL;
+    struct yz_violation v = {0};
+
+    if (join(session, &frame->wishes[0], frame->id, &sub, &v) != YZ_OK)
+        refuse(session, frame->id, &v);
+}
+
+static void unsubscribe(struct gw_session *session, const struct gw_frame *frame)
+{
+    const char *channel = frame->wishes[0].channel;
+    struct hold *hold = find_channel(session, channel);
+
+    if (!hold || !hold->answered) {
+        refuse_with(session, frame->id, YZ_NOT_SUBSCRIBED, "channel", NULL);
+        return;
+    }
+    leave(session, hold);
+    gw_frame_unsubscribed(&session->all->scratch, session->encoding, frame->id, channel);
+    send_reply(session);
+}
+
+static void emit(struct gw_session *session, const struct gw_frame *frame)
+{
+    struct gw_ticket ticket = {.session = session->serial, .request = frame->id};
+    struct yz_violation v = {0};
+
+    if (gw_intake_event(session->all->parts.intake, &session->identity.actor, ticket, &frame->emit,
+                        &v) != YZ_OK)
+        refuse(session, frame->id, &v);
+}
+
+static void query(struct gw_session *session, const struct gw_frame *frame)
+{
+    struct gw_ticket ticket = {.session = session->serial, .request = frame->id};
+    struct yz_violation v = {0};
+
+    if (gw_intake_query(session->all->parts.intake, &session->identity.actor, ticket, &frame->ask,
+                        &v) != YZ_OK)
+        refuse(session, frame->id, &v);
+}
+
+static void handle(struct gw_session *session, const struct gw_frame *frame)
+{
+    if (session->state == HELLO && frame->kind != GW_HELLO && frame->kind != GW_PING) {
+        refuse_with(session, frame->id, YZ_HELLO_FIRST, NULL, NULL);
+        return;
+    }
+    switch (frame->kind) {
+    case GW_HELLO:
+        if (session->state == HELLO)
+            open_hello(session, frame);
+        else
+            renew_hello(session, frame);
+        break;
+    case GW_SUBSCRIBE:
+        subscribe(session, frame);
+        break;
+    case GW_UNSUBSCRIBE:
+        unsubscribe(session, frame);
+        break;
+    case GW_EMIT:
+        emit(session, frame);
+        break;
+    case GW_QUERY:
+        query(session, frame);
+        break;
+    case GW_PING:
+        gw_frame_pong(&session->all->scratch, session->encoding, frame->id, yz_clock_wall_ms());
+        send_reply(session);
+        break;
+    }
+}
+
+/* true: the frame may be read. */
+static bool within_rate(struct gw_session *session, const void *data, size_t len)
+{
+    const struct yz_conf *conf = session->all->parts.conf;
+    struct yz_violation v;
+
+    switch (gw_bucket_take(&session->bucket, conf->session_frames_per_s, conf->session_frames_burst,
+                           session->heard_ms)) {
+    case GW_ALLOWED:
+        return true;
+    case GW_REFUSED:
+        (void)yz_violate(&v, YZ_RATE_LIMITED, NULL, NULL);
+        refuse_later(session, gw_frame_id(session->encoding, data, len), &v,
+                     gw_bucket_wait_ms(&session->bucket, conf->session_frames_per_s));
+        return false;
+    case GW_FLOOD:
+        gw_session_close(session, YZ_CLOSE_FLOOD);
+        return false;
+    }
+    return false;
+}
+
+void gw_session_frame(struct gw_session *session, const void *data, size_t len, bool binary)
+{
+    struct yz_arena *arena = &session->all->arena;
+    struct yz_violation v = {0};
+    struct gw_frame frame;
+    bool good;
+
+    if (session->state == CLOSING)
+        return;
+    session->heard_ms = yz_clock_mono_ms();
+    gw_count(&session->all->parts.metrics->frames_received, 1);
+    if (!within_rate(session, data, len))
+        return;
+    yz_arena_reset(arena);
+    memset(&frame, 0, sizeof frame);
+    if (binary != (session->encoding == GW_PROTOBUF))
+        good = yz_violate(&v, YZ_BAD_FRAME, NULL,
+                          binary ? "This subprotocol takes text messages."
+                                 : "This subprotocol takes binary messages.") == YZ_OK;
+    else
+        good = gw_frame_decode(session->encoding, data, len, arena, &frame, &v) == YZ_OK;
+    if (good) {
+        session->unreadable = 0;
+        handle(session, &frame);
+        return;
+    }
+    refuse(session, frame.id, &v);
+    if (++session->unreadable >= UNREADABLE_MAX)
+        gw_session_close(session, YZ_CLOSE_PROTOCOL_ERROR);
+}
+
+void gw_sessions_accepted(void *arg, struct gw_ticket ticket, const char *event_id, enum yz_err err,
+                          uint64_t sequence, bool duplicate)
+{
+    struct gw_sessions *all = arg;
+    struct gw_session *session = gw_serials_find(all->serials, ticket.session);
+
+    if (!session || session->state == CLOSING)
+        return;
+    if (err != YZ_OK) {
+        refuse_with(session, ticket.request, err, NULL, NULL);
+        return;
+    }
+    gw_frame_accepted(&all->scratch, session->encoding, ticket.request, event_id, sequence,
+                      duplicate);
+    send_reply(session);
+}
+
+void gw_sessions_answered(void *arg, struct gw_ticket ticket, const char *type, enum yz_err err,
+                          const struct yz_violation *v, const void *payload, size_t len)
+{
+    struct gw_sessions *all = arg;
+    struct gw_session *session = gw_serials_find(all->serials, ticket.session);
+
+    if (!session || session->state == CLOSING)
+        return;
+    if (err != YZ_OK) {
+        struct yz_violation located = *v;
+
+        gw_intake_locate(&located);
+        refuse(session, ticket.request, &located);
+        return;
+    }
+    gw_frame_answer(&all->scratch, session->encoding, ticket.request, type, payload, len);
+    send_reply(session);
+}
+
+static void on_subscribed(void *arg, struct gw_subscriber *sub, const char *epoch, uint64_t offset,
+                          bool recovered, uint32_t missed)
+{
+    struct gw_session *session = arg;
+    struct hold *hold = find_hold(session, sub);
+    struct gw_subscribed subscribed = {.channel = gw_subscriber_channel(sub),
+                                       .epoch = epoch,
+                                       .offset = offset,
+                                       .recovered = recovered,
+                                       .missed = missed};
+
+    if (hold)
+        hold->answered = true;
+    if (session->state == CLOSING)
+        return;
+    if (session->greeting &&
+        gw_greeting_subscribed(session->greeting, sub, epoch, offset, recovered, missed)) {
+        if (session->greeting->waiting == 0)
+            finish_greeting(session);
+        return;
+    }
+    gw_frame_subscribed(&session->all->scratch, session->encoding, gw_subscriber_request(sub),
+                        &subscribed);
+    send_reply(session);
+}
+
+static void on_refused(void *arg, struct gw_subscriber *sub, enum yz_err err)
+{
+    struct gw_session *session = arg;
+    struct hold *hold = find_hold(session, sub);
+    uint32_t request = gw_subscriber_request(sub);
+
+    if (hold)
+        drop_hold(session, hold);
+    if (session->state == CLOSING)
+        return;
+    if (session->greeting && gw_greeting_refused(session->greeting, sub, err)) {
+        if (session->greeting->waiting == 0)
+            finish_greeting(session);
+        return;
+    }
+    refuse_with(session, request, err, NULL, NULL);
+}
+
+/* So much came for the first channels that the others are not waited for: they are told to
+ * subscribe again. */
+static void cut_greeting_short(struct gw_session *session)
+{
+    struct gw_greeting *greeting = session->greeting;
+
+    for (size_t i = 0; i < greeting->count; i++) {
+        struct hold *hold = greeting->subs[i] ? find_hold(session, greeting->subs[i]) : NULL;
+
+        if (!hold)
+            continue;
+        (void)gw_greeting_refused(greeting, hold->sub, YZ_BUSY);
+        leave(session, hold);
+    }
+    finish_greeting(session);
+}
+
+static void on_deliver(void *arg, struct gw_message *msg)
+{
+    struct gw_session *session = arg;
+    struct gw_greeting *greeting = session->greeting;
+
+    if (session->state == CLOSING)
+        return;
+    if (!greeting) {
+        push(session, msg);
+    } else if (!gw_greeting_hold(greeting, session->encoding, msg)) {
+        gw_session_close(session, YZ_CLOSE_CHANNEL_LOST);
+    } else if (greeting->held_bytes > (size_t)session->all->parts.conf->session_backlog_max_bytes) {
+        cut_greeting_short(session);
+    }
+}
+
+static void on_lost(void *arg, enum yz_close close)
+{
+    gw_session_close(arg, close);
+}
+
+const struct gw_channel_events gw_session_channel_events = {
+    .subscribed = on_subscribed,
+    .refused = on_refused,
+    .deliver = on_deliver,
+    .lost = on_lost,
+};
