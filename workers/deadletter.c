@@ -33,8 +33,6 @@ static void attempts_id(const struct wk_delivery *delivery, char out[WK_ID_MAX])
 
 struct counting {
     char (*ids)[WK_ID_MAX];
-    const char **wanted; /* ids of those to count */
-    size_t *places;
     int64_t *attempts;
     size_t count;
 };
@@ -48,10 +46,26 @@ static bool on_row(void *arg, const bson_t *row)
         !bson_iter_init_find(&attempts, row, "attempts"))
         return true;
     for (size_t i = 0; i < c->count; i++) {
-        if (strcmp(c->wanted[i], bson_iter_utf8(&id, NULL)) == 0)
-            c->attempts[c->places[i]] = bson_iter_as_int64(&attempts);
+        if (strcmp(c->ids[i], bson_iter_utf8(&id, NULL)) == 0)
+            c->attempts[i] = bson_iter_as_int64(&attempts);
     }
     return true;
+}
+
+static enum yz_err read_attempts(struct wk_store *store, struct counting *c)
+{
+    const char **ids = calloc(c->count + 1, sizeof *ids);
+    enum yz_err err;
+
+    if (!ids)
+        abort();
+    for (size_t i = 0; i < c->count; i++) {
+        ids[i] = c->ids[i];
+        c->attempts[i] = 0;
+    }
+    err = wk_store_get_many(store, ATTEMPTS, ids, c->count, on_row, c);
+    free(ids);
+    return err;
 }
 
 static bson_t *attempts_document(const char *id, int64_t attempts)
@@ -66,59 +80,66 @@ static bson_t *attempts_document(const char *id, int64_t attempts)
     return document;
 }
 
-static enum yz_err write_attempts(struct wk_store *store, struct counting *c)
+/* Raise the counts up to `below`. A guard that fails is another owner who counts the same attempt:
+ * no harm. */
+static enum yz_err raise_attempts(struct wk_store *store, struct counting *c, int64_t below)
 {
     struct wk_write *writes = calloc(c->count + 1, sizeof *writes);
     bson_t **documents = calloc(c->count + 1, sizeof *documents);
-    enum yz_err err;
+    size_t used = 0;
+    enum yz_err err = YZ_OK;
 
     if (!writes || !documents)
         abort();
     for (size_t i = 0; i < c->count; i++) {
-        int64_t *attempts = &c->attempts[c->places[i]];
-
-        writes[i].kind = WK_REPLACE;
-        writes[i].id = c->wanted[i];
-        writes[i].loaded_sequence = (uint64_t)*attempts;
-        (*attempts)++;
-        writes[i].document = documents[i] = attempts_document(c->wanted[i], *attempts);
+        if (c->attempts[i] >= below)
+            continue;
+        documents[used] = attempts_document(c->ids[i], c->attempts[i] + 1);
+        writes[used] = (struct wk_write){.kind = WK_REPLACE,
+                                         .id = c->ids[i],
+                                         .document = documents[used],
+                                         .loaded_sequence = (uint64_t)c->attempts[i]};
+        used++;
     }
-    /* A guard that fails is another owner who counts the same attempt: no harm. */
-    err = wk_store_write(store, ATTEMPTS, writes, c->count);
-    for (size_t i = 0; i < c->count; i++)
+    if (used > 0)
+        err = wk_store_write(store, ATTEMPTS, writes, used);
+    for (size_t i = 0; i < used; i++)
         bson_destroy(documents[i]);
     free(documents);
     free(writes);
     return err;
 }
 
-enum yz_err wk_deadletter_count(struct wk_store *store, const struct wk_delivery *deliveries,
-                                size_t count, const bool *only, int64_t *attempts)
+enum yz_err wk_deadletter_attempts(struct wk_store *store, const struct wk_delivery *deliveries,
+                                   size_t count, bool first, int64_t *attempts)
 {
-    struct counting c = {.attempts = attempts};
-    enum yz_err err = YZ_OK;
+    struct counting c = {.attempts = attempts, .count = count};
+    enum yz_err err;
 
     c.ids = calloc(count + 1, WK_ID_MAX);
-    c.wanted = calloc(count + 1, sizeof *c.wanted);
-    c.places = calloc(count + 1, sizeof *c.places);
-    if (!c.ids || !c.wanted || !c.places)
+    if (!c.ids)
         abort();
-    for (size_t i = 0; i < count; i++) {
-        attempts[i] = 0;
-        if (only && !only[i])
-            continue;
-        attempts_id(&deliveries[i], c.ids[c.count]);
-        c.wanted[c.count] = c.ids[c.count];
-        c.places[c.count++] = i;
-    }
-    if (c.count > 0)
-        err = wk_store_get_many(store, ATTEMPTS, c.wanted, c.count, on_row, &c);
-    if (!err && c.count > 0)
-        err = write_attempts(store, &c);
-    free(c.places);
-    free(c.wanted);
+    for (size_t i = 0; i < count; i++)
+        attempts_id(&deliveries[i], c.ids[i]);
+    err = read_attempts(store, &c);
+    if (!err && first)
+        err = raise_attempts(store, &c, 1);
     free(c.ids);
     return err;
+}
+
+enum yz_err wk_deadletter_count(struct wk_store *store, const struct wk_delivery *delivery,
+                                int64_t *attempts)
+{
+    char id[1][WK_ID_MAX];
+    struct counting c = {id, attempts, 1};
+    enum yz_err err;
+
+    attempts_id(delivery, id[0]);
+    if ((err = read_attempts(store, &c)) || (err = raise_attempts(store, &c, INT64_MAX)))
+        return err;
+    (*attempts)++;
+    return YZ_OK;
 }
 
 static natsStatus copy_headers(natsMsg *from, natsMsg *to)

@@ -17,11 +17,13 @@
 
 #define WK_ATTEMPTS_MAX 3
 
-/* Raise the count of each delivery by one; attempts[i] is the new count. only: those with true
- * (NULL: all). */
+/* attempts[i]: how often the delivery was counted. first: those with none are counted now. */
+YZ_MUST_USE enum yz_err wk_deadletter_attempts(struct wk_store *store,
+                                               const struct wk_delivery *deliveries, size_t count,
+                                               bool first, int64_t *attempts);
+/* Count one delivery once more. */
 YZ_MUST_USE enum yz_err wk_deadletter_count(struct wk_store *store,
-                                            const struct wk_delivery *deliveries, size_t count,
-                                            const bool *only, int64_t *attempts);
+                                            const struct wk_delivery *delivery, int64_t *attempts);
 /* The message for DEADLETTERS: the original's headers and body, the reason, and where and when it
  * was accepted. The caller's to destroy. */
 YZ_MUST_USE enum yz_err wk_deadletter_message(const struct wk_delivery *delivery,

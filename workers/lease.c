@@ -68,6 +68,7 @@ struct wk_lease {
     int64_t beat_due_mono_ms;
     int64_t started_ms;
     int64_t stop_until_mono_ms;
+    uint64_t reconnects_seen;
 };
 
 static void changed(struct wk_lease *lease)
@@ -130,16 +131,6 @@ void wk_lease_renew(struct wk_lease *lease, unsigned partition, uint64_t revisio
 void wk_lease_drained(struct wk_lease *lease, unsigned partition, uint64_t revision)
 {
     ask(lease, partition, revision, false);
-}
-
-void wk_lease_renew_all(struct wk_lease *lease)
-{
-    pthread_mutex_lock(&lease->mutex);
-    for (unsigned p = 0; p < YZ_PARTITIONS; p++)
-        lease->partitions[p].renew = lease->partitions[p].state != FREE;
-    pthread_mutex_unlock(&lease->mutex);
-    changed(lease);
-    atomic_store(&lease->wake, true);
 }
 
 bool wk_lease_ready(struct wk_lease *lease, const char **reason)
@@ -707,12 +698,30 @@ static void look_around(struct wk_lease *lease)
                                : NULL);
 }
 
+static bool was_away(const struct wk_lease *lease)
+{
+    return atomic_load(&lease->metrics->bus_reconnects) != lease->reconnects_seen;
+}
+
+/* What was under way when the connection broke is lost and nobody will say so: consumers are made
+ * anew. Others may need longer to come back than we did: their beats are waited for. */
+static void come_back(struct wk_lease *lease)
+{
+    lease->reconnects_seen = atomic_load(&lease->metrics->bus_reconnects);
+    lease->watching_since_mono_ms = yz_clock_mono_ms();
+    pthread_mutex_lock(&lease->mutex);
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++)
+        lease->partitions[p].renew = lease->partitions[p].state != FREE;
+    pthread_mutex_unlock(&lease->mutex);
+    changed(lease);
+}
+
 /* Listen to the buckets until the next beat is due or something wants a look. */
 static void listen(struct wk_lease *lease)
 {
     bool look = false;
 
-    while (!look && yz_clock_mono_ms() < lease->beat_due_mono_ms &&
+    while (!look && !was_away(lease) && yz_clock_mono_ms() < lease->beat_due_mono_ms &&
            !atomic_exchange(&lease->wake, false)) {
         natsMsg *msg = NULL;
 
@@ -757,20 +766,14 @@ static bool still_running(struct wk_lease *lease)
 static void *run(void *arg)
 {
     struct wk_lease *lease = arg;
-    uint64_t reconnects_seen = atomic_load(&lease->metrics->bus_reconnects);
 
     /* Who beats now is in the bucket: no need to wait for the next beats to share with them. */
     if (wk_stream_each(lease->nc, WORKERS_STREAM, all_of(WORKERS_PREFIX), on_worker, lease, NULL))
         lease->peer_count = 0;
     lease->watching_since_mono_ms = yz_clock_mono_ms();
     while (still_running(lease)) {
-        uint64_t reconnects = atomic_load(&lease->metrics->bus_reconnects);
-
-        if (reconnects != reconnects_seen) {
-            /* Others may need longer to come back than we did. */
-            reconnects_seen = reconnects;
-            lease->watching_since_mono_ms = yz_clock_mono_ms();
-        }
+        if (was_away(lease))
+            come_back(lease);
         catch_up(lease);
         if (beat(lease) == YZ_OK)
             look_around(lease);

@@ -57,10 +57,9 @@ bool wk_lease_holds(struct wk_lease *lease, unsigned partition, uint64_t revisio
 /* As above, but asks the broker. */
 bool wk_lease_verify(struct wk_lease *lease, unsigned partition, uint64_t revision);
 
-/* A message of the consumer was lost, or the consumer is gone: make it anew. */
+/* A message of the consumer was lost, or the consumer is gone: make it anew. (After a reconnect,
+ * which metrics->bus_reconnects tells, this is done for all of them.) */
 void wk_lease_renew(struct wk_lease *lease, unsigned partition, uint64_t revision);
-/* The same for all of them: the connection was lost for a while. */
-void wk_lease_renew_all(struct wk_lease *lease);
 void wk_lease_drained(struct wk_lease *lease, unsigned partition, uint64_t revision);
 
 /* The last beat is stored and the buckets are there; *reason (constant) says what is missing. */

@@ -1,0 +1,334 @@
+#include "workers/batch.h"
+
+#include "common/clock.h"
+#include "common/fault.h"
+#include "common/log.h"
+#include "workers/deadletter.h"
+#include "workers/item.h"
+#include "workers/outbox.h"
+#include "workers/settle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_MAX    (WK_BATCH_BYTES * 2 * YZ_ARENA_FACTOR)
+#define HOLD_MIN_MS  50
+#define HOLD_MAX_MS  1000
+
+struct wk_batch *wk_batch_new(const struct wk_batch_means *means)
+{
+    struct wk_batch *batch = calloc(1, sizeof *batch);
+
+    if (!batch || !(batch->items = calloc((size_t)means->conf->batch_max, sizeof *batch->items)))
+        abort();
+    batch->means = *means;
+    batch->fold = wk_fold_new(means->conf, means->code_secret, means->code_secret_len);
+    batch->store = wk_store_pop(means->pool);
+    yz_arena_init(&batch->arena, ARENA_MAX);
+    return batch;
+}
+
+void wk_batch_free(struct wk_batch *batch)
+{
+    if (!batch)
+        return;
+    wk_store_push(batch->means.pool, batch->store);
+    wk_fold_free(batch->fold);
+    yz_arena_deinit(&batch->arena);
+    wk_settle_forget(batch);
+    free(batch->items);
+    free(batch);
+}
+
+void wk_batch_ack(const struct wk_batch_means *means, const char *reply)
+{
+    /* One that gets lost is an event that comes again and is found settled. */
+    if (natsConnection_PublishString(means->nc, reply, "+ACK") == NATS_OK)
+        wk_count(&means->metrics->events_settled, 1);
+}
+
+/* Tell the broker that all of the batch is being worked on, a few times in each ack_wait. */
+static void say_in_progress(struct wk_batch *batch)
+{
+    int64_t now = yz_clock_mono_ms();
+
+    if (now - batch->progress_mono_ms < batch->means.conf->ack_wait_ms / 4)
+        return;
+    batch->progress_mono_ms = now;
+    for (size_t i = 0; i < batch->delivery_count; i++)
+        natsConnection_PublishString(batch->means.nc,
+                                     natsMsg_GetReply(batch->deliveries[i].msg), "+WPI");
+}
+
+/* Items whose lease is gone are let go. Returns how many are left. */
+static size_t drop_lost(struct wk_batch *batch)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct wk_item *item = &batch->items[i];
+
+        if (!item->lost && !wk_lease_holds(batch->means.lease, item->delivery.partition,
+                                           item->delivery.revision))
+            item->lost = true;
+        left += !item->lost;
+    }
+    return left;
+}
+
+/* Before another try of what failed for now. false: nothing is left to do it for. */
+static bool hold(struct wk_batch *batch, int *tries)
+{
+    int64_t wait_ms = (int64_t)HOLD_MIN_MS << (*tries < 5 ? *tries : 5);
+
+    (*tries)++;
+    wk_count(&batch->means.metrics->batches_held, 1);
+    if (atomic_load(batch->means.stopping) || drop_lost(batch) == 0)
+        return false;
+    say_in_progress(batch);
+    nats_Sleep(wait_ms < HOLD_MAX_MS ? wait_ms : HOLD_MAX_MS);
+    return true;
+}
+
+/* --- dead letters --- */
+
+static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
+{
+    struct wk_batch *batch = arg;
+
+    drop_lost(batch);
+    say_in_progress(batch);
+    for (size_t i = 0; i < count; i++) {
+        bool final = letters[i].state == WK_LETTER_STORED || letters[i].state == WK_LETTER_REFUSED;
+
+        if (batch->items[letters[i].tag].lost && !final)
+            letters[i].state = WK_LETTER_DROPPED;
+    }
+    return !atomic_load(batch->means.stopping) || batch->tries_when_stopping++ < 3;
+}
+
+static void set_aside(struct wk_batch *batch, struct wk_item *item, const struct wk_letter *letter)
+{
+    char nak[64];
+
+    if (letter->state == WK_LETTER_STORED) {
+        wk_count(&batch->means.metrics->events_dead_lettered, 1);
+        yz_error("dead_letter", "sequence=%" PRIu64 " type=%s code=%s field=%s attempts=%lld",
+                 item->delivery.sequence, item->env.type, yz_err_code(item->poison.err),
+                 item->poison.field, (long long)item->attempts);
+        return;
+    }
+    if (letter->state == WK_LETTER_DROPPED)
+        return; /* the lease is lost */
+    /* DEADLETTERS is full or away: the event stays where it is, and those behind it proceed. */
+    item->lost = true;
+    snprintf(nak, sizeof nak, "-NAK {\"delay\": %" PRId64 "}",
+             batch->means.conf->ack_wait_ms * 1000000);
+    natsConnection_PublishString(batch->means.nc, natsMsg_GetReply(item->delivery.msg), nak);
+    yz_error("dead_letter_refused", "sequence=%" PRIu64 " reason=\"DEADLETTERS takes no more\"",
+             item->delivery.sequence);
+}
+
+/* Poison goes to DEADLETTERS, and its PubAck is there, before an outcome says so. */
+static void send_dead_letters(struct wk_batch *batch)
+{
+    struct wk_letter *letters = calloc(batch->count + 1, sizeof *letters);
+    size_t count = 0;
+
+    if (!letters)
+        abort();
+    for (size_t i = 0; i < batch->count; i++) {
+        struct wk_item *item = &batch->items[i];
+
+        if (item->lost || !item->poison.err)
+            continue;
+        if (wk_deadletter_message(&item->delivery, &item->poison, item->attempts,
+                                  &letters[count].msg) != YZ_OK)
+            abort();
+        letters[count].may_refuse = true;
+        letters[count++].tag = i;
+    }
+    if (count > 0 &&
+        wk_publisher_send(batch->means.pub, letters, count, on_retry, batch) != YZ_OK)
+        yz_warn("dead_letters_held", "count=%zu", count);
+    for (size_t i = 0; i < count; i++) {
+        set_aside(batch, &batch->items[letters[i].tag], &letters[i]);
+        natsMsg_Destroy(letters[i].msg);
+    }
+    free(letters);
+}
+
+/* --- the batch --- */
+
+static bool is_alive(void *arg, size_t event)
+{
+    const struct wk_batch *batch = arg;
+
+    return !batch->items[event].lost;
+}
+
+/* (1) outcomes, (2) documents, (3) outbox. *again: fold the batch anew. */
+static enum yz_err settle(struct wk_batch *batch, bool *again)
+{
+    enum yz_err err;
+
+    if ((err = wk_settle_decide(batch)) || (err = wk_settle_write(batch, again)) || *again)
+        return err;
+    yz_fault_point("after_outcomes");
+    if ((err = wk_fold_write(batch->fold, batch->store, again)) || *again)
+        return err;
+    yz_fault_point("after_documents");
+    err = wk_outbox_write(batch->fold, batch->store, is_alive, batch);
+    if (!err)
+        yz_fault_point("after_outbox");
+    return err;
+}
+
+/* (4) pushes, (5) acks, after the values. */
+static void finish(struct wk_batch *batch)
+{
+    if (wk_settle_push(batch, on_retry) != YZ_OK)
+        return; /* the process ends: all comes again */
+    yz_fault_point("after_pushes");
+    yz_fault_point("before_ack");
+    wk_settle_ack(batch);
+}
+
+/* The items as they are in batch->items. YZ_OK: settled or let go; else they cannot be done. */
+static enum yz_err process(struct wk_batch *batch)
+{
+    bool again = false;
+    int tries = 0;
+    enum yz_err err;
+
+    yz_arena_reset(&batch->arena);
+    wk_fold_reset(batch->fold);
+    for (size_t i = 0; i < batch->count; i++)
+        wk_item_read(&batch->items[i], &batch->arena, batch->means.find_handler);
+    send_dead_letters(batch);
+    while ((err = settle(batch, &again)) || again) {
+        if (err && err != YZ_BUSY)
+            return err;
+        if (err && !hold(batch, &tries))
+            return YZ_OK;
+        wk_count(&batch->means.metrics->batches_again, again);
+        again = false;
+        wk_fold_again(batch->fold);
+    }
+    finish(batch);
+    return YZ_OK;
+}
+
+static void put_item(struct wk_batch *batch, const struct wk_delivery *delivery)
+{
+    struct wk_item *item = &batch->items[batch->count++];
+
+    memset(item, 0, sizeof *item);
+    item->delivery = *delivery;
+}
+
+/* One event by itself, counted before it is decoded, until it is settled or set aside. */
+static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery)
+{
+    int tries = 0;
+
+    for (;;) {
+        int64_t attempts = 0;
+        enum yz_err err = YZ_BUSY;
+
+        batch->count = 0;
+        put_item(batch, delivery);
+        while (wk_deadletter_count(batch->store, delivery, &attempts) != YZ_OK) {
+            if (!hold(batch, &tries))
+                return;
+        }
+        batch->items[0].attempts = attempts;
+        if (attempts > WK_ATTEMPTS_MAX)
+            yz_violate(&batch->items[0].poison, YZ_UNPROCESSABLE, "",
+                       "Processing it failed or ended the worker, each time.");
+        err = process(batch);
+        if (!err)
+            return;
+        yz_error("event_failed", "sequence=%" PRIu64 " code=%s attempts=%lld", delivery->sequence,
+                 yz_err_code(err), (long long)attempts);
+        if (!hold(batch, &tries))
+            return;
+    }
+}
+
+static void run_portion(struct wk_batch *batch, const struct wk_delivery *deliveries, size_t count)
+{
+    batch->count = 0;
+    for (size_t i = 0; i < count; i++)
+        put_item(batch, &deliveries[i]);
+    if (count == 0 || process(batch) == YZ_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        run_alone(batch, &deliveries[i]);
+}
+
+/* Events that were in a dead worker's hands may have killed it. Once is no proof: the first time
+ * they are counted and go with the others; who was counted before goes alone. */
+static bool find_suspects(struct wk_batch *batch, bool *alone)
+{
+    struct wk_delivery *suspects = calloc(batch->delivery_count, sizeof *suspects);
+    int64_t *attempts = calloc(batch->delivery_count, sizeof *attempts);
+    size_t *places = calloc(batch->delivery_count, sizeof *places), count = 0;
+    int tries = 0;
+    bool good = true;
+
+    if (!suspects || !attempts || !places)
+        abort();
+    for (size_t i = 0; i < batch->delivery_count; i++) {
+        struct wk_lease_view view;
+
+        wk_lease_look(batch->means.lease, batch->deliveries[i].partition, &view);
+        if (batch->deliveries[i].sequence <= view.suspect_until) {
+            suspects[count] = batch->deliveries[i];
+            places[count++] = i;
+        }
+    }
+    while (good && count > 0 &&
+           wk_deadletter_attempts(batch->store, suspects, count, true, attempts) != YZ_OK)
+        good = hold(batch, &tries);
+    for (size_t i = 0; i < count; i++)
+        alone[places[i]] = attempts[i] > 0;
+    free(places);
+    free(attempts);
+    free(suspects);
+    return good;
+}
+
+void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t count)
+{
+    int64_t began_us = yz_clock_mono_us();
+    bool *alone = calloc(count + 1, sizeof *alone);
+    size_t from = 0;
+
+    if (!alone)
+        abort();
+    batch->deliveries = deliveries;
+    batch->delivery_count = count;
+    batch->progress_mono_ms = batch->taken_mono_ms = began_us / 1000;
+    batch->count = 0;
+    for (size_t i = 0; i < count; i++)
+        put_item(batch, &deliveries[i]);
+    wk_count(&batch->means.metrics->events_received, count);
+    if (find_suspects(batch, alone)) {
+        for (size_t i = 0; i <= count; i++) {
+            if (i < count && !alone[i])
+                continue;
+            run_portion(batch, deliveries + from, i - from);
+            if (i < count)
+                run_alone(batch, &deliveries[i]);
+            from = i + 1;
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        natsMsg_Destroy(deliveries[i].msg);
+    free(alone);
+    wk_count(&batch->means.metrics->batches, 1);
+    wk_count(&batch->means.metrics->batch_us, (uint64_t)(yz_clock_mono_us() - began_us));
+}

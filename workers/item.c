@@ -1,0 +1,123 @@
+#include "workers/item.h"
+
+#include "common/bus.h"
+#include "common/fault.h"
+#include "workers/deadletter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The subject was made from the same aggregate as the headers name: an event on a foreign
+ * partition would race its aggregate's owner. */
+static enum yz_err check_place(const struct wk_item *item, struct yz_violation *v)
+{
+    const struct yz_envelope *env = &item->env;
+    char aggregate[YZ_AGGREGATE_MAX], subject[YZ_SUBJECT_MAX];
+    const struct yz_domain_schema *domain = NULL;
+    size_t len;
+
+    item->event.type->aggregate(item->event.payload, &env->actor, aggregate);
+    if (strcmp(aggregate, env->aggregate) != 0)
+        return yz_violate(v, YZ_INVALID_VALUE, "ce-subject", "It is not the payload's aggregate.");
+    if (yz_partition(env->actor.tenant, aggregate) != item->delivery.partition)
+        return yz_violate(v, YZ_INVALID_VALUE, "subject", "It is another aggregate's partition.");
+    yz_event_type_find(env->type, &domain);
+    yz_event_subject(item->delivery.partition, env->actor.tenant, domain->name, "", subject);
+    len = strlen(subject);
+    if (strncmp(natsMsg_GetSubject(item->delivery.msg), subject, len) != 0)
+        return yz_violate(v, YZ_INVALID_VALUE, "subject", "It is another tenant's or domain's.");
+    return YZ_OK;
+}
+
+static enum yz_err check_authority(const struct wk_item *item, struct yz_violation *v)
+{
+    const struct yz_event_type *type = item->event.type;
+    const char *org_path = type->org_path ? type->org_path(item->event.payload) : NULL;
+    const char *cause = NULL;
+    enum yz_err err;
+
+    /* The system's own, from a row of the outbox: its cause was authorised. */
+    if (natsMsgHeader_Get(item->delivery.msg, YZ_HEADER_CAUSE, &cause) == NATS_OK)
+        return YZ_OK;
+    err = yz_authorize(type->authority, &item->env.actor, org_path);
+    return err ? yz_violate(v, err, "", NULL) : YZ_OK;
+}
+
+static enum yz_err read_payload(struct wk_item *item, struct yz_arena *arena,
+                                struct yz_violation *v)
+{
+    natsMsg *msg = item->delivery.msg;
+    ProtobufCMessage *payload = NULL;
+    enum yz_err err;
+
+    err = yz_pb_decode(item->event.type->payload, natsMsg_GetData(msg),
+                       (size_t)natsMsg_GetDataLength(msg), arena, &payload, v);
+    if (err)
+        return err;
+    item->event.payload = payload;
+    return item->event.type->check ? item->event.type->check(payload, v) : YZ_OK;
+}
+
+static enum yz_err read_event(struct wk_item *item, struct yz_arena *arena,
+                              const struct wk_event_handler *(*find_handler)(const char *type),
+                              struct yz_violation *v)
+{
+    enum yz_err err;
+
+    item->event.type = yz_event_type_find(item->env.type, NULL);
+    item->handler = find_handler(item->env.type);
+    if (!item->event.type || !item->handler)
+        return yz_violate(v, YZ_UNKNOWN_TYPE, "ce-type", NULL);
+    if ((err = read_payload(item, arena, v)) || (err = check_place(item, v)) ||
+        (err = check_authority(item, v)))
+        return err;
+    return YZ_OK;
+}
+
+static void read_place(struct wk_item *item)
+{
+    uint64_t origin;
+    int64_t accepted_at_ms;
+    bool replayed = wk_deadletter_origin(item->delivery.msg, &origin, &accepted_at_ms);
+
+    item->event.env = &item->env;
+    item->event.sequence = item->delivery.sequence;
+    item->event.received_at_ms = replayed ? accepted_at_ms : item->delivery.stored_at_ms;
+    item->outcome.sequence = replayed ? origin : item->delivery.sequence;
+    item->outcome.decided_by = item->delivery.sequence;
+    item->outcome.received_at_ms = item->event.received_at_ms;
+}
+
+void wk_item_read(struct wk_item *item, struct yz_arena *arena,
+                  const struct wk_event_handler *(*find_handler)(const char *type))
+{
+    natsMsg *msg = item->delivery.msg;
+    struct yz_violation found = {0};
+
+    read_place(item);
+    item->readable = yz_envelope_read(msg, &item->env, &found) == YZ_OK;
+    if (item->readable) {
+        wk_outcome_id(&item->env, item->outcome.id);
+        wk_outcome_hash(item->env.type, natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg),
+                        item->outcome.hash);
+    }
+    if (item->poison.err)
+        return; /* it was given up before: not to be decoded again */
+    yz_fault_event(item->env.event_id);
+    if (!item->readable || read_event(item, arena, find_handler, &found) != YZ_OK)
+        item->poison = found;
+}
+
+enum wk_fate wk_item_fate(const struct wk_item *item, const struct wk_outcome *other)
+{
+    bool same;
+
+    if (!other)
+        return WK_FATE_NEW;
+    if (other->decided_by == item->outcome.decided_by)
+        return WK_FATE_REPLAY;
+    same = strcmp(other->hash, item->outcome.hash) == 0;
+    if (same && other->status == WK_DEAD_LETTERED && other->sequence == item->outcome.sequence)
+        return WK_FATE_REDECIDED;
+    return same ? WK_FATE_DUPLICATE : WK_FATE_CONFLICT;
+}

@@ -1,0 +1,343 @@
+#include "workers/outbox.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "workers/publisher.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OUTBOX   "outbox"
+#define ROWS_MAX 256
+#define SCAN_MS  500
+
+struct wk_outbox {
+    const struct yz_conf *conf;
+    struct wk_pool *pool;
+    struct wk_lease *lease;
+    struct wk_metrics *metrics;
+    struct wk_publisher *pub;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    bool stopping;
+};
+
+/* --- writing rows --- */
+
+static bson_t *row_document(const struct wk_fold_row *row, const char *id)
+{
+    const struct yz_actor *actor = &row->cause->actor;
+    bson_t *document = bson_new();
+
+    BSON_APPEND_UTF8(document, "_id", id);
+    BSON_APPEND_UTF8(document, "tenant", actor->tenant);
+    BSON_APPEND_INT64(document, "evt_seq", (int64_t)row->sequence);
+    BSON_APPEND_UTF8(document, "state", "due");
+    BSON_APPEND_INT32(document, "partition",
+                      (int32_t)yz_partition(actor->tenant, row->cause->aggregate));
+    BSON_APPEND_DATE_TIME(document, "due_at", row->due_at_ms);
+    BSON_APPEND_UTF8(document, "type", row->type);
+    BSON_APPEND_UTF8(document, "aggregate", row->aggregate);
+    bson_append_binary(document, "payload", -1, BSON_SUBTYPE_BINARY, row->payload,
+                       (uint32_t)row->payload_len);
+    BSON_APPEND_INT64(document, "cause", (int64_t)row->sequence);
+    BSON_APPEND_INT32(document, "ordinal", row->ordinal);
+    BSON_APPEND_UTF8(document, "member", actor->member);
+    BSON_APPEND_UTF8(document, "org_path", actor->org_path);
+    BSON_APPEND_UTF8(document, "roles", actor->roles);
+    return document;
+}
+
+static void row_id(const struct wk_fold_row *row, char out[WK_ID_MAX])
+{
+    char part[48];
+
+    snprintf(part, sizeof part, "%" PRIu64 "-%d", row->sequence, row->ordinal);
+    wk_id(out, row->cause->actor.tenant, part, NULL);
+}
+
+enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, wk_alive_fn *alive,
+                            void *arg)
+{
+    size_t count, used = 0;
+    const struct wk_fold_row *rows = wk_fold_rows(fold, &count);
+    struct wk_write *writes = calloc(count + 1, sizeof *writes);
+    char(*ids)[WK_ID_MAX] = calloc(count + 1, WK_ID_MAX);
+    bson_t **documents = calloc(count + 1, sizeof *documents);
+    enum yz_err err = YZ_OK;
+
+    if (!writes || !ids || !documents)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        if (!alive(arg, rows[i].event))
+            continue;
+        row_id(&rows[i], ids[used]);
+        documents[used] = row_document(&rows[i], ids[used]);
+        writes[used] = (struct wk_write){
+            .kind = WK_INSERT, .id = ids[used], .document = documents[used]};
+        used++;
+    }
+    if (used > 0)
+        err = wk_store_write(store, OUTBOX, writes, used);
+    for (size_t i = 0; i < used; i++) {
+        if (!err && writes[i].result == WK_FAILED)
+            err = writes[i].err ? writes[i].err : YZ_INTERNAL;
+        bson_destroy(documents[i]);
+    }
+    free(documents);
+    free(ids);
+    free(writes);
+    return err;
+}
+
+/* --- due rows become events --- */
+
+struct batch {
+    natsMsg *msgs[ROWS_MAX];
+    char ids[ROWS_MAX][WK_ID_MAX];
+    size_t count;
+    char bad[WK_ID_MAX]; /* a row that no version of ours wrote; one is enough at a time */
+};
+
+static const char *text_of(const bson_t *row, const char *field)
+{
+    bson_iter_t it;
+
+    return bson_iter_init_find(&it, row, field) && BSON_ITER_HOLDS_UTF8(&it)
+               ? bson_iter_utf8(&it, NULL)
+               : "";
+}
+
+static int64_t number_of(const bson_t *row, const char *field)
+{
+    bson_iter_t it;
+
+    return bson_iter_init_find(&it, row, field) ? bson_iter_as_int64(&it) : 0;
+}
+
+static enum yz_err row_message(const bson_t *row, natsMsg **msg)
+{
+    const struct yz_domain_schema *domain = NULL;
+    struct yz_envelope env = {0};
+    bson_subtype_t subtype;
+    const uint8_t *payload = NULL;
+    uint32_t len = 0;
+    bson_iter_t it;
+    char cause[24];
+
+    if (!yz_event_type_find(text_of(row, "type"), &domain) ||
+        !bson_iter_init_find(&it, row, "payload") || !BSON_ITER_HOLDS_BINARY(&it))
+        return YZ_UNKNOWN_TYPE;
+    bson_iter_binary(&it, &subtype, &len, &payload);
+    snprintf(env.actor.tenant, sizeof env.actor.tenant, "%s", text_of(row, "tenant"));
+    snprintf(env.actor.member, sizeof env.actor.member, "%s", text_of(row, "member"));
+    snprintf(env.actor.org_path, sizeof env.actor.org_path, "%s", text_of(row, "org_path"));
+    snprintf(env.actor.roles, sizeof env.actor.roles, "%s", text_of(row, "roles"));
+    snprintf(env.type, sizeof env.type, "%s", text_of(row, "type"));
+    snprintf(env.aggregate, sizeof env.aggregate, "%s", text_of(row, "aggregate"));
+    snprintf(env.event_id, sizeof env.event_id, "t-%lld-%lld", (long long)number_of(row, "cause"),
+             (long long)number_of(row, "ordinal"));
+    snprintf(cause, sizeof cause, "%lld", (long long)number_of(row, "cause"));
+    if (yz_envelope_write(&env, domain->name, payload, len, msg) != YZ_OK)
+        return YZ_INTERNAL;
+    return natsMsgHeader_Set(*msg, YZ_HEADER_CAUSE, cause) == NATS_OK ? YZ_OK : YZ_INTERNAL;
+}
+
+static bool on_due_row(void *arg, const bson_t *row)
+{
+    struct batch *batch = arg;
+    enum yz_err err = row_message(row, &batch->msgs[batch->count]);
+
+    if (err)
+        snprintf(batch->bad, sizeof batch->bad, "%s", text_of(row, "_id"));
+    else
+        snprintf(batch->ids[batch->count++], WK_ID_MAX, "%s", text_of(row, "_id"));
+    return batch->count < ROWS_MAX;
+}
+
+/* Rows of the partitions that are ours now: others' owners scan theirs. */
+static bson_t *due_filter(struct wk_outbox *outbox)
+{
+    bson_t *filter = bson_new(), partition, in, due;
+    uint32_t count = 0;
+
+    BSON_APPEND_UTF8(filter, "state", "due");
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "partition", &partition);
+    BSON_APPEND_ARRAY_BEGIN(&partition, "$in", &in);
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
+        struct wk_lease_view view;
+        char buf[16];
+        const char *key;
+
+        wk_lease_look(outbox->lease, p, &view);
+        if (view.revision) {
+            bson_uint32_to_string(count++, &key, buf, sizeof buf);
+            bson_append_int32(&in, key, -1, (int32_t)p);
+        }
+    }
+    bson_append_array_end(&partition, &in);
+    bson_append_document_end(filter, &partition);
+    BSON_APPEND_DOCUMENT_BEGIN(filter, "due_at", &due);
+    BSON_APPEND_DATE_TIME(&due, "$lte", yz_clock_wall_ms());
+    bson_append_document_end(filter, &due);
+    if (count > 0)
+        return filter;
+    bson_destroy(filter);
+    return NULL;
+}
+
+static enum yz_err mark(struct wk_store *store, const char *id, const char *state)
+{
+    bson_t *update = BCON_NEW("$set", "{", "state", BCON_UTF8(state), "done_at",
+                              BCON_DATE_TIME(yz_clock_wall_ms()), "}");
+    enum yz_err err = wk_store_update(store, OUTBOX, id, update, false);
+
+    bson_destroy(update);
+    return err;
+}
+
+/* It stays until its TTL with a state of its own, for a person to look at. */
+static void set_aside(struct wk_store *store, const char *id)
+{
+    if (*id && mark(store, id, "unreadable") == YZ_OK)
+        yz_error("outbox_row_unreadable", "id=%s", id);
+}
+
+static bool is_stopping(struct wk_outbox *outbox)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&outbox->mutex);
+    stopping = outbox->stopping;
+    pthread_mutex_unlock(&outbox->mutex);
+    return stopping;
+}
+
+static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
+{
+    (void)letters;
+    (void)count;
+    return !is_stopping(arg);
+}
+
+/* A row is done once its event is stored; a full EVENTS leaves it due. */
+static void publish(struct wk_outbox *outbox, struct wk_store *store, struct batch *batch)
+{
+    struct wk_letter *letters = calloc(batch->count + 1, sizeof *letters);
+
+    if (!letters)
+        abort();
+    for (size_t i = 0; i < batch->count; i++) {
+        letters[i].msg = batch->msgs[i];
+        letters[i].may_refuse = true;
+        letters[i].tag = i;
+    }
+    if (wk_publisher_send(outbox->pub, letters, batch->count, on_retry, outbox) == YZ_OK) {
+        for (size_t i = 0; i < batch->count; i++) {
+            if (letters[i].state != WK_LETTER_STORED)
+                continue;
+            wk_count(&outbox->metrics->outbox_published, 1);
+            if (mark(store, batch->ids[i], "done") != YZ_OK)
+                break; /* published again, as the same event */
+        }
+    }
+    free(letters);
+}
+
+/* true: there may be more rows that are due. */
+static bool scan(struct wk_outbox *outbox)
+{
+    bson_t *filter = due_filter(outbox);
+    bson_t *opts;
+    struct wk_store *store;
+    struct batch *batch;
+    bool more = false;
+
+    if (!filter)
+        return false;
+    store = wk_store_pop(outbox->pool);
+    batch = calloc(1, sizeof *batch);
+    opts = BCON_NEW("sort", "{", "due_at", BCON_INT32(1), "}", "limit", BCON_INT64(ROWS_MAX));
+    if (!batch)
+        abort();
+    if (wk_store_find(store, OUTBOX, filter, opts, on_due_row, batch) == YZ_OK) {
+        publish(outbox, store, batch);
+        set_aside(store, batch->bad);
+        more = batch->count == ROWS_MAX;
+    }
+    for (size_t i = 0; i < batch->count; i++)
+        natsMsg_Destroy(batch->msgs[i]);
+    free(batch);
+    wk_store_push(outbox->pool, store);
+    bson_destroy(opts);
+    bson_destroy(filter);
+    return more;
+}
+
+static void wait_for_next_scan(struct wk_outbox *outbox)
+{
+    int64_t until_ms = yz_clock_mono_ms() + SCAN_MS;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+
+    pthread_mutex_lock(&outbox->mutex);
+    if (!outbox->stopping)
+        pthread_cond_timedwait(&outbox->cond, &outbox->mutex, &until);
+    pthread_mutex_unlock(&outbox->mutex);
+}
+
+static void *run(void *arg)
+{
+    struct wk_outbox *outbox = arg;
+
+    while (!is_stopping(outbox)) {
+        if (!scan(outbox))
+            wait_for_next_scan(outbox);
+    }
+    return NULL;
+}
+
+enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
+                            struct wk_lease *lease, struct wk_metrics *metrics,
+                            struct wk_outbox **outbox)
+{
+    struct wk_outbox *o = calloc(1, sizeof *o);
+    pthread_condattr_t monotonic;
+
+    if (!o || wk_publisher_new(conf, "yz-worker outbox", metrics, &o->pub) != YZ_OK) {
+        free(o);
+        return YZ_INTERNAL;
+    }
+    o->conf = conf;
+    o->pool = pool;
+    o->lease = lease;
+    o->metrics = metrics;
+    pthread_mutex_init(&o->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&o->cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&o->thread, NULL, run, o) != 0)
+        abort();
+    *outbox = o;
+    return YZ_OK;
+}
+
+void wk_outbox_stop(struct wk_outbox *outbox)
+{
+    if (!outbox)
+        return;
+    pthread_mutex_lock(&outbox->mutex);
+    outbox->stopping = true;
+    pthread_cond_signal(&outbox->cond);
+    pthread_mutex_unlock(&outbox->mutex);
+    pthread_join(outbox->thread, NULL);
+    wk_publisher_free(outbox->pub);
+    pthread_cond_destroy(&outbox->cond);
+    pthread_mutex_destroy(&outbox->mutex);
+    free(outbox);
+}

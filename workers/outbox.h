@@ -1,0 +1,33 @@
+/* outbox.h: what must happen later, or in another aggregate: rows written with the documents of the
+ * event that causes them, turned into events when they are due.
+ *
+ * A row: _id "<tenant>|<sequence of the cause>-<ordinal>", state "due" or "done", partition (of the
+ * cause: its owner scans it), due_at, done_at, type, aggregate, payload, cause, and the actor of the
+ * cause (member, org_path, roles). Its event's id is "t-<sequence>-<ordinal>", so whoever publishes
+ * it twice publishes the same event. Rows are not deleted: a done one expires by its TTL index.
+ *
+ * Lifetime  one scanner for the process.
+ * Thread    wk_outbox_write: worker; the scanner has a thread of its own.
+ * Limits    ROWS_MAX rows at once; a due row is published within two seconds while the bus takes it.
+ */
+#ifndef WK_OUTBOX_H
+#define WK_OUTBOX_H
+
+#include "workers/fold.h"
+#include "workers/lease.h"
+#include "workers/metrics.h"
+#include "workers/store.h"
+
+/* Insert the fold's rows; those that are there already (a replay) stay. alive(arg, event): the
+ * event at that place of the batch still counts. */
+typedef bool wk_alive_fn(void *arg, size_t event);
+YZ_MUST_USE enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store,
+                                        wk_alive_fn *alive, void *arg);
+
+struct wk_outbox;
+YZ_MUST_USE enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
+                                        struct wk_lease *lease, struct wk_metrics *metrics,
+                                        struct wk_outbox **outbox);
+void wk_outbox_stop(struct wk_outbox *outbox);
+
+#endif

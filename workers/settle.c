@@ -1,0 +1,484 @@
+#include "workers/settle.h"
+
+#include "common/bus.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "workers/push.h"
+#include "workers/stream.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define LOOKUP_BATCH     1000
+#define LOOKUP_MARGIN_MS 1000
+
+/* The one outcome of an event id, as stored or as decided in this batch. */
+struct wk_record {
+    const char *id;
+    struct wk_outcome stored;
+    const struct wk_outcome *outcome; /* NULL: none yet */
+    UT_hash_handle hh;
+};
+
+void wk_settle_forget(struct wk_batch *batch)
+{
+    struct wk_record *record, *next;
+
+    HASH_ITER(hh, batch->records, record, next)
+    {
+        HASH_DEL(batch->records, record);
+        free(record);
+    }
+}
+
+/* --- deciding --- */
+
+static bool takes_part(const struct wk_item *item)
+{
+    return !item->lost && item->readable;
+}
+
+static bool on_outcome(void *arg, const bson_t *row)
+{
+    struct wk_batch *batch = arg;
+    struct wk_outcome outcome;
+    struct wk_record *record;
+
+    if (!wk_outcome_read(row, &outcome))
+        return true;
+    HASH_FIND_STR(batch->records, outcome.id, record);
+    if (record) {
+        record->stored = outcome;
+        record->outcome = &record->stored;
+    }
+    return true;
+}
+
+static enum yz_err load_outcomes(struct wk_batch *batch)
+{
+    const char **ids = calloc(batch->count + 1, sizeof *ids);
+    size_t count = 0;
+    enum yz_err err = YZ_OK;
+
+    if (!ids)
+        abort();
+    wk_settle_forget(batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        const char *id = batch->items[i].outcome.id;
+        struct wk_record *record;
+
+        if (!takes_part(&batch->items[i]))
+            continue;
+        HASH_FIND_STR(batch->records, id, record);
+        if (record)
+            continue;
+        record = calloc(1, sizeof *record);
+        if (!record)
+            abort();
+        record->id = ids[count++] = id;
+        HASH_ADD_KEYPTR(hh, batch->records, record->id, strlen(record->id), record);
+    }
+    if (count > 0)
+        err = wk_store_get_many(batch->store, WK_OUTCOMES, ids, count, on_outcome, batch);
+    free(ids);
+    return err;
+}
+
+static enum yz_err load(struct wk_batch *batch)
+{
+    enum yz_err err;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct wk_item *item = &batch->items[i];
+
+        if (takes_part(item) && !item->poison.err)
+            wk_fold_need(batch->fold, item->handler, &item->event);
+    }
+    err = wk_fold_load(batch->fold, batch->store);
+    return err ? err : load_outcomes(batch);
+}
+
+static void tell_actor(struct wk_batch *batch, size_t index)
+{
+    struct wk_item *item = &batch->items[index];
+
+    wk_fold_begin(batch->fold, &item->event, index);
+    wk_outcome_push(batch->fold, &item->event, &item->outcome);
+    if (wk_fold_end(batch->fold) != YZ_OK)
+        abort(); /* a push alone takes no key */
+}
+
+static void refuse(struct wk_batch *batch, size_t index, enum wk_status status,
+                   const struct yz_violation *reason)
+{
+    struct wk_item *item = &batch->items[index];
+
+    item->outcome.status = status;
+    item->outcome.reason = *reason;
+    tell_actor(batch, index);
+}
+
+/* Have the effects. Not YZ_OK: the key is taken, there were none. */
+static enum yz_err apply(struct wk_batch *batch, size_t index)
+{
+    struct wk_item *item = &batch->items[index];
+
+    wk_fold_begin(batch->fold, &item->event, index);
+    item->handler->apply(&item->event, batch->fold);
+    return wk_fold_end(batch->fold);
+}
+
+static enum yz_err decide_new(struct wk_batch *batch, size_t index)
+{
+    struct wk_item *item = &batch->items[index];
+    struct yz_violation v = {0};
+    enum yz_err err;
+
+    if (item->poison.err) {
+        refuse(batch, index, WK_DEAD_LETTERED, &item->poison);
+        return YZ_OK;
+    }
+    wk_fold_begin(batch->fold, &item->event, index);
+    err = item->handler->judge(&item->event, batch->fold, &v);
+    if (err == YZ_INTERNAL)
+        return err;
+    if (!err && (err = apply(batch, index)))
+        yz_violate(&v, err, NULL, NULL);
+    item->outcome.status = WK_APPLIED;
+    if (err)
+        refuse(batch, index, WK_REFUSED, &v);
+    return YZ_OK;
+}
+
+static void replay(struct wk_batch *batch, size_t index, const struct wk_outcome *stored)
+{
+    struct wk_item *item = &batch->items[index];
+    struct yz_violation v = {0};
+    enum yz_err taken;
+
+    item->outcome = *stored;
+    if (item->poison.err && stored->status != WK_DEAD_LETTERED) {
+        /* Its effects end the worker: whatever was decided, it is set aside now. */
+        item->fate = WK_FATE_AMENDED;
+        item->guard = stored->decided_by;
+        refuse(batch, index, WK_DEAD_LETTERED, &item->poison);
+        return;
+    }
+    if (stored->status != WK_APPLIED) {
+        tell_actor(batch, index);
+        return;
+    }
+    taken = apply(batch, index);
+    if (!taken)
+        return;
+    item->fate = WK_FATE_AMENDED;
+    item->guard = stored->decided_by;
+    yz_violate(&v, taken, NULL, NULL);
+    refuse(batch, index, WK_REFUSED, &v);
+}
+
+static enum yz_err decide(struct wk_batch *batch, size_t index, struct wk_record *record)
+{
+    struct wk_item *item = &batch->items[index];
+    struct yz_violation v = {0};
+    enum yz_err err = YZ_OK;
+
+    item->fate = wk_item_fate(item, record->outcome);
+    item->redelivered = record->outcome != NULL || item->delivery.delivered > 1;
+    switch (item->fate) {
+    case WK_FATE_NEW:
+    case WK_FATE_REDECIDED:
+        item->guard = record->outcome ? record->outcome->decided_by : 0;
+        err = decide_new(batch, index);
+        break;
+    case WK_FATE_REPLAY:
+        replay(batch, index, record->outcome);
+        break;
+    case WK_FATE_CONFLICT:
+        yz_violate(&v, YZ_ID_CONFLICT, NULL, NULL);
+        refuse(batch, index, WK_REFUSED, &v);
+        return YZ_OK;
+    case WK_FATE_AMENDED:
+    case WK_FATE_DUPLICATE:
+        return YZ_OK;
+    }
+    record->outcome = &item->outcome;
+    return err;
+}
+
+enum yz_err wk_settle_decide(struct wk_batch *batch)
+{
+    enum yz_err err = load(batch);
+
+    for (size_t i = 0; !err && i < batch->count; i++) {
+        struct wk_record *record = NULL;
+
+        if (!takes_part(&batch->items[i]))
+            continue;
+        HASH_FIND_STR(batch->records, batch->items[i].outcome.id, record);
+        err = decide(batch, i, record);
+    }
+    return err;
+}
+
+/* --- outcomes --- */
+
+static enum yz_err results(const struct wk_write *writes, size_t count, bool *again)
+{
+    enum yz_err err = YZ_OK;
+
+    for (size_t i = 0; i < count; i++) {
+        if (writes[i].result == WK_TAKEN)
+            *again = true;
+        else if (writes[i].result == WK_FAILED && (!err || err == YZ_BUSY))
+            err = writes[i].err ? writes[i].err : YZ_INTERNAL;
+    }
+    return err;
+}
+
+enum yz_err wk_settle_write(struct wk_batch *batch, bool *again)
+{
+    struct wk_write *writes = calloc(batch->count + 1, sizeof *writes);
+    bson_t **documents = calloc(batch->count + 1, sizeof *documents);
+    size_t count = 0;
+    enum yz_err err = YZ_OK;
+
+    if (!writes || !documents)
+        abort();
+    for (size_t i = 0; i < batch->count; i++) {
+        struct wk_item *item = &batch->items[i];
+        bool insert = item->fate == WK_FATE_NEW;
+
+        if (!takes_part(item) ||
+            (!insert && item->fate != WK_FATE_REDECIDED && item->fate != WK_FATE_AMENDED))
+            continue;
+        documents[count] = wk_outcome_document(&item->outcome, &item->env);
+        writes[count] = (struct wk_write){.kind = insert ? WK_INSERT : WK_REPLACE,
+                                          .id = item->outcome.id,
+                                          .document = documents[count],
+                                          .loaded_sequence = item->guard};
+        count++;
+    }
+    if (count > 0)
+        err = wk_store_write(batch->store, WK_OUTCOMES, writes, count);
+    if (!err)
+        err = results(writes, count, again);
+    for (size_t i = 0; i < count; i++)
+        bson_destroy(documents[i]);
+    free(documents);
+    free(writes);
+    return err;
+}
+
+/* --- pushes --- */
+
+struct lookup {
+    struct wk_letter *letters;
+    size_t count;
+    const char *subject;
+    uint64_t last_sequence;
+    struct wk_metrics *metrics;
+};
+
+static void on_stored(void *arg, natsMsg *msg)
+{
+    struct lookup *lookup = arg;
+    const char *stored = NULL, *ours = NULL;
+
+    lookup->last_sequence = yz_bus_header_u64(msg, "Nats-Sequence", 0);
+    if (natsMsgHeader_Get(msg, "Nats-Msg-Id", &stored) != NATS_OK)
+        return;
+    for (size_t i = 0; i < lookup->count; i++) {
+        struct wk_letter *letter = &lookup->letters[i];
+
+        if (letter->state == WK_LETTER_WAITING &&
+            strcmp(natsMsg_GetSubject(letter->msg), lookup->subject) == 0 &&
+            natsMsgHeader_Get(letter->msg, "Nats-Msg-Id", &ours) == NATS_OK &&
+            strcmp(ours, stored) == 0) {
+            letter->state = WK_LETTER_DROPPED;
+            wk_count(&lookup->metrics->pushes_found, 1);
+        }
+    }
+}
+
+/* All that the subject holds since `since_ms`. */
+static enum yz_err look_up(struct wk_batch *batch, struct lookup *lookup, int64_t since_ms)
+{
+    const char *stream = strncmp(lookup->subject, "thr.", 4) == 0 ? YZ_STREAM_THREADS
+                                                                  : YZ_STREAM_CHANNELS;
+    natsConnection *nc = wk_publisher_connection(batch->means.pub);
+    char since[YZ_RFC3339_MAX];
+    uint64_t pending = 0;
+    enum yz_err err;
+
+    yz_clock_format(since_ms / 1000, (int32_t)(since_ms % 1000) * 1000000, since);
+    if (!nc)
+        return YZ_BUS_UNAVAILABLE;
+    err = wk_stream_each(nc, stream,
+                         json_pack("{s:s, s:s, s:i}", "next_by_subj", lookup->subject,
+                                   "start_time", since, "batch", LOOKUP_BATCH),
+                         on_stored, lookup, &pending);
+    while (!err && pending > 0) {
+        pending = 0;
+        err = wk_stream_each(nc, stream,
+                             json_pack("{s:s, s:I, s:i}", "next_by_subj", lookup->subject, "seq",
+                                       (json_int_t)lookup->last_sequence + 1, "batch",
+                                       LOOKUP_BATCH),
+                             on_stored, lookup, &pending);
+    }
+    return err;
+}
+
+/* Beyond the broker's memory of message ids a replay finds its pushes only in their channel. */
+static bool is_beyond_memory(const struct wk_batch *batch, const struct wk_item *item)
+{
+    int64_t age_ms = yz_clock_wall_ms() - item->delivery.stored_at_ms;
+
+    return item->redelivered && age_ms > batch->means.conf->duplicate_window_ms / 2;
+}
+
+static enum yz_err find_stored(struct wk_batch *batch, struct wk_letter *letters, size_t count)
+{
+    enum yz_err err = YZ_OK;
+
+    for (size_t i = 0; !err && i < count; i++) {
+        const struct wk_item *item = &batch->items[letters[i].tag];
+        struct lookup lookup = {letters, count, natsMsg_GetSubject(letters[i].msg), 0,
+                                batch->means.metrics};
+        bool asked = false;
+
+        /* Letters stand in the order of events: the first of a subject has its earliest time. */
+        for (size_t before = 0; before < i && !asked; before++)
+            asked = is_beyond_memory(batch, &batch->items[letters[before].tag]) &&
+                    strcmp(natsMsg_GetSubject(letters[before].msg), lookup.subject) == 0;
+        if (letters[i].state == WK_LETTER_WAITING && !asked && is_beyond_memory(batch, item))
+            err = look_up(batch, &lookup, item->delivery.stored_at_ms - LOOKUP_MARGIN_MS);
+    }
+    return err;
+}
+
+static struct wk_letter *make_letters(struct wk_batch *batch, size_t *count)
+{
+    size_t push_count;
+    const struct wk_fold_push *pushes = wk_fold_pushes(batch->fold, &push_count);
+    struct wk_letter *letters = calloc(push_count + 1, sizeof *letters);
+
+    if (!letters)
+        abort();
+    *count = 0;
+    for (size_t i = 0; i < push_count; i++) {
+        struct wk_letter *letter = &letters[*count];
+
+        if (batch->items[pushes[i].event].lost)
+            continue;
+        if (wk_push_message(&pushes[i], &letter->msg) != YZ_OK)
+            abort();
+        letter->tag = pushes[i].event;
+        (*count)++;
+    }
+    return letters;
+}
+
+/* A worker that slept may have lost its leases without knowing: ask before it pushes. */
+static void verify_leases(struct wk_batch *batch)
+{
+    bool asked[YZ_PARTITIONS] = {false}, held[YZ_PARTITIONS] = {false};
+
+    if (yz_clock_mono_ms() - batch->taken_mono_ms <= batch->means.conf->duplicate_window_ms / 2)
+        return;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct wk_item *item = &batch->items[i];
+        unsigned p = item->delivery.partition;
+
+        if (!asked[p])
+            held[p] = wk_lease_verify(batch->means.lease, p, item->delivery.revision);
+        asked[p] = true;
+        item->lost = item->lost || !held[p];
+    }
+}
+
+enum yz_err wk_settle_push(struct wk_batch *batch, wk_publisher_retry_fn *on_retry)
+{
+    struct wk_letter *letters;
+    size_t count;
+    enum yz_err err;
+
+    verify_leases(batch);
+    letters = make_letters(batch, &count);
+    while ((err = find_stored(batch, letters, count)) && on_retry(batch, letters, count))
+        nats_Sleep(200);
+    if (!err)
+        err = wk_publisher_send(batch->means.pub, letters, count, on_retry, batch);
+    for (size_t i = 0; i < count; i++) {
+        wk_count(&batch->means.metrics->pushes, letters[i].state == WK_LETTER_STORED);
+        natsMsg_Destroy(letters[i].msg);
+    }
+    free(letters);
+    return err;
+}
+
+/* --- acks --- */
+
+static void count_item(struct wk_metrics *metrics, const struct wk_item *item)
+{
+    switch (item->fate) {
+    case WK_FATE_REPLAY:
+    case WK_FATE_AMENDED:
+        wk_count(&metrics->events_replayed, 1);
+        break;
+    case WK_FATE_DUPLICATE:
+        wk_count(&metrics->events_duplicate, 1);
+        break;
+    case WK_FATE_CONFLICT:
+        wk_count(&metrics->events_conflicting, 1);
+        break;
+    case WK_FATE_NEW:
+    case WK_FATE_REDECIDED:
+        wk_count(&metrics->events_applied, item->outcome.status == WK_APPLIED);
+        wk_count(&metrics->events_refused, item->outcome.status == WK_REFUSED);
+        break;
+    }
+}
+
+static struct wk_ack *new_ack(const struct wk_item *item)
+{
+    const char *reply = natsMsg_GetReply(item->delivery.msg);
+    size_t size = strlen(reply) + 1;
+    struct wk_ack *ack = calloc(1, sizeof *ack + size);
+
+    if (!ack)
+        abort();
+    ack->partition = item->delivery.partition;
+    ack->revision = item->delivery.revision;
+    memcpy(ack->reply, reply, size);
+    return ack;
+}
+
+void wk_settle_ack(struct wk_batch *batch)
+{
+    size_t value_count, v = 0;
+    const struct wk_fold_push *values = wk_fold_values(batch->fold, &value_count);
+
+    /* Values stand in the order of their events. */
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct wk_item *item = &batch->items[i];
+        struct wk_ack *ack = NULL;
+
+        for (; v < value_count && values[v].event == i; v++) {
+            if (item->lost)
+                continue;
+            ack = ack ? ack : new_ack(item);
+            wk_values_add(batch->means.values, &values[v], ack);
+        }
+        if (item->lost) {
+            wk_count(&batch->means.metrics->events_dropped, 1);
+            continue;
+        }
+        count_item(batch->means.metrics, item);
+        if (!ack)
+            wk_batch_ack(&batch->means, natsMsg_GetReply(item->delivery.msg));
+    }
+}

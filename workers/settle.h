@@ -1,0 +1,42 @@
+/* settle.h: the steps of a batch: decide against the stored outcomes, write the outcomes, send the
+ * pushes, acknowledge. batch.h says in which order.
+ *
+ * Lifetime  struct wk_batch is batch.c's; what is found here belongs to the pass.
+ * Thread    its consumer thread; all but wk_settle_ack block.
+ * Errors    YZ_BUSY: for now; YZ_INTERNAL: this batch cannot be done as it is.
+ */
+#ifndef WK_SETTLE_H
+#define WK_SETTLE_H
+
+#include "workers/batch.h"
+#include "workers/item.h"
+
+struct wk_record;
+
+struct wk_batch {
+    struct wk_batch_means means;
+    struct wk_store *store;
+    struct wk_fold *fold;
+    struct yz_arena arena; /* payloads */
+    struct wk_item *items; /* the portion being processed */
+    size_t count;
+    struct wk_record *records; /* outcomes by id */
+    /* all that wk_batch_run was given */
+    struct wk_delivery *deliveries;
+    size_t delivery_count;
+    int64_t taken_mono_ms;
+    int64_t progress_mono_ms; /* of the last +WPI */
+    int tries_when_stopping;
+};
+
+/* Load documents and outcomes, then judge and apply in sequence. */
+YZ_MUST_USE enum yz_err wk_settle_decide(struct wk_batch *batch);
+/* Insert or replace the outcomes that were decided. *again: one was there already. */
+YZ_MUST_USE enum yz_err wk_settle_write(struct wk_batch *batch, bool *again);
+YZ_MUST_USE enum yz_err wk_settle_push(struct wk_batch *batch, wk_publisher_retry_fn *on_retry);
+/* Acknowledge, or hand the ack to the values that it waits for. */
+void wk_settle_ack(struct wk_batch *batch);
+/* Free the records. */
+void wk_settle_forget(struct wk_batch *batch);
+
+#endif
