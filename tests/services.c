@@ -174,6 +174,9 @@ bool service_start_database(struct service *service)
 void service_signal(const struct service *service, int signal)
 {
     kill(-service->pid, signal);
+    /* A stop takes hold a moment later. */
+    if (signal == SIGSTOP)
+        waitpid(service->pid, NULL, WUNTRACED);
 }
 
 static bool wait_gone(const struct service *service, int wait_ms)

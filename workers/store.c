@@ -193,7 +193,7 @@ static bool passes(const bson_error_t *error, const bson_t *reply)
     case MONGOC_ERROR_PROTOCOL: /* a reply cut off in the middle */
         return true;
     default:
-        return code_passes(error->code) ||
+        return (error->domain == MONGOC_ERROR_SERVER && code_passes(error->code)) ||
                (reply && (mongoc_error_has_label(reply, "RetryableWriteError") ||
                           mongoc_error_has_label(reply, "TransientTransactionError")));
     }
