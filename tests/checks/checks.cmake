@@ -8,3 +8,11 @@ foreach(check settings errors domains headers committed kubernetes)
   set_tests_properties(check.${check} PROPERTIES LABELS check TIMEOUT 120
     ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+
+# The demo against a stack of its own.
+add_test(NAME it.demo
+  COMMAND sh -c "exec \"\${YZ_PYTHON:-python3}\" -m pytest -q -p no:cacheprovider \"$0\""
+          ${CMAKE_CURRENT_SOURCE_DIR}/checks/test_demo.py
+  WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+set_tests_properties(it.demo PROPERTIES LABELS integration TIMEOUT 300
+  ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
