@@ -499,3 +499,14 @@ void gw_link_on_resync(struct gw_link *link, gw_resync_fn *on_resync, void *arg)
     link->listeners[link->listener_count].fn = on_resync;
     link->listeners[link->listener_count++].arg = arg;
 }
+
+void gw_link_off_resync(struct gw_link *link, void *arg)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < link->listener_count; i++) {
+        if (link->listeners[i].arg != arg)
+            link->listeners[kept++] = link->listeners[i];
+    }
+    link->listener_count = kept;
+}

@@ -76,5 +76,7 @@ void gw_link_unsubscribe(struct gw_link *link, struct gw_tap *tap);
 #define LINK_LISTENERS_MAX 4
 typedef void gw_resync_fn(void *arg);
 void gw_link_on_resync(struct gw_link *link, gw_resync_fn *on_resync, void *arg);
+/* Its end: arg is called no more. */
+void gw_link_off_resync(struct gw_link *link, void *arg);
 
 #endif

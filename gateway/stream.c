@@ -79,14 +79,14 @@ static enum yz_err parse(json_t *root, struct parsed *p)
     memset(p, 0, sizeof *p);
     p->replicas = 1;
     if (!root || json_object_get(root, "error"))
-        return YZ_NOT_FOUND;
+        return YZ_BUS_UNAVAILABLE;
     if (json_unpack(root, "{s:{s:{s:s}}}", "config", "metadata", "yizhan-epoch", &p->epoch) != 0 ||
         strlen(p->epoch) >= GW_EPOCH_MAX)
-        return YZ_NOT_FOUND;
+        return YZ_BUS_UNAVAILABLE;
     if (json_unpack(root, "{s:{s:I, s:I}, s:{s?I, s?i}}", "state", "first_seq", &p->first_seq,
                     "last_seq", &p->last_seq, "config", "max_msgs_per_subject", &p->subject_max,
                     "num_replicas", &p->replicas) != 0)
-        return YZ_INTERNAL;
+        return YZ_BUS_UNAVAILABLE;
     return YZ_OK;
 }
 
