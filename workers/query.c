@@ -272,6 +272,13 @@ static bool is_settled(struct wk_query_service *service, uint64_t sequence)
     return s == NATS_NOT_FOUND && code == JSNoMessageFoundErr;
 }
 
+static void refuse_busy(struct wk_query_service *service, struct job *job)
+{
+    wk_count(&service->metrics->queries_busy, 1);
+    reply_code(service, job->msg, YZ_BUSY);
+    drop_job(job);
+}
+
 /* true: the job waits on (it is parked), or was answered. */
 static bool wait_for_sequence(struct wk_query_service *service, struct job *job)
 {
@@ -281,9 +288,7 @@ static bool wait_for_sequence(struct wk_query_service *service, struct job *job)
         reply_code(service, job->msg, YZ_NOT_SETTLED);
         drop_job(job);
     } else if (!park(service, job)) {
-        wk_count(&service->metrics->queries_busy, 1);
-        reply_code(service, job->msg, YZ_BUSY);
-        drop_job(job);
+        refuse_busy(service, job);
     }
     return true;
 }
@@ -377,6 +382,11 @@ static void serve_job(struct server *server, struct job *job)
     struct yz_violation v = {YZ_OK, "", ""};
     enum yz_err err;
 
+    if (job->min_sequence == 0 && yz_clock_mono_ms() >= job->until_mono_ms) {
+        /* Nobody waits for it any more: after a stall the fresh ones come first. */
+        refuse_busy(service, job);
+        return;
+    }
     if (wait_for_sequence(service, job))
         return;
     err = answer(server, job->msg, &reply, &v);
