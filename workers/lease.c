@@ -603,7 +603,7 @@ static void take_free(struct wk_lease *lease, unsigned partition)
         return;
     wk_count(&lease->metrics->leases_taken, 1);
     finish_consumer(lease, partition);
-    yz_info("lease_taken", "partition=%u revision=%" PRIu64 " suspect_until=%" PRIu64, partition,
+    yz_debug("lease_taken", "partition=%u revision=%" PRIu64 " suspect_until=%" PRIu64, partition,
             p->revision, suspect_until);
 }
 
@@ -615,7 +615,7 @@ static void give_up(struct wk_lease *lease, unsigned partition)
         return;
     lease->partitions[partition].stored_revision = revision;
     lease->partitions[partition].stored_held = false;
-    yz_info("lease_given_up", "partition=%u revision=%" PRIu64, partition, revision);
+    yz_debug("lease_given_up", "partition=%u revision=%" PRIu64, partition, revision);
     let_go(lease, partition);
 }
 
@@ -679,6 +679,7 @@ static void look_after(struct wk_lease *lease, unsigned partition)
 
 static void look_around(struct wk_lease *lease)
 {
+    int64_t held = count_held(lease);
     bool lacking = false;
 
     /* A partition that nobody ever held is not in the bucket. */
@@ -693,6 +694,8 @@ static void look_around(struct wk_lease *lease)
         look_after(lease, p);
         lacking = lacking || (lease->partitions[p].state == HELD && !lease->partitions[p].ready);
     }
+    if (count_held(lease) != held)
+        yz_info("leases", "held=%lld before=%lld", (long long)count_held(lease), (long long)held);
     say_missing(lease, lacking ? "the consumers of EVENTS cannot be made; yzctl apply makes the "
                                  "stream"
                                : NULL);

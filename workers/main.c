@@ -46,7 +46,8 @@ static void on_disconnected(natsConnection *nc, void *arg)
 
     (void)nc;
     atomic_store(&w->metrics.bus_connected, 0);
-    yz_warn("nats_disconnected", "worker=%s", w->id);
+    if (!atomic_load(&w->stopping))
+        yz_warn("nats_disconnected", "worker=%s", w->id);
 }
 
 /* The keeper of the leases sees the count rise. */
