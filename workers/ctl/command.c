@@ -188,9 +188,12 @@ static void print_error(const struct ctl *ctl, const char *code, const char *fmt
 {
     char text[1024];
 
+    json_t *error;
+
     vsnprintf(text, sizeof text, fmt, list);
-    if (ctl->json)
-        ctl_print_json(json_pack("{s:{s:s, s:s}}", "error", "code", code, "text", text));
+    error = ctl->json ? json_pack("{s:{s:s, s:s}}", "error", "code", code, "text", text) : NULL;
+    if (error) /* not when the text quotes a word that is no UTF-8 */
+        ctl_print_json(error);
     else
         fprintf(stderr, "yzctl %s: %s\n", ctl->command->name, text);
 }

@@ -166,6 +166,15 @@ static const char *text_of(const json_t *outcome, const char *key)
     return text ? text : "";
 }
 
+static void print_outcome(const json_t *outcome)
+{
+    printf("outcome %s", text_of(outcome, "status"));
+    if (*text_of(outcome, "code"))
+        printf(", %s%s%s: %s", text_of(outcome, "code"), *text_of(outcome, "field") ? " in " : "",
+               text_of(outcome, "field"), text_of(outcome, "text"));
+    printf("\n");
+}
+
 static enum ctl_exit report(const struct ctl *ctl, const struct yz_envelope *env,
                             const jsPubAck *ack, json_t *outcome)
 {
@@ -180,9 +189,7 @@ static enum ctl_exit report(const struct ctl *ctl, const struct yz_envelope *env
         printf("accepted %s, sequence %s%s\n", env->event_id, sequence,
                ack->Duplicate ? ", a duplicate of an earlier one" : "");
         if (outcome)
-            printf("outcome %s%s%s%s%s %s\n", status, *text_of(outcome, "code") ? ", " : "",
-                   text_of(outcome, "code"), *text_of(outcome, "field") ? " in " : "",
-                   text_of(outcome, "field"), text_of(outcome, "text"));
+            print_outcome(outcome);
     }
     return !outcome || strcmp(status, "APPLIED") == 0 ? CTL_DONE : CTL_FAILED;
 }
