@@ -11,7 +11,5 @@ target_link_libraries(test_scalars PUBLIC yz_proto)
 foreach(module codec_json codec_pb codec_pairs)
   target_link_libraries(unit_schemas_${module} PRIVATE test_scalars)
 endforeach()
-if(TARGET unit_schemas_protocol)
 target_compile_definitions(unit_schemas_protocol PRIVATE
   PROTOCOL_MD="${CMAKE_SOURCE_DIR}/schemas/PROTOCOL.md")
-endif()
