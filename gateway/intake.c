@@ -145,6 +145,8 @@ static enum yz_err check_event(struct gw_intake *intake, const struct yz_actor *
 {
     enum yz_err err;
 
+    if (!emit->type || emit->type[0] == '\0')
+        return yz_violate(v, YZ_MISSING_FIELD, "type", NULL);
     if (!type)
         return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
     if (!emit->event_id || emit->event_id[0] == '\0')

@@ -114,8 +114,19 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
-enum yz_err gw_listener_open(uv_loop_t *loop, int fd, gw_accept_fn *on_accept, void *arg,
-                             struct gw_listener **out)
+static void log_address(const char *event, int fd)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    char host[NI_MAXHOST] = "?";
+
+    if (getsockname(fd, (struct sockaddr *)&bound, &len) == 0)
+        getnameinfo((struct sockaddr *)&bound, len, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+    yz_info(event, "address=%s port=%u", host, (unsigned)port_of(fd));
+}
+
+enum yz_err gw_listener_open(uv_loop_t *loop, int fd, const char *event, gw_accept_fn *on_accept,
+                             void *arg, struct gw_listener **out)
 {
     struct gw_listener *listener = calloc(1, sizeof *listener);
 
@@ -132,6 +143,7 @@ enum yz_err gw_listener_open(uv_loop_t *loop, int fd, gw_accept_fn *on_accept, v
     listener->on_accept = on_accept;
     listener->arg = arg;
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+    log_address(event, fd);
     *out = listener;
     return YZ_OK;
 }

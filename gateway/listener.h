@@ -28,9 +28,10 @@ typedef void gw_accept_fn(void *arg, int fd, const struct sockaddr *peer);
 /* A bound socket, not listening yet. shared: other processes may bind the same port. *port is the
  * one chosen when it was 0. Logs the reason when it cannot: YZ_INVALID_VALUE. */
 YZ_MUST_USE enum yz_err gw_listener_bind(const char *address, uint16_t *port, bool shared, int *fd);
-/* fd is taken. */
-YZ_MUST_USE enum yz_err gw_listener_open(uv_loop_t *loop, int fd, gw_accept_fn *on_accept,
-                                         void *arg, struct gw_listener **listener);
+/* Listen on fd (taken). Logs `event` with address and port once clients can connect. */
+YZ_MUST_USE enum yz_err gw_listener_open(uv_loop_t *loop, int fd, const char *event,
+                                         gw_accept_fn *on_accept, void *arg,
+                                         struct gw_listener **listener);
 void gw_listener_close(struct gw_listener *listener);
 
 #endif

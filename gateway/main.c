@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 /* Descriptors beside those of sessions: HTTP, the admin port, the bus, files. */
-#define SPARE_DESCRIPTORS 4096
+#define SPARE_DESCRIPTORS 1536
 #define EXIT_USAGE        2
 
 static const char usage[] =
@@ -37,28 +37,17 @@ static void fit_descriptors(const struct yz_conf *conf)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static enum yz_err bind_and_tell(const char *event, const char *address, int64_t port, bool shared,
-                                 int *fd)
-{
-    uint16_t chosen = (uint16_t)port;
-    enum yz_err err = gw_listener_bind(address, &chosen, shared, fd);
-
-    if (err == YZ_OK)
-        yz_info(event, "address=%s port=%u", address, (unsigned)chosen);
-    return err;
-}
-
 static int run_process(const struct yz_conf *conf, size_t number, bool shared)
 {
+    uint16_t client_port = (uint16_t)conf->listen_port;
+    uint16_t admin_port = (uint16_t)(conf->admin_port + (int64_t)number);
     int client_fd, admin_fd = -1;
 
     fit_descriptors(conf);
-    if (bind_and_tell("listening", conf->listen_address, conf->listen_port, shared, &client_fd) !=
-        YZ_OK)
+    if (gw_listener_bind(conf->listen_address, &client_port, shared, &client_fd) != YZ_OK)
         return 1;
     if (conf->admin_port > 0 &&
-        bind_and_tell("admin_listening", conf->admin_address, conf->admin_port + (int64_t)number,
-                      false, &admin_fd) != YZ_OK)
+        gw_listener_bind(conf->admin_address, &admin_port, false, &admin_fd) != YZ_OK)
         return 1;
     return gw_node_run(conf, client_fd, admin_fd);
 }

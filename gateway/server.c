@@ -28,7 +28,8 @@ struct connection {
     struct gw_server *server;
     struct lws *wsi;
     TAILQ_ENTRY(connection) dirty_link;
-    bool dirty, admin, counted, peer_closed;
+    bool dirty, admin, counted;
+    bool closed; /* a close frame came or went: no more data */
     struct gw_address address;
     struct gw_session *session;
     uint8_t *frame; /* fragments so far of a message that came in several */
@@ -102,7 +103,7 @@ static bool write_session(struct connection *c)
     bool binary = lws_get_protocol(c->wsi)->id == GW_PROTOBUF;
     uint8_t *to;
 
-    if (next == 0 || c->peer_closed || lws_partial_buffered(c->wsi))
+    if (next == 0 || lws_partial_buffered(c->wsi))
         return true;
     to = write_buffer(server, next > SERVER_WRITE_MAX ? next : SERVER_WRITE_MAX);
     if (!to)
@@ -112,24 +113,43 @@ static bool write_session(struct connection *c)
         return false;
     gw_count(&server->parts.metrics->writes, 1);
     gw_count(&server->parts.metrics->write_bytes, len);
-    if (gw_session_closing(c->session))
-        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_GRACE_S);
     return true;
+}
+
+/* Send the close frame; the session is freed when libwebsockets is through with the connection. Not
+ * by returning -1 from its callback: Debian's build closes twice then, and the second time drops
+ * the close frame (its "uv repeat test" under _DEBUG). */
+static void close_politely(struct connection *c, enum yz_close close)
+{
+    const char *reason = yz_close_code(close);
+
+    c->closed = true;
+    lws_rx_flow_control(c->wsi, 1); /* the peer's close frame is awaited */
+    lws_close_reason(c->wsi, (enum lws_close_status)close, (uint8_t *)(uintptr_t)reason,
+                     strlen(reason));
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 }
 
 /* Behind a turn's callbacks. */
 static void flush_session(struct connection *c)
 {
-    if (c->peer_closed)
+    enum yz_close close;
+
+    if (c->closed)
         return;
     if (gw_session_closing(c->session)) {
         lws_rx_flow_control(c->wsi, 0); /* nothing is read any more */
         lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_GRACE_S);
     }
-    if (!write_session(c))
+    if (!write_session(c)) {
         kill_later(c);
-    else if (gw_session_next(c->session) > 0 || gw_session_done(c->session) != YZ_CLOSE_NONE)
+        return;
+    }
+    close = gw_session_done(c->session);
+    if (gw_session_next(c->session) > 0 || lws_partial_buffered(c->wsi))
         lws_callback_on_writable(c->wsi);
+    else if (close != YZ_CLOSE_NONE)
+        close_politely(c, close);
 }
 
 /* Reading was off while the answer was awaited, and writing is not called back while it is. */
@@ -151,28 +171,6 @@ static void flush(struct gw_server *server)
         else if (c->exchange && c->exchange->status != 0)
             flush_exchange(c);
     }
-}
-
-/* libwebsockets says that the socket takes more. */
-static int on_session_writable(struct connection *c)
-{
-    enum yz_close close;
-
-    if (!c->session)
-        return 0;
-    if (!write_session(c))
-        return -1;
-    close = gw_session_done(c->session);
-    if (close != YZ_CLOSE_NONE && !lws_partial_buffered(c->wsi)) {
-        const char *reason = yz_close_code(close);
-
-        lws_close_reason(c->wsi, (enum lws_close_status)close, (uint8_t *)(uintptr_t)reason,
-                         strlen(reason));
-        return -1;
-    }
-    if (gw_session_next(c->session) > 0)
-        lws_callback_on_writable(c->wsi);
-    return 0;
 }
 
 static int on_established(struct connection *c)
@@ -554,9 +552,11 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_RECEIVE:
         return on_received(c, in, len);
     case LWS_CALLBACK_SERVER_WRITEABLE:
-        return on_session_writable(c);
+        if (c->session)
+            mark_dirty(c);
+        return 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        c->peer_closed = true;
+        c->closed = true;
         return 0;
     case LWS_CALLBACK_CLOSED:
         on_session_closed(c);
@@ -712,8 +712,11 @@ enum yz_err gw_server_new(const struct gw_server_parts *parts, struct gw_server 
 
 enum yz_err gw_server_listen(struct gw_server *server, int fd, bool admin)
 {
-    return gw_listener_open(server->parts.loop, fd, admin ? on_admin : on_client, server,
-                            admin ? &server->admin_listener : &server->client_listener);
+    if (admin)
+        return gw_listener_open(server->parts.loop, fd, "admin_listening", on_admin, server,
+                                &server->admin_listener);
+    return gw_listener_open(server->parts.loop, fd, "listening", on_client, server,
+                            &server->client_listener);
 }
 
 void gw_server_stop_listening(struct gw_server *server)
