@@ -227,6 +227,7 @@ static void put_item(struct wk_batch *batch, const struct wk_delivery *delivery)
 
     memset(item, 0, sizeof *item);
     item->delivery = *delivery;
+    item->attempts = (int64_t)delivery->delivered;
 }
 
 /* One event by itself, counted before it is decoded, until it is settled or set aside. */

@@ -69,6 +69,7 @@ struct wk_lease {
     int64_t started_ms;
     int64_t stop_until_mono_ms;
     uint64_t reconnects_seen;
+    bool beat_failed; /* the last one */
 };
 
 static void changed(struct wk_lease *lease)
@@ -364,10 +365,15 @@ static enum yz_err beat(struct wk_lease *lease)
     if (!err) {
         lease->beat_mono_ms = yz_clock_mono_ms();
         lease->beat_due_mono_ms = now + beat_interval_ms(lease);
+        /* Who could not beat could not hear either: the others' beats are waited for again. */
+        if (lease->beat_failed)
+            lease->watching_since_mono_ms = lease->beat_mono_ms;
+        lease->beat_failed = false;
         peer_seen(lease, lease->worker);
         set_suspended(lease, false);
         return YZ_OK;
     }
+    lease->beat_failed = true;
     lease->beat_due_mono_ms = now + POLL_MS;
     if (yz_clock_mono_ms() - lease->beat_mono_ms >= lease->conf->lease_ttl_ms)
         set_suspended(lease, true);
