@@ -1,5 +1,6 @@
 #include "schemas/arena.h"
 
+#include <sanitizer/asan_interface.h> /* nothing without AddressSanitizer */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ static struct yz_arena_chunk *add_chunk(struct yz_arena *arena, size_t size)
     chunk->size = room;
     chunk->used = 0;
     arena->chunks = chunk;
+    ASAN_POISON_MEMORY_REGION(chunk->data, room);
     return chunk;
 }
 
@@ -64,7 +66,8 @@ void *yz_arena_alloc(struct yz_arena *arena, size_t size)
     piece = (uint8_t *)chunk->data + chunk->used;
     chunk->used += rounded;
     arena->used_bytes += rounded;
-    return memset(piece, 0, rounded);
+    ASAN_UNPOISON_MEMORY_REGION(piece, size);
+    return memset(piece, 0, size);
 }
 
 void yz_arena_reset(struct yz_arena *arena)
@@ -75,8 +78,10 @@ void yz_arena_reset(struct yz_arena *arena)
         arena->chunks = chunk->older;
         free(chunk);
     }
-    if (arena->chunks)
+    if (arena->chunks) {
         arena->chunks->used = 0;
+        ASAN_POISON_MEMORY_REGION(arena->chunks->data, arena->chunks->size);
+    }
     arena->used_bytes = 0;
 }
 

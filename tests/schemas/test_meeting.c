@@ -55,7 +55,7 @@ static void roster_has_a_maximum(void **state)
 {
     const struct yz_event_type *type = yz_event_type_find("meeting.convened", NULL);
     Yizhan__V1__MeetingConvened *meeting = sample_json(type->payload, convened);
-    static char ids[5001][8];
+    static char ids[5001][16];
     static char *roster[5001];
     struct yz_violation v = {0};
 
