@@ -42,7 +42,7 @@ static int open_local(int port, bool listening)
 /* A port that nobody held a moment ago. */
 static int free_port(void)
 {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t len = sizeof address;
     int fd = open_local(0, true);
     int port = -1;

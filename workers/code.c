@@ -114,7 +114,7 @@ void wk_code_make(const uint8_t key[WK_CODE_KEY_BYTES], const struct wk_code_mee
 
 bool wk_code_parse(const char *text, struct wk_code *code)
 {
-    uint8_t bytes[CODE_BYTES];
+    uint8_t bytes[CODE_BYTES] = {0};
 
     if (!decode(text, bytes))
         return false;

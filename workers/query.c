@@ -504,8 +504,11 @@ static bool end_subscription(struct wk_query_service *service)
 
 void wk_query_stop(struct wk_query_service *service)
 {
-    bool complete = end_subscription(service);
+    bool complete;
 
+    if (!service)
+        return;
+    complete = end_subscription(service);
     pthread_mutex_lock(&service->mutex);
     service->stopping = true;
     pthread_cond_broadcast(&service->changed);

@@ -34,7 +34,7 @@ YZ_MUST_USE enum yz_err wk_query_start(const struct yz_conf *conf, natsConnectio
                                        struct wk_pool *pool, const uint8_t *code_secret,
                                        size_t code_secret_len, struct wk_metrics *metrics,
                                        struct wk_query_service **service);
-/* Take no more requests, answer those that are there, free everything. */
+/* Take no more requests, answer those that are there, free everything. NULL: nothing. */
 void wk_query_stop(struct wk_query_service *service);
 
 #endif

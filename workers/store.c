@@ -108,6 +108,8 @@ out:
 
 void wk_pool_free(struct wk_pool *pool)
 {
+    if (!pool)
+        return;
     mongoc_client_pool_destroy(pool->clients);
     free(pool);
 }

@@ -18,6 +18,7 @@ struct wk_pool;
 struct wk_store;
 
 YZ_MUST_USE enum yz_err wk_pool_new(const struct yz_conf *conf, struct wk_pool **pool);
+/* All stores were pushed back; NULL: nothing. */
 void wk_pool_free(struct wk_pool *pool);
 /* Round trip to the primary. */
 YZ_MUST_USE enum yz_err wk_pool_ping(struct wk_pool *pool);
