@@ -1,0 +1,248 @@
+/* rig.h: the gateway's bus end in the test's process: a loop, a link, channels, and phones that write down what they get.
+ *
+ * Lifetime  rig_start to rig_stop; a phone from phone_init to phone_leave.
+ * Thread    the test's.
+ */
+#ifndef RIG_H
+#define RIG_H
+
+#include "broker.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "envelope.pb-c.h"
+#include "gateway/channel.h"
+#include "gateway/metrics.h"
+#include "gateway/stream.h"
+
+#include <cmocka.h>
+#include <uv.h>
+
+struct rig {
+    struct yz_conf conf;
+    struct gw_metrics metrics;
+    uv_loop_t loop;
+    uv_timer_t pulse; /* so that the loop wakes while a condition is awaited */
+    struct gw_link *link;
+    struct gw_channels *channels;
+};
+
+/* One subscription and all that came over it. Its position is what a phone would store. */
+struct phone {
+    struct yz_actor actor;
+    struct gw_subscriber *sub;
+    const char *channel;
+    bool subscribed, recovered;
+    enum yz_err refused;
+    enum yz_close lost;
+    char epoch[64];
+    uint64_t position;
+    uint32_t missed;
+    uint64_t *offsets; /* in the order they came, over all subscriptions */
+    size_t count, capacity;
+    size_t values;
+    char value_name[64];
+};
+
+static inline void rig_on_subscribed(void *session, struct gw_subscriber *sub, const char *epoch,
+                                     uint64_t offset, bool recovered, uint32_t missed)
+{
+    struct phone *p = session;
+
+    assert_ptr_equal(sub, p->sub);
+    p->subscribed = true;
+    p->recovered = recovered;
+    p->missed = missed;
+    p->position = offset;
+    snprintf(p->epoch, sizeof p->epoch, "%s", epoch);
+}
+
+static inline void rig_on_refused(void *session, struct gw_subscriber *sub, enum yz_err err)
+{
+    struct phone *p = session;
+
+    assert_ptr_equal(sub, p->sub);
+    p->sub = NULL;
+    p->refused = err;
+}
+
+static inline void rig_on_deliver(void *session, struct gw_message *msg)
+{
+    struct phone *p = session;
+    uint64_t offset = gw_message_offset(msg);
+
+    assert_true(p->subscribed);
+    if (offset == 0) {
+        p->values++;
+        return;
+    }
+    if (p->count == p->capacity) {
+        p->capacity = p->capacity ? 2 * p->capacity : 1024;
+        p->offsets = realloc(p->offsets, p->capacity * sizeof *p->offsets);
+        assert_non_null(p->offsets);
+    }
+    p->offsets[p->count++] = offset;
+    if (offset > p->position)
+        p->position = offset;
+}
+
+static inline void rig_on_lost(void *session, enum yz_close close)
+{
+    ((struct phone *)session)->lost = close;
+}
+
+static inline void rig_on_pulse(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
+static inline void rig_conf(struct rig *rig, const struct broker *broker)
+{
+    char *argv[] = {(char *)(uintptr_t) "test", NULL};
+
+    unsetenv("YZ_NATS_URL");
+    assert_true(yz_conf_parse(&rig->conf, YZ_CONF_GATEWAY, 1, argv, "", NULL));
+    rig->conf.nats_url = broker->url;
+    rig->conf.audit_interval_ms = 2000;
+}
+
+static inline void rig_start(struct rig *rig)
+{
+    static const struct gw_channel_events events = {
+        rig_on_subscribed, rig_on_refused, rig_on_deliver, rig_on_lost};
+
+    yz_log_init("test", getenv("YZ_TEST_VERBOSE") ? YZ_LOG_DEBUG : YZ_LOG_ERROR);
+    assert_int_equal(uv_loop_init(&rig->loop), 0);
+    uv_timer_init(&rig->loop, &rig->pulse);
+    uv_timer_start(&rig->pulse, rig_on_pulse, 5, 5);
+    assert_int_equal(gw_link_new(&rig->conf, &rig->loop, &rig->metrics, &rig->link), YZ_OK);
+    assert_int_equal(gw_channels_new(&rig->conf, &rig->loop, rig->link, &rig->metrics, &events,
+                                     &rig->channels),
+                     YZ_OK);
+}
+
+static inline void rig_stop(struct rig *rig)
+{
+    gw_channels_free(rig->channels);
+    gw_link_free(rig->link);
+    uv_close((uv_handle_t *)&rig->pulse, NULL);
+    uv_run(&rig->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&rig->loop), 0);
+}
+
+/* Run the loop until the condition holds; false when that took longer. */
+#define RIG_AWAIT(rig, condition, timeout_ms)                                                      \
+    do {                                                                                           \
+        int64_t rig_until = yz_clock_mono_ms() + (timeout_ms);                                     \
+                                                                                                   \
+        while (!(condition) && yz_clock_mono_ms() < rig_until)                                     \
+            uv_run(&(rig)->loop, UV_RUN_ONCE);                                                     \
+        assert_true(condition);                                                                    \
+    } while (0)
+
+static inline void rig_run(struct rig *rig, int64_t ms)
+{
+    int64_t until = yz_clock_mono_ms() + ms;
+
+    while (yz_clock_mono_ms() < until)
+        uv_run(&rig->loop, UV_RUN_ONCE);
+}
+
+static inline bool rig_ready(struct rig *rig)
+{
+    const char *reason;
+
+    return gw_link_ready(rig->link, &reason);
+}
+
+static inline uint64_t rig_counter(const _Atomic uint64_t *counter)
+{
+    return atomic_load(counter);
+}
+
+static inline void phone_init(struct phone *p, const char *member, const char *channel)
+{
+    memset(p, 0, sizeof *p);
+    snprintf(p->actor.tenant, sizeof p->actor.tenant, "t1");
+    snprintf(p->actor.member, sizeof p->actor.member, "%s", member);
+    snprintf(p->actor.org_path, sizeof p->actor.org_path, "g1/c1/b1");
+    snprintf(p->actor.roles, sizeof p->actor.roles, "member");
+    p->channel = channel;
+}
+
+static inline enum yz_err phone_join(struct rig *rig, struct phone *p, struct gw_since since)
+{
+    p->subscribed = false;
+    p->refused = YZ_OK;
+    p->lost = YZ_CLOSE_NONE;
+    return gw_channels_join(rig->channels, &p->actor, p->channel, since, p, 1, &p->sub);
+}
+
+static inline struct gw_since phone_place(const struct phone *p)
+{
+    return (struct gw_since){true, p->epoch, p->position};
+}
+
+static inline void phone_leave(struct rig *rig, struct phone *p)
+{
+    if (p->sub)
+        gw_channels_leave(rig->channels, p->sub);
+    p->sub = NULL;
+    p->subscribed = false;
+}
+
+static inline void phone_deinit(struct phone *p)
+{
+    free(p->offsets);
+    p->offsets = NULL;
+    p->count = p->capacity = 0;
+}
+
+/* Publish count pushes (or values), without waiting for the broker. */
+static inline void publish_with(natsConnection *nc, const char *subject, unsigned first, int count,
+                                const char *header, const char *value)
+{
+    for (int i = 0; i < count; i++) {
+        Yizhan__V1__Push push = YIZHAN__V1__PUSH__INIT;
+        char id[32];
+        uint8_t body[256];
+        natsMsg *msg = NULL;
+        size_t len;
+
+        snprintf(id, sizeof id, "%u-0", first + (unsigned)i);
+        push.id = id;
+        push.type = (char *)(uintptr_t) "thread.post";
+        push.version = first + (unsigned)i;
+        len = yizhan__v1__push__pack(&push, body);
+        assert_int_equal(natsMsg_Create(&msg, subject, NULL, (char *)body, (int)len), NATS_OK);
+        if (header)
+            natsMsgHeader_Set(msg, header, value);
+        assert_int_equal(natsConnection_PublishMsg(nc, msg), NATS_OK);
+        natsMsg_Destroy(msg);
+    }
+    assert_int_equal(natsConnection_FlushTimeout(nc, 10000), NATS_OK);
+}
+
+static inline void publish(natsConnection *nc, const char *subject, int count)
+{
+    publish_with(nc, subject, 1, count, NULL, NULL);
+}
+
+/* The last sequence of a stream. */
+static inline uint64_t last_sequence(struct broker *b, const char *stream)
+{
+    char subject[64];
+    natsMsg *reply = NULL;
+    const char *at;
+    uint64_t seq;
+
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", stream);
+    assert_int_equal(natsConnection_RequestString(&reply, b->nc, subject, "", 5000), NATS_OK);
+    at = strstr(natsMsg_GetData(reply), "\"last_seq\":");
+    assert_non_null(at);
+    seq = strtoull(at + 11, NULL, 10);
+    natsMsg_Destroy(reply);
+    return seq;
+}
+
+#endif

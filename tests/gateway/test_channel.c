@@ -1,0 +1,380 @@
+/* Channels against a real nats-server: resuming, gaps, values, outages. The bus end runs in this process. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rig.h"
+
+#define MEETING "meeting.g1/c1/b1.m1"
+#define SUBJECT "chan.t1." MEETING
+
+static const struct gw_since from_now = {false, "", 0};
+static const struct gw_since from_start = {true, "", 0};
+
+struct world {
+    struct broker broker;
+    struct rig rig;
+};
+
+static int set_up_with(void **state, const char *channel_limits)
+{
+    struct world *w;
+    char path[512];
+
+    if (!broker_find(path)) {
+        printf("no nats-server: set YZ_NATS_SERVER or put it on PATH\n");
+        *state = NULL;
+        return 0;
+    }
+    w = calloc(1, sizeof *w);
+    broker_start(&w->broker);
+    broker_streams(&w->broker, channel_limits);
+    rig_conf(&w->rig, &w->broker);
+    rig_start(&w->rig);
+    RIG_AWAIT(&w->rig, rig_ready(&w->rig), 5000);
+    *state = w;
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, "");
+}
+
+static int set_up_small_queue(void **state)
+{
+    setenv("YZ_INBOUND_QUEUE_MAX", "1024", 1);
+    set_up_with(state, "");
+    unsetenv("YZ_INBOUND_QUEUE_MAX");
+    return 0;
+}
+
+static int set_up_ten(void **state)
+{
+    return set_up_with(state, ",\"max_msgs_per_subject\":10");
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    if (!w)
+        return 0;
+    rig_stop(&w->rig);
+    broker_stop(&w->broker);
+    free(w);
+    return 0;
+}
+
+#define WORLD(state)                                                                               \
+    struct world *w = *(state);                                                                    \
+    if (!w)                                                                                        \
+        skip();                                                                                    \
+    struct rig *rig = &w->rig;                                                                     \
+    struct broker *broker = &w->broker
+
+static void join(struct rig *rig, struct phone *p, struct gw_since since)
+{
+    assert_int_equal(phone_join(rig, p, since), YZ_OK);
+    RIG_AWAIT(rig, p->subscribed || p->refused, 5000);
+    assert_int_equal(p->refused, YZ_OK);
+}
+
+static void joins_empty_channel_and_resumes(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, "chan.t1.org.g1", 7);
+    phone_init(&p, "m1", MEETING);
+    join(rig, &p, from_now);
+    assert_int_equal(p.position, 7); /* the stream's last: all before it is known not to be ours */
+    assert_false(p.recovered);
+    assert_int_equal(p.missed, 0);
+    assert_string_equal(p.epoch, "1.a");
+    phone_leave(rig, &p);
+
+    publish(broker->nc, SUBJECT, 3);
+    rig_run(rig, 100); /* else they may come behind the reply as live ones */
+    join(rig, &p, phone_place(&p));
+    assert_true(p.recovered);
+    assert_int_equal(p.missed, 3);
+    assert_int_equal(p.count, 3);
+    assert_int_equal(p.offsets[0], 8);
+    assert_int_equal(p.position, 10);
+
+    publish(broker->nc, SUBJECT, 2);
+    RIG_AWAIT(rig, p.count == 5, 2000);
+    assert_int_equal(p.position, 12);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+static void resumes_from_each_place(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    for (int i = 0; i < 5; i++) {
+        publish(broker->nc, SUBJECT, 1); /* 1, 3, 5, 7, 9 */
+        publish(broker->nc, "chan.t1.org.g1", 1);
+    }
+    for (uint64_t place = 0; place <= 10; place++) {
+        uint64_t expected = (10 - place) / 2;
+
+        phone_init(&p, "m1", MEETING);
+        join(rig, &p, (struct gw_since){true, "1.a", place});
+        assert_true(p.recovered);
+        assert_int_equal(p.missed, expected);
+        assert_int_equal(p.count, expected);
+        for (size_t i = 0; i < p.count; i++)
+            assert_int_equal(p.offsets[i], 11 - 2 * (expected - i));
+        phone_leave(rig, &p);
+        phone_deinit(&p);
+    }
+}
+
+static void tells_what_it_cannot_recover(void **state)
+{
+    static const struct {
+        struct gw_since since;
+        bool recovered;
+        uint32_t missed;
+    } cases[] = {
+        {{true, "1.a", 5}, false, 10},   /* evicted: 1 to 20 are gone */
+        {{true, "1.a", 20}, false, 10},  /* nothing is missing, but nothing proves it */
+        {{true, "1.a", 21}, true, 9},    /* its own place survives */
+        {{true, "1.a", 30}, true, 0},
+        {{true, "1.a", 31}, false, 10},  /* beyond the end */
+        {{true, "0.z", 25}, false, 10},  /* another epoch */
+        {{true, "", 0}, false, 10},      /* whole */
+        {{false, "", 0}, false, 0},
+    };
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 30);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        phone_init(&p, "m1", MEETING);
+        join(rig, &p, cases[i].since);
+        assert_int_equal(p.recovered, cases[i].recovered);
+        assert_int_equal(p.missed, cases[i].missed);
+        assert_int_equal(p.count, cases[i].missed);
+        assert_int_equal(p.position, 30);
+        phone_leave(rig, &p);
+        phone_deinit(&p);
+    }
+}
+
+static void reads_long_history_in_pages(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, "thr.t1.g1/c1/b1.t1", 3000);
+    phone_init(&p, "m1", "thread.g1/c1/b1.t1");
+    join(rig, &p, from_start);
+    assert_int_equal(p.missed, 3000);
+    for (size_t i = 0; i < 3000; i++)
+        assert_int_equal(p.offsets[i], i + 1);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+static void sends_only_to_the_audience(void **state)
+{
+    struct phone p, q;
+
+    WORLD(state);
+    publish_with(broker->nc, SUBJECT, 1, 1, "Yz-Push-Exclude", "m9,m1");
+    publish_with(broker->nc, SUBJECT, 2, 1, "Yz-Push-Roles", "secretary");
+    publish(broker->nc, SUBJECT, 1);
+    phone_init(&p, "m1", MEETING);
+    phone_init(&q, "m2", MEETING);
+    snprintf(q.actor.roles, sizeof q.actor.roles, "member,secretary@g1");
+    join(rig, &p, from_start);
+    join(rig, &q, from_start);
+    assert_int_equal(p.missed, 1);
+    assert_int_equal(p.offsets[0], 3);
+    assert_int_equal(q.missed, 3);
+    publish_with(broker->nc, SUBJECT, 4, 1, "Yz-Push-Roles", "secretary");
+    RIG_AWAIT(rig, q.count == 4, 2000);
+    assert_int_equal(p.count, 1);
+    phone_leave(rig, &p);
+    phone_leave(rig, &q);
+    phone_deinit(&p);
+    phone_deinit(&q);
+}
+
+static void sends_values_after_history(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 2);
+    publish_with(broker->nc, "state.t1." MEETING ".attendance", 1, 3, NULL, NULL);
+    publish_with(broker->nc, "state.t1." MEETING ".board.x", 1, 1, NULL, NULL);
+    publish_with(broker->nc, "state.t1.meeting.g1/c1/b1.m2.attendance", 1, 1, NULL, NULL);
+    phone_init(&p, "m1", MEETING);
+    join(rig, &p, from_start);
+    assert_int_equal(p.count, 2);
+    assert_int_equal(p.values, 2); /* of each name the last one */
+    publish_with(broker->nc, "state.t1." MEETING ".attendance", 4, 1, NULL, NULL);
+    RIG_AWAIT(rig, p.values == 3, 2000);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+/* More values than one multi_last answers. */
+static void loads_many_values(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    for (int i = 0; i < 1500; i++) {
+        char subject[128];
+
+        snprintf(subject, sizeof subject, "state.t1.member.m1.receipts.n%d.g1", i);
+        publish_with(broker->nc, subject, 1, 1, NULL, NULL);
+    }
+    phone_init(&p, "m1", "member.m1");
+    join(rig, &p, from_now);
+    assert_int_equal(p.values, 1500);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+/* The loop stands still while more comes than the queue takes. */
+static void repairs_what_the_queue_dropped(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    phone_init(&p, "m1", MEETING);
+    join(rig, &p, from_now);
+    publish(broker->nc, SUBJECT, 20000);
+    nats_Sleep(500);
+    RIG_AWAIT(rig, p.count == 20000, 30000);
+    assert_true(rig_counter(&rig->metrics.inbound_dropped) > 0);
+    assert_true(rig_counter(&rig->metrics.pushes_repaired) > 0);
+    for (size_t i = 0; i < p.count; i++)
+        assert_int_equal(p.offsets[i], i + 1);
+    assert_int_equal(p.lost, YZ_CLOSE_NONE);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+static void refuses_while_the_bus_is_away_and_goes_on(void **state)
+{
+    struct phone p, q;
+
+    WORLD(state);
+    phone_init(&p, "m1", MEETING);
+    phone_init(&q, "m2", MEETING);
+    publish(broker->nc, SUBJECT, 5);
+    join(rig, &p, from_start);
+    broker_kill(broker);
+    RIG_AWAIT(rig, !gw_link_connected(rig->link), 5000);
+    assert_int_equal(phone_join(rig, &q, from_now), YZ_BUS_UNAVAILABLE);
+    broker_restart(broker);
+    publish(broker->nc, SUBJECT, 5); /* most likely before the gateway is back */
+    RIG_AWAIT(rig, p.count == 10, 10000);
+    assert_int_equal(p.lost, YZ_CLOSE_NONE);
+    join(rig, &q, (struct gw_since){true, "1.a", 2});
+    assert_true(q.recovered);
+    assert_int_equal(q.count, 8);
+    phone_leave(rig, &p);
+    phone_leave(rig, &q);
+    phone_deinit(&p);
+    phone_deinit(&q);
+}
+
+static void loses_its_sessions_when_a_stream_is_made_anew(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    phone_init(&p, "m1", MEETING);
+    publish(broker->nc, SUBJECT, 5);
+    join(rig, &p, from_start);
+    broker_delete(broker, "CHANNELS");
+    broker_stream(broker, "CHANNELS", "chan.>", "2.b", "");
+    publish(broker->nc, SUBJECT, 2);
+    RIG_AWAIT(rig, p.lost == YZ_CLOSE_STREAM_RESET, 5000);
+    phone_leave(rig, &p);
+    p.count = 0;
+    join(rig, &p, phone_place(&p));
+    assert_false(p.recovered);
+    assert_string_equal(p.epoch, "2.b");
+    assert_int_equal(p.count, 2);
+    assert_int_equal(p.position, 2);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+static void becomes_ready_when_the_streams_come(void **state)
+{
+    const char *reason;
+
+    WORLD(state);
+    broker_delete(broker, "THREADS");
+    RIG_AWAIT(rig, !gw_link_ready(rig->link, &reason), 5000);
+    assert_non_null(strstr(reason, "THREADS"));
+    broker_stream(broker, "THREADS", "thr.>", "1.a", "");
+    RIG_AWAIT(rig, gw_link_ready(rig->link, &reason), 5000);
+}
+
+#define PHONES 1000
+
+/* All phones come back at once, each from another place: a few reads serve them all. */
+static void shares_reads_in_a_storm(void **state)
+{
+    struct phone *phones;
+    uint64_t reads;
+    size_t served = 0;
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 500);
+    phones = calloc(PHONES, sizeof *phones);
+    reads = rig_counter(&rig->metrics.history_reads);
+    for (size_t i = 0; i < PHONES; i++) {
+        phone_init(&phones[i], "m1", MEETING);
+        assert_int_equal(
+            phone_join(rig, &phones[i], (struct gw_since){true, "1.a", 1 + i * 7 % 500}), YZ_OK);
+    }
+    while (served < PHONES) {
+        uv_run(&rig->loop, UV_RUN_ONCE);
+        for (served = 0; served < PHONES && phones[served].subscribed; served++)
+            ;
+    }
+    for (size_t i = 0; i < PHONES; i++) {
+        assert_true(phones[i].recovered);
+        assert_int_equal(phones[i].count, 499 - i * 7 % 500);
+        phone_leave(rig, &phones[i]);
+        phone_deinit(&phones[i]);
+    }
+    assert_true(rig_counter(&rig->metrics.history_reads) - reads <= 8);
+    free(phones);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CASE(name, up) cmocka_unit_test_setup_teardown(name, up, tear_down)
+        CASE(joins_empty_channel_and_resumes, set_up),
+        CASE(resumes_from_each_place, set_up),
+        CASE(tells_what_it_cannot_recover, set_up_ten),
+        CASE(reads_long_history_in_pages, set_up),
+        CASE(sends_only_to_the_audience, set_up),
+        CASE(sends_values_after_history, set_up),
+        CASE(loads_many_values, set_up),
+        CASE(repairs_what_the_queue_dropped, set_up_small_queue),
+        CASE(refuses_while_the_bus_is_away_and_goes_on, set_up),
+        CASE(loses_its_sessions_when_a_stream_is_made_anew, set_up),
+        CASE(becomes_ready_when_the_streams_come, set_up),
+        CASE(shares_reads_in_a_storm, set_up),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
