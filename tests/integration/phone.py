@@ -34,7 +34,7 @@ class Phone:
     def __init__(self, url, encoding="json", subprotocols=None, **options):
         offered = [f"yizhan.v1.{encoding}"] if subprotocols is None else subprotocols
         options = {"compression": None, "ping_interval": None, "proxy": None, "max_size": None,
-                   "open_timeout": 20, "close_timeout": 5, **options}  # fmt: skip
+                   "open_timeout": 20, "close_timeout": 5, "legacy": True, **options}  # fmt: skip
         self.encoding = encoding
         self.ws = websockets.sync.client.connect(url, subprotocols=offered or None, **options)
         self._ids = itertools.count(1)

@@ -130,7 +130,9 @@ class Process:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def tail(self):
-        return "\n".join(self.text().splitlines()[-TAIL_LINES:])
+        """The last lines, without the 64 lines that say the same of each partition."""
+        lines = [line for line in self.text().splitlines() if " event=lease_" not in line]
+        return "\n".join(lines[-TAIL_LINES:])
 
     def rss_bytes(self):
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():

@@ -91,8 +91,8 @@ def test_a_body_over_the_limit_is_refused(town):
 
 
 @pytest.mark.parametrize("path, status, code", [
-    ("/v1/query/notice/none", 400, "unknown_type"),
-    ("/v1/query/none/list", 400, "unknown_type"),
+    ("/v1/query/notice/none", 404, "unknown_type"),
+    ("/v1/query/none/list", 404, "unknown_type"),
     ("/v1/query/notice/list?limit=abc", 400, None),
     ("/v1/query/notice/list?limit=101", 400, "invalid_value"),
     ("/v1/query/notice/list?colour=red", 400, "unknown_field"),

@@ -94,3 +94,10 @@ def test_the_document(town):
     assert len(documents) == 1
     assert documents[0]["_id"] == f"{town.name}|{published['noticeId']}"
     assert documents[0]["evt_seq"] == accepted["sequence"] and documents[0]["title"] == "通知"
+
+
+def test_a_notice_that_has_expired_already_is_refused_by_the_brokers_clock(town):
+    desk = town.phone(town.secretary)
+    assert desk.refused("notice.published", notice(expiresAt="2001-01-01T00:00:00Z")) == "invalid_value"
+    desk.done("notice.published", notice(expiresAt="2101-01-01T00:00:00Z"))
+    assert len(town.find("notices")) == 1

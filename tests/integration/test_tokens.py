@@ -142,6 +142,8 @@ def test_a_bad_token_is_refused_with_its_code_and_a_terminal_close(stack, refusa
 @pytest.mark.parametrize("name", NAMES)
 def test_http_refuses_the_same_with_a_problem(stack, refusals, name):
     token, expected = refusals[name]
+    if name == "huge":
+        pytest.skip("longer than an HTTP head may be: test_bad_days has such heads")
     status, headers, problem = stack.http("GET", "/v1/query/notice/list", token=token)
     assert headers["Content-Type"].startswith("application/problem+json")
     assert status == problem["status"] == 401 and problem["code"] in codes(expected) | {"token_missing"}

@@ -94,7 +94,9 @@ def unpack(name, data):
 
 def _pack_payload(body, name):
     packed = dict(body)
-    if isinstance(packed.get("payload"), dict):
+    if name is None:
+        packed["payload"] = ""
+    elif isinstance(packed.get("payload"), dict):
         packed["payload"] = base64.b64encode(pack(name, packed["payload"])).decode()
     return packed
 
@@ -133,7 +135,7 @@ def _items_of_protobuf(data):
 def _items_of_json(text):
     assert text.endswith("\n"), f"a JSON frame ends with a newline: {text[-80:]!r}"
     items = []
-    for line in text.splitlines():
+    for line in text.split("\n")[:-1]:
         frame = json.loads(line)
         assert set(frame) <= {"items"}, f"a server frame holds nothing but items: {line[:200]}"
         items += frame.get("items", [])

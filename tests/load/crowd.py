@@ -49,7 +49,7 @@ class Member:
             socket = await websockets.connect(self.url, subprotocols=["yizhan.v1.json"], compression=None,
                                               ping_interval=None, proxy=None, open_timeout=60)  # fmt: skip
             await socket.send(json.dumps({"id": 1, "hello": {"token": self.token}}))
-            first = json.loads((await socket.recv()).splitlines()[0])["items"][0]
+            first = json.loads((await socket.recv()).split("\n")[0])["items"][0]
             if "welcome" not in first.get("reply", {}):
                 raise Refused(first)
             self._next = 2
@@ -58,7 +58,7 @@ class Member:
     async def _read(self, socket):
         try:
             async for message in socket:
-                for line in message.splitlines():
+                for line in message.split("\n")[:-1]:
                     for item in json.loads(line).get("items", []):
                         reply = item.get("reply", {})
                         future = self._waiting.pop(reply.get("id"), None)
