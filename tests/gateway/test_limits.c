@@ -1,0 +1,109 @@
+#include "gateway/limits.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static void allows_a_burst_then_the_rate(void **state)
+{
+    struct gw_bucket bucket;
+
+    (void)state;
+    gw_bucket_init(&bucket, 10, 1000);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(gw_bucket_take(&bucket, 5, 10, 1000), GW_ALLOWED);
+    assert_int_equal(gw_bucket_take(&bucket, 5, 10, 1000), GW_REFUSED);
+    assert_int_equal(gw_bucket_wait_ms(&bucket, 5), 400); /* its own debt, then one more */
+    assert_int_equal(gw_bucket_take(&bucket, 5, 10, 1400), GW_ALLOWED);
+    assert_int_equal(gw_bucket_take(&bucket, 5, 10, 1500), GW_REFUSED);
+}
+
+static void fills_no_further_than_the_burst(void **state)
+{
+    struct gw_bucket bucket;
+
+    (void)state;
+    gw_bucket_init(&bucket, 3, 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(gw_bucket_take(&bucket, 100, 3, 1000000), GW_ALLOWED);
+    assert_int_equal(gw_bucket_take(&bucket, 100, 3, 1000000), GW_REFUSED);
+}
+
+static void cuts_off_a_flood(void **state)
+{
+    struct gw_bucket bucket;
+    int refused = 0;
+
+    (void)state;
+    gw_bucket_init(&bucket, 10, 0);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(gw_bucket_take(&bucket, 5, 10, 0), GW_ALLOWED);
+    while (gw_bucket_take(&bucket, 5, 10, 0) == GW_REFUSED)
+        refused++;
+    assert_int_equal(refused, 40);
+}
+
+static struct gw_address parse(int family, const char *text)
+{
+    struct sockaddr_storage sa = {0};
+    struct gw_address address;
+
+    sa.ss_family = (sa_family_t)family;
+    if (family == AF_INET)
+        inet_pton(family, text, &((struct sockaddr_in *)(void *)&sa)->sin_addr);
+    else
+        inet_pton(family, text, &((struct sockaddr_in6 *)(void *)&sa)->sin6_addr);
+    gw_address_of((struct sockaddr *)&sa, &address);
+    return address;
+}
+
+static void keys_addresses_by_household(void **state)
+{
+    struct gw_address a = parse(AF_INET6, "2001:db8:1:2::1"),
+                      b = parse(AF_INET6, "2001:db8:1:2::9");
+    struct gw_address c = parse(AF_INET6, "2001:db8:1:3::1"), d = parse(AF_INET, "192.0.2.1");
+    struct gw_address e = parse(AF_INET6, "::ffff:192.0.2.1");
+
+    (void)state;
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_memory_not_equal(&a, &c, sizeof a);
+    assert_memory_equal(&d, &e, sizeof d);
+}
+
+static void counts_connections_of_an_address(void **state)
+{
+    struct gw_addresses *addresses = gw_addresses_new(2);
+    struct gw_address a = parse(AF_INET, "192.0.2.1"), b = parse(AF_INET, "192.0.2.2");
+
+    (void)state;
+    assert_true(gw_addresses_enter(addresses, &a));
+    assert_true(gw_addresses_enter(addresses, &a));
+    assert_false(gw_addresses_enter(addresses, &a));
+    assert_true(gw_addresses_enter(addresses, &b));
+    gw_addresses_leave(addresses, &a);
+    assert_true(gw_addresses_enter(addresses, &a));
+    gw_addresses_leave(addresses, &a);
+    gw_addresses_leave(addresses, &a);
+    gw_addresses_leave(addresses, &b);
+    assert_true(gw_addresses_enter(addresses, &a));
+    gw_addresses_free(addresses);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allows_a_burst_then_the_rate),
+        cmocka_unit_test(fills_no_further_than_the_burst),
+        cmocka_unit_test(cuts_off_a_flood),
+        cmocka_unit_test(keys_addresses_by_household),
+        cmocka_unit_test(counts_connections_of_an_address),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
