@@ -1,0 +1,111 @@
+/* A dead letter becomes an event again: what it keeps, and what it must not. */
+#include "workers/ctl/letter.h"
+
+#include "common/envelope.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static natsMsg *new_letter(const char *origin)
+{
+    natsMsg *letter = NULL;
+
+    assert_int_equal(natsMsg_Create(&letter, "_INBOX.x", NULL, "body", 4), NATS_OK);
+    natsMsgHeader_Set(letter, "Nats-Msg-Id", "d-9");
+    natsMsgHeader_Set(letter, "Nats-Sequence", "5");
+    natsMsgHeader_Set(letter, "Nats-Subject", "dlq.t.notice");
+    natsMsgHeader_Set(letter, "ce-id", "e1");
+    natsMsgHeader_Set(letter, "ce-type", "notice.read");
+    natsMsgHeader_Set(letter, YZ_HEADER_DEAD_REASON, "internal");
+    natsMsgHeader_Set(letter, YZ_HEADER_ORIGIN_SEQUENCE, "9");
+    natsMsgHeader_Set(letter, YZ_HEADER_ORIGIN_TIME, "2026-03-01T08:00:00Z");
+    if (origin)
+        natsMsgHeader_Set(letter, YZ_HEADER_ORIGIN_SUBJECT, origin);
+    return letter;
+}
+
+static void assert_header(natsMsg *msg, const char *key, const char *expected)
+{
+    const char *value = NULL;
+
+    if (!expected) {
+        assert_int_not_equal(natsMsgHeader_Get(msg, key, &value), NATS_OK);
+        return;
+    }
+    assert_int_equal(natsMsgHeader_Get(msg, key, &value), NATS_OK);
+    assert_string_equal(value, expected);
+}
+
+static void goes_back_to_where_it_came_from(void **state)
+{
+    natsMsg *letter = new_letter("evt.3.t.notice.g1/c1"), *event = ctl_letter_event(letter, 5);
+
+    (void)state;
+    assert_non_null(event);
+    assert_string_equal(natsMsg_GetSubject(event), "evt.3.t.notice.g1/c1");
+    assert_int_equal(natsMsg_GetDataLength(event), 4);
+    assert_memory_equal(natsMsg_GetData(event), "body", 4);
+    assert_header(event, "ce-id", "e1");
+    assert_header(event, YZ_HEADER_ORIGIN_SEQUENCE, "9");
+    assert_header(event, YZ_HEADER_ORIGIN_TIME, "2026-03-01T08:00:00Z");
+    assert_header(event, "Nats-Msg-Id", "r-5"); /* its own, else the broker drops it */
+    assert_header(event, "Nats-Sequence", NULL);
+    assert_header(event, "Nats-Subject", NULL);
+    assert_header(event, YZ_HEADER_DEAD_REASON, NULL);
+    natsMsg_Destroy(event);
+    natsMsg_Destroy(letter);
+}
+
+static void goes_nowhere_else(void **state)
+{
+    natsMsg *lost = new_letter(NULL), *foreign = new_letter("chan.t.org.g1");
+
+    (void)state;
+    assert_null(ctl_letter_event(lost, 5));
+    assert_null(ctl_letter_event(foreign, 5));
+    natsMsg_Destroy(lost);
+    natsMsg_Destroy(foreign);
+}
+
+static void shows_what_cannot_be_decoded(void **state)
+{
+    natsMsg *letter = new_letter("evt.3.t.notice.g1");
+    json_t *value = ctl_letter_json(letter);
+
+    (void)state;
+    assert_string_equal(json_string_value(json_object_get(value, "reason")), "internal");
+    assert_string_equal(json_string_value(json_object_get(value, "payload")), "Ym9keQ==");
+    assert_null(json_object_get(value, "actor"));
+    json_decref(value);
+    natsMsg_Destroy(letter);
+}
+
+/* natsMsg_Create stands on the library's globals. */
+static int open_library(void **state)
+{
+    (void)state;
+    return nats_Open(-1) == NATS_OK ? 0 : -1;
+}
+
+static int close_library(void **state)
+{
+    (void)state;
+    nats_Close();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(goes_back_to_where_it_came_from),
+        cmocka_unit_test(goes_nowhere_else),
+        cmocka_unit_test(shows_what_cannot_be_decoded),
+    };
+
+    return cmocka_run_group_tests(tests, open_library, close_library);
+}
