@@ -30,6 +30,7 @@ static struct yz_arena arena;
 
 static const struct yz_actor member = {"t1", "u1", BRANCH, "member"};
 static const struct yz_actor secretary = {"t1", "s1", BRANCH, "member,secretary@g1/c1"};
+static const struct yz_actor other_tenant = {"t", "u1", BRANCH, "member"};
 static const struct yz_actor stranger = {"t1", "u9", "g2", "member"};
 
 static bool connect_bus(void)
@@ -389,7 +390,7 @@ static void test_notice_receipts_in_pages(void **state)
     assert_true(pages > 1);
 }
 
-/* A meeting of u1, u2, u3, of whom u2 is there. */
+/* A meeting of u1 to u4, of whom u2 and u4 are there. */
 static void make_meeting(void)
 {
     Yizhan__V1__MeetingConvened m = YIZHAN__V1__MEETING_CONVENED__INIT;
@@ -399,7 +400,7 @@ static void make_meeting(void)
                                 ends = wk_timestamp(DRIVE_START + 2000);
     const struct wk_code_meeting place = {"t1", BRANCH, "m1"};
     const uint8_t nonce[WK_CODE_NONCE_BYTES] = {1};
-    char *roster[] = {"u3", "u1", "u2"}, code[WK_CODE_LEN + 1];
+    char *roster[] = {"u3", "u4", "u1", "u2"}, code[WK_CODE_LEN + 1];
     uint8_t key[WK_CODE_KEY_BYTES];
     struct drive d;
 
@@ -410,7 +411,7 @@ static void make_meeting(void)
     m.starts_at = &starts;
     m.ends_at = &ends;
     m.roster = roster;
-    m.n_roster = 3;
+    m.n_roster = 4;
     m.code_period_s = 20;
     wk_code_key((const uint8_t *)DRIVE_SECRET, strlen(DRIVE_SECRET), &place, key);
     wk_code_make(key, &place, (uint32_t)(DRIVE_START / 20000), nonce, code);
@@ -419,6 +420,7 @@ static void make_meeting(void)
     drive_init(&d);
     assert_int_equal(drive(&d, "s1", BRANCH, "meeting.convened", &m.base), YZ_OK);
     assert_int_equal(drive(&d, "s1", BRANCH, "meeting.opened", &o.base), YZ_OK);
+    assert_int_equal(drive(&d, "u4", BRANCH, "checkin.recorded", &c.base), YZ_OK);
     assert_int_equal(drive(&d, "u2", BRANCH, "checkin.recorded", &c.base), YZ_OK);
     write_documents(&d);
 }
@@ -435,10 +437,10 @@ static void test_meeting(void **state)
     got = (Yizhan__V1__MeetingGetReply *)ask_for(&member, "meeting.get", &get.base);
     assert_string_equal(got->meeting->title, "党课");
     assert_int_equal(got->meeting->kind, YIZHAN__V1__MEETING_KIND__LESSON);
-    assert_int_equal(got->meeting->roster_count, 3);
+    assert_int_equal(got->meeting->roster_count, 4);
     assert_int_equal(wk_timestamp_ms(got->meeting->ends_at), DRIVE_START + 2000);
     assert_int_equal(got->state, YIZHAN__V1__MEETING_STATE__OPEN);
-    assert_int_equal(got->present, 1);
+    assert_int_equal(got->present, 2);
     assert_int_equal(ask_error(&stranger, "meeting.get", &get.base), YZ_FORBIDDEN);
     get.meeting_id = "m2";
     assert_int_equal(ask_error(&member, "meeting.get", &get.base), YZ_NOT_FOUND);
@@ -478,14 +480,15 @@ static void test_attendance(void **state)
     request.meeting_id = "m1";
     reply = (Yizhan__V1__MeetingAttendanceReply *)ask_for(&secretary, "meeting.attendance",
                                                           &request.base);
-    assert_int_equal(reply->n_present, 1);
+    assert_int_equal(reply->n_present, 2);
     assert_string_equal(reply->present[0]->member, "u2");
+    assert_string_equal(reply->present[1]->member, "u4");
     assert_int_equal(reply->present[0]->method, YIZHAN__V1__CHECKIN_METHOD__CODE);
     assert_int_equal(wk_timestamp_ms(reply->present[0]->checked_in_at), DRIVE_START);
     assert_int_equal(reply->n_missing, 2);
     assert_string_equal(reply->missing[0], "u1");
     assert_string_equal(reply->missing[1], "u3");
-    assert_int_equal(reply->should_attend, 3);
+    assert_int_equal(reply->should_attend, 4);
     assert_int_equal(ask_error(&member, "meeting.attendance", &request.base), YZ_FORBIDDEN);
     request.meeting_id = "m";
     assert_int_equal(ask_error(&secretary, "meeting.attendance", &request.base), YZ_NOT_FOUND);
@@ -563,6 +566,9 @@ static void test_bad_requests(void **state)
         YZ_FORBIDDEN);
     assert_int_equal(
         take_error(send_request(new_request(&member, "t", "notice.list", NULL, "", 0)), &v),
+        YZ_FORBIDDEN);
+    assert_int_equal(
+        take_error(send_request(new_request(&other_tenant, "t1", "notice.list", NULL, "", 0)), &v),
         YZ_FORBIDDEN);
     assert_int_equal(
         take_error(send_request(new_request(&member, "t1", "notice.burn", NULL, "", 0)), &v),
@@ -667,6 +673,7 @@ static void test_full_queue(void **state)
     Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
     natsSubscription *replies = NULL;
     natsMsg *msg = new_request(&member, "t1", "notice.list", "replies.flood", "", 0), *reply;
+    int64_t begun = yz_clock_mono_ms();
     int busy = 0, good = 0;
 
     (void)state;
@@ -681,6 +688,8 @@ static void test_full_queue(void **state)
         assert_int_equal(natsSubscription_NextMsg(&reply, replies, TIMEOUT_MS), NATS_OK);
         assert_int_equal(take_error(reply, &v), YZ_BUSY);
     }
+    /* At once, not when the database's time-out was over. */
+    assert_true(yz_clock_mono_ms() - begun < conf.database_timeout_ms / 2);
     service_signal(&database, SIGCONT);
     for (int i = 0; i < WK_QUERY_QUEUE_MAX + 1; i++) {
         struct yz_violation v;

@@ -395,6 +395,7 @@ static void test_replay_over_newer_documents(void **state)
     assert_int_equal(drive_apply(&d, &opened), YZ_OK);
     expect_state(&d, YIZHAN__V1__MEETING_STATE__OPEN, 0);
     assert_int_equal(drive_apply(&d, &checked_in), YZ_OK);
+    expect_attendance(&d, 2);
     assert_int_equal(drive_apply(&d, &closed), YZ_OK);
     /* The push says what it said the first time; the value says what is true now. */
     expect_state(&d, YIZHAN__V1__MEETING_STATE__CLOSED, 1);
