@@ -302,7 +302,7 @@ static enum yz_err read_payload(const struct reader *in, const ProtobufCFieldDes
     ProtobufCBinaryData *slot = (ProtobufCBinaryData *)((uint8_t *)message + field->offset);
     const ProtobufCMessageDescriptor *desc = in->resolve(message->descriptor, type);
     struct yz_path type_path = {path->outer, "type", YZ_PATH_FIELD};
-    ProtobufCMessage *payload;
+    ProtobufCMessage *payload = NULL;
     enum yz_err err;
 
     if (!desc)

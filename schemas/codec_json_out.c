@@ -223,7 +223,7 @@ static bool write_payload(const struct writer *out, const ProtobufCMessage *mess
     size_t start = out->buf->len;
     struct yz_violation ignored;
     struct yz_arena arena;
-    ProtobufCMessage *payload;
+    ProtobufCMessage *payload = NULL;
     bool good = false;
 
     if (!desc)

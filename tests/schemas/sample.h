@@ -63,6 +63,22 @@ static inline char *sample_text(const void *message)
     return text;
 }
 
+/* "08 96 01", up to `end` if that is not NULL, to at most max bytes; the count is returned. */
+static inline size_t sample_hex(const char *hex, const char *end, uint8_t *out, size_t max)
+{
+    size_t count = 0;
+    char *behind;
+
+    for (;; hex = behind) {
+        unsigned long byte = strtoul(hex, &behind, 16);
+
+        if (behind == hex || (end && behind > end))
+            return count;
+        assert_true(byte <= 0xFF && count < max);
+        out[count++] = (uint8_t)byte;
+    }
+}
+
 static inline void assert_violation(const struct yz_violation *v, enum yz_err err,
                                     const char *field)
 {

@@ -3,25 +3,11 @@
 #include <client.pb-c.h>
 #include <scalars.pb-c.h>
 
-/* "08 96 01" to bytes; the count is returned. */
-static size_t from_hex(const char *hex, uint8_t *out)
-{
-    size_t count = 0;
-    unsigned byte;
-    int used;
-
-    while (sscanf(hex, " %2x%n", &byte, &used) == 1) {
-        out[count++] = (uint8_t)byte;
-        hex += used;
-    }
-    return count;
-}
-
 static enum yz_err decode_hex(const ProtobufCMessageDescriptor *desc, const char *hex,
                               ProtobufCMessage **message, struct yz_violation *v)
 {
     uint8_t bytes[512];
-    size_t len = from_hex(hex, bytes);
+    size_t len = sample_hex(hex, NULL, bytes, sizeof bytes);
     /* A copy of exactly this size, so that a sanitizer sees a read beyond it. */
     uint8_t *copy = malloc(len ? len : 1);
     enum yz_err err;
@@ -68,7 +54,7 @@ static void golden_bytes_return(void **state)
         struct yz_violation v = {0};
         ProtobufCMessage *message;
         uint8_t bytes[256];
-        size_t len = from_hex(golden[i].hex, bytes);
+        size_t len = sample_hex(golden[i].hex, NULL, bytes, sizeof bytes);
         struct yz_buf buf;
         char *text;
 
@@ -255,7 +241,7 @@ static uint32_t id_in(const char *hex)
 {
     uint8_t bytes[64];
 
-    return yz_pb_frame_id(bytes, from_hex(hex, bytes));
+    return yz_pb_frame_id(bytes, sample_hex(hex, NULL, bytes, sizeof bytes));
 }
 
 static void id_is_told_from_a_bad_frame(void **state)

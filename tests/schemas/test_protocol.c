@@ -57,20 +57,6 @@ static bool take_block(const char **at, const char *fence, const char **text, si
     return true;
 }
 
-static void read_hex(const char *text, size_t len, struct pair *pair)
-{
-    const char *end = text + len;
-    unsigned byte;
-    int used;
-
-    pair->len = 0;
-    while (text < end && sscanf(text, " %2x%n", &byte, &used) == 1 && text + used <= end) {
-        assert_true(pair->len < BYTES_MAX);
-        pair->bytes[pair->len++] = (uint8_t)byte;
-        text += used;
-    }
-}
-
 /* The next pair at or behind *at; false at the end. A JSON block of a frame without its hex fails
  * the test. */
 static bool next_pair(const char **at, struct pair *pair)
@@ -82,8 +68,8 @@ static bool next_pair(const char **at, struct pair *pair)
         {"```json ClientFrame\n", "```hex ClientFrame\n", &yizhan__v1__client_frame__descriptor},
         {"```json ServerFrame\n", "```hex ServerFrame\n", &yizhan__v1__server_frame__descriptor},
     };
-    const char *json, *hex;
-    size_t json_len, hex_len;
+    const char *json = "", *hex = "";
+    size_t json_len = 0, hex_len = 0;
 
     while ((*at = strstr(*at, "```json ")) != NULL) {
         for (size_t i = 0; i < COUNT(kinds); i++) {
@@ -93,7 +79,7 @@ static bool next_pair(const char **at, struct pair *pair)
                 fail_msg("no hex behind %.*s", (int)json_len, json);
             assert_true(json_len < sizeof pair->json);
             snprintf(pair->json, sizeof pair->json, "%.*s", (int)json_len, json);
-            read_hex(hex, hex_len, pair);
+            pair->len = sample_hex(hex, hex + hex_len, pair->bytes, BYTES_MAX);
             pair->desc = kinds[i].desc;
             return true;
         }
