@@ -94,39 +94,59 @@ static const char *refusal(const struct ctl_reply *reply)
 }
 
 /* For a stream to be created: its epoch, and for EVENTS its first sequence. */
-static enum yz_err stamp(struct run *run, const struct ctl_stream *stream, json_t *config)
+static enum yz_err stamp(struct run *run, const struct ctl_stream *stream, json_t *config,
+                         int64_t *generation)
 {
     char epoch[CTL_EPOCH_MAX];
-    int64_t generation;
-    enum yz_err err = ctl_generation_raise(run->store, stream->name, 0, &generation);
+    enum yz_err err = ctl_generation_raise(run->store, stream->name, 0, generation);
 
     if (err)
         return err;
-    ctl_epoch_format(generation, yz_clock_wall_ms(), epoch);
+    ctl_epoch_format(*generation, yz_clock_wall_ms(), epoch);
     ctl_epoch_put(config, epoch);
     if (strcmp(stream->name, YZ_STREAM_EVENTS) == 0)
         json_object_set_new(config, "first_seq",
-                            json_integer((json_int_t)generation << CTL_FIRST_BITS));
+                            json_integer((json_int_t)*generation << CTL_FIRST_BITS));
     return YZ_OK;
 }
 
-static void create(struct run *run, const struct ctl_stream *stream, json_t *config)
+/* *taken: somebody else created it at the same time, and nothing was reported. NULL: created. */
+static const char *try_create(struct run *run, const struct ctl_stream *stream, json_t *config,
+                              struct ctl_reply *reply, bool *taken)
+{
+    int64_t generation = 0;
+    enum yz_err err = stream->has_epoch ? stamp(run, stream, config, &generation) : YZ_OK;
+    char verb[96];
+
+    snprintf(verb, sizeof verb, "STREAM.CREATE.%s", stream->name);
+    if (err)
+        return yz_err_text(err);
+    if (ctl_api_call(run->nc, verb, config, reply))
+        return NULL;
+    *taken = reply->err_code == CTL_API_NAME_IN_USE;
+    if (*taken && generation && (err = ctl_generation_return(run->store, stream->name, generation)))
+        return yz_err_text(err);
+    return refusal(reply);
+}
+
+/* false: it is there by now. */
+static bool create(struct run *run, const struct ctl_stream *stream, json_t *config)
 {
     json_t *none = json_object(), *changes = ctl_stream_diff(config, none);
     struct ctl_reply reply = {0};
-    char verb[96];
-    enum yz_err err = YZ_OK;
     const char *reason = NULL;
+    bool taken = false;
 
     json_decref(none);
-    if (!run->plan_only && stream->has_epoch && (err = stamp(run, stream, config)))
-        reason = yz_err_text(err);
-    snprintf(verb, sizeof verb, "STREAM.CREATE.%s", stream->name);
-    if (!run->plan_only && !err && !ctl_api_call(run->nc, verb, config, &reply))
-        reason = refusal(&reply);
-    ctl_plan_add(&run->plan, reason ? CTL_REFUSE : CTL_CREATE, "stream", stream->name, changes,
-                 reason);
+    if (!run->plan_only)
+        reason = try_create(run, stream, config, &reply, &taken);
+    if (taken)
+        json_decref(changes);
+    else
+        ctl_plan_add(&run->plan, reason ? CTL_REFUSE : CTL_CREATE, "stream", stream->name, changes,
+                     reason);
     ctl_reply_deinit(&reply);
+    return !taken;
 }
 
 /* EVENTS must count above every sequence that the documents know. */
@@ -212,15 +232,25 @@ static void change(struct run *run, const struct ctl_stream *stream, const json_
 
 static void apply_stream(struct run *run, const struct ctl_stream *stream)
 {
-    json_t *declared = ctl_stream_config(stream, run->ctl->conf);
+    json_t *declared = ctl_stream_config(stream, run->ctl->conf), *config;
     struct ctl_reply info;
+    bool there = ctl_stream_info(run->nc, stream->name, &info);
 
-    if (ctl_stream_info(run->nc, stream->name, &info))
+    if (!there && info.err_code == CTL_API_NO_STREAM) {
+        config = json_deep_copy(declared);
+        if (create(run, stream, config)) {
+            json_decref(config);
+            goto out;
+        }
+        json_decref(config);
+        ctl_reply_deinit(&info);
+        there = ctl_stream_info(run->nc, stream->name, &info);
+    }
+    if (there)
         change(run, stream, declared, info.body);
-    else if (info.err_code == CTL_API_NO_STREAM)
-        create(run, stream, declared);
     else
         ctl_plan_add(&run->plan, CTL_REFUSE, "stream", stream->name, NULL, info.text);
+out:
     ctl_reply_deinit(&info);
     json_decref(declared);
 }

@@ -28,8 +28,8 @@ enum yz_err ctl_generation_get(struct wk_store *store, const char *stream, int64
     return err;
 }
 
-static enum yz_err try_raise(struct wk_store *store, const char *stream, int64_t from, int64_t to,
-                             enum wk_write_result *result)
+static enum yz_err try_set(struct wk_store *store, const char *stream, int64_t from, int64_t to,
+                           enum wk_write_result *result)
 {
     char id[WK_ID_MAX];
     struct wk_write write = {.kind = WK_REPLACE, .id = id, .loaded_sequence = (uint64_t)from};
@@ -63,7 +63,7 @@ enum yz_err ctl_generation_raise(struct wk_store *store, const char *stream, int
         to = (from > above ? from : above) + 1;
         if (to > CTL_GENERATION_MAX)
             return YZ_TOO_MANY;
-        if ((err = try_raise(store, stream, from, to, &result)))
+        if ((err = try_set(store, stream, from, to, &result)))
             return err;
         if (result == WK_WRITTEN) {
             *generation = to;
@@ -71,4 +71,11 @@ enum yz_err ctl_generation_raise(struct wk_store *store, const char *stream, int
         }
     }
     return YZ_BUSY; /* somebody else raises it all the time */
+}
+
+enum yz_err ctl_generation_return(struct wk_store *store, const char *stream, int64_t generation)
+{
+    enum wk_write_result result;
+
+    return try_set(store, stream, generation, generation - 1, &result);
 }

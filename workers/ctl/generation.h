@@ -21,5 +21,9 @@ YZ_MUST_USE enum yz_err ctl_generation_get(struct wk_store *store, const char *s
  * numbers. */
 YZ_MUST_USE enum yz_err ctl_generation_raise(struct wk_store *store, const char *stream,
                                              int64_t above, int64_t *generation);
+/* Give back one that no stream got, since somebody else was faster to create it; a later raise by
+ * yet another stands. */
+YZ_MUST_USE enum yz_err ctl_generation_return(struct wk_store *store, const char *stream,
+                                              int64_t generation);
 
 #endif

@@ -2,7 +2,9 @@
  * nats.c 3.4.1 does not (metadata, first sequence, API level).
  *
  * Lifetime  ctl_nats_open gives a connection that ctl_nats_close ends; a ctl_reply's body is the
- * caller's until ctl_reply_deinit. Thread    main. Limits    a request waits CTL_API_TIMEOUT_MS.
+ *           caller's until ctl_reply_deinit.
+ * Thread    main.
+ * Limits    a request waits CTL_API_TIMEOUT_MS.
  */
 #ifndef CTL_JETSTREAM_H
 #define CTL_JETSTREAM_H
