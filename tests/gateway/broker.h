@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,6 +69,7 @@ static inline void broker_exec(struct broker *b)
     snprintf(log, sizeof log, "%s/log", b->folder);
     b->pid = fork();
     if (b->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that dies leaves no server behind */
         execl(path, path, "-a", "127.0.0.1", "-p", port, "-js", "-sd", b->folder, "-l", log,
               (char *)NULL);
         _exit(127);
