@@ -680,6 +680,7 @@ static bool start_lws(struct gw_server *server)
     info.keepalive_timeout = KEEPALIVE_S;
     info.retry_and_idle_policy = &no_keepalive_pings;
     info.vhost_name = "gateway";
+    info.pcontext = &server->context; /* becomes NULL when it is gone */
     server->context = lws_create_context(&info);
     if (server->context)
         server->vhost = lws_create_vhost(server->context, &info);
@@ -737,6 +738,9 @@ void gw_server_close(struct gw_server *server)
 
 void gw_server_free(struct gw_server *server)
 {
+    /* On a foreign loop the second call is the one that frees, once the handles are closed. */
+    if (server->context)
+        lws_context_destroy(server->context);
     gw_addresses_free(server->addresses);
     free(server->write_buffer);
     free(server);
