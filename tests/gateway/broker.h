@@ -1,4 +1,5 @@
-/* broker.h: a nats-server of the test's own, the streams of yzctl apply in small, and a publisher beside the gateway.
+/* broker.h: a nats-server of the test's own, the streams of yzctl apply in small, and a publisher
+ * beside the gateway.
  *
  * Lifetime  broker_start to broker_stop; its store is a temporary folder.
  * Thread    the test's; a publisher thread uses a connection of its own.

@@ -1,4 +1,5 @@
-/* rig.h: the gateway's bus end in the test's process: a loop, a link, channels, and phones that write down what they get.
+/* rig.h: the gateway's bus end in the test's process: a loop, a link, channels, and phones that
+ * write down what they get.
  *
  * Lifetime  rig_start to rig_stop; a phone from phone_init to phone_leave.
  * Thread    the test's.
@@ -108,17 +109,17 @@ static inline void rig_conf(struct rig *rig, const struct broker *broker)
 
 static inline void rig_start(struct rig *rig)
 {
-    static const struct gw_channel_events events = {
-        rig_on_subscribed, rig_on_refused, rig_on_deliver, rig_on_lost};
+    static const struct gw_channel_events events = {rig_on_subscribed, rig_on_refused,
+                                                    rig_on_deliver, rig_on_lost};
 
     yz_log_init("test", getenv("YZ_TEST_VERBOSE") ? YZ_LOG_DEBUG : YZ_LOG_ERROR);
     assert_int_equal(uv_loop_init(&rig->loop), 0);
     uv_timer_init(&rig->loop, &rig->pulse);
     uv_timer_start(&rig->pulse, rig_on_pulse, 5, 5);
     assert_int_equal(gw_link_new(&rig->conf, &rig->loop, &rig->metrics, &rig->link), YZ_OK);
-    assert_int_equal(gw_channels_new(&rig->conf, &rig->loop, rig->link, &rig->metrics, &events,
-                                     &rig->channels),
-                     YZ_OK);
+    assert_int_equal(
+        gw_channels_new(&rig->conf, &rig->loop, rig->link, &rig->metrics, &events, &rig->channels),
+        YZ_OK);
 }
 
 static inline void rig_stop(struct rig *rig)

@@ -1,4 +1,5 @@
-/* Channels against a real nats-server: resuming, gaps, values, outages. The bus end runs in this process. */
+/* Channels against a real nats-server: resuming, gaps, values, outages. The bus end runs in this
+ * process. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -142,13 +143,12 @@ static void tells_what_it_cannot_recover(void **state)
         bool recovered;
         uint32_t missed;
     } cases[] = {
-        {{true, "1.a", 5}, false, 10},   /* evicted: 1 to 20 are gone */
-        {{true, "1.a", 20}, false, 10},  /* nothing is missing, but nothing proves it */
-        {{true, "1.a", 21}, true, 9},    /* its own place survives */
-        {{true, "1.a", 30}, true, 0},
-        {{true, "1.a", 31}, false, 10},  /* beyond the end */
-        {{true, "0.z", 25}, false, 10},  /* another epoch */
-        {{true, "", 0}, false, 10},      /* whole */
+        {{true, "1.a", 5}, false, 10},  /* evicted: 1 to 20 are gone */
+        {{true, "1.a", 20}, false, 10}, /* nothing is missing, but nothing proves it */
+        {{true, "1.a", 21}, true, 9},   /* its own place survives */
+        {{true, "1.a", 30}, true, 0},   {{true, "1.a", 31}, false, 10}, /* beyond the end */
+        {{true, "0.z", 25}, false, 10},                                 /* another epoch */
+        {{true, "", 0}, false, 10},                                     /* whole */
         {{false, "", 0}, false, 0},
     };
     struct phone p;

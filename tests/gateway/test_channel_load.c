@@ -1,5 +1,5 @@
-/* Phones that come, go and resume at random while pushes are published at full speed: each must end up with each push of
- * its channel once and in order. */
+/* Phones that come, go and resume at random while pushes are published at full speed: each must end
+ * up with each push of its channel once and in order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -67,8 +67,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Bursts on all channels. While the broker is away what is published is lost: so it is for a worker, which then sends
- * again; here only what the streams hold counts. */
+/* Bursts on all channels. While the broker is away what is published is lost: so it is for a
+ * worker, which then sends again; here only what the streams hold counts. */
 static void *publish_all(void *arg)
 {
     struct world *w = arg;
@@ -103,7 +103,8 @@ static void act(struct world *w, struct phone *p)
     if (p->lost)
         fail_msg("a channel was lost: %d", (int)p->lost);
     if (!p->sub) {
-        /* A phone that knows its place always resumes from there; BUS_UNAVAILABLE: it tries again later. */
+        /* A phone that knows its place always resumes from there; BUS_UNAVAILABLE: it tries again
+         * later. */
         (void)!phone_join(&w->rig, p, *p->epoch ? phone_place(p) : from_start);
     } else if (draw(w, 3) == 0) {
         phone_leave(&w->rig, p);

@@ -1,4 +1,5 @@
-/* The chain of one channel, with the test deciding which live messages arrive; the stream behind it is real. */
+/* The chain of one channel, with the test deciding which live messages arrive; the stream behind it
+ * is real. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
