@@ -317,34 +317,31 @@ static enum yz_err read_payload(const struct reader *in, const ProtobufCFieldDes
     return YZ_OK;
 }
 
-/* The field that a key means, by its name in the .proto or by its JSON name. */
+/* key is "orgPath" where name is "org_path". */
+static bool is_camel_of(const char *key, const char *name)
+{
+    for (; *name; name++, key++) {
+        bool upper = *name == '_';
+        char c = upper ? *++name : *name;
+
+        if (*key != (upper && c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c) || c == '\0')
+            return false;
+    }
+    return *key == '\0';
+}
+
+/* The field that a key means, by its JSON name or by its name in the .proto. Messages are small: to
+ * walk their fields costs less than to turn the key into a name to search for. */
 static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *desc,
                                                   const char *key)
 {
-    char snake[128], camel[128];
-    size_t len = 0;
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(desc, key);
+    for (unsigned i = 0; i < desc->n_fields; i++) {
+        const char *name = desc->fields[i].name;
 
-    if (field)
-        return field;
-    for (const char *p = key; *p; p++) {
-        if (len + 3 > sizeof snake)
-            return NULL;
-        if (*p >= 'A' && *p <= 'Z') {
-            snake[len++] = '_';
-            snake[len++] = (char)(*p - 'A' + 'a');
-        } else {
-            snake[len++] = *p;
-        }
+        if (*name == *key && (is_camel_of(key, name) || strcmp(key, name) == 0))
+            return &desc->fields[i];
     }
-    snake[len] = '\0';
-    field = protobuf_c_message_descriptor_get_field_by_name(desc, snake);
-    if (!field)
-        return NULL;
-    /* "codePeriod_s" would be found too, but is neither of the two spellings. */
-    yz_path_camel(field->name, camel, sizeof camel);
-    return strcmp(camel, key) == 0 ? field : NULL;
+    return NULL;
 }
 
 static enum yz_err read_field(const struct reader *in, const ProtobufCFieldDescriptor *field,
@@ -449,10 +446,12 @@ static enum yz_err parse(const char *text, size_t len, json_t **root, struct yz_
 
     if (!shallow(text, len))
         return yz_violate(v, YZ_TOO_DEEP, NULL, NULL);
-    if (!yz_text_valid(text, len))
-        return yz_violate(v, YZ_INVALID_UTF8, NULL, NULL);
     *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-    return *root ? YZ_OK : refuse_json(&error, v);
+    if (*root)
+        return YZ_OK;
+    /* jansson refuses bad UTF-8, but tells it from bad JSON only where it stands in a string. */
+    return yz_text_valid(text, len) ? refuse_json(&error, v)
+                                    : yz_violate(v, YZ_INVALID_UTF8, NULL, NULL);
 }
 
 enum yz_err yz_json_decode(const ProtobufCMessageDescriptor *desc, const char *text, size_t len,
