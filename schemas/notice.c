@@ -62,9 +62,12 @@ static enum yz_err check_receipts(const ProtobufCMessage *message, struct yz_vio
 {
     const Yizhan__V1__NoticeReceiptsRequest *request =
         (const Yizhan__V1__NoticeReceiptsRequest *)message;
-    enum yz_err err = yz_check_org_path(request->org_path, "orgPath", v);
+    enum yz_err err;
 
-    return err ? err : yz_check_id(request->notice_id, "noticeId", v);
+    if ((err = yz_check_org_path(request->org_path, "orgPath", v)) ||
+        (err = yz_check_id(request->notice_id, "noticeId", v)))
+        return err;
+    return *request->after ? yz_check_org_path(request->after, "after", v) : YZ_OK;
 }
 
 static const char *org_of_receipts(const ProtobufCMessage *message)

@@ -77,9 +77,9 @@ static const struct refusal of_list[] = {
 };
 
 static const struct refusal of_receipts[] = {
-    {"g1/c1", "", YZ_MISSING_FIELD, "orgPath"},
-    {"g1/c1", "g1 c1", YZ_INVALID_VALUE, "orgPath"},
-    {"n1", "", YZ_MISSING_FIELD, "noticeId"},
+    {"g1/c1", "", YZ_MISSING_FIELD, "orgPath"},  {"g1/c1", "g1 c1", YZ_INVALID_VALUE, "orgPath"},
+    {"n1", "", YZ_MISSING_FIELD, "noticeId"},    {"g2/b2", "", YZ_OK, ""},
+    {"g2/b2", "g2/", YZ_INVALID_VALUE, "after"},
 };
 
 static void others_are_checked(void **state)
@@ -92,7 +92,8 @@ static void others_are_checked(void **state)
     assert_refusals(read->payload, read->check, "{\"noticeId\":\"n1\"}", of_id, COUNT(of_id));
     assert_refusals(list->request, list->check, "{\"limit\":100}", of_list, COUNT(of_list));
     assert_refusals(receipts->request, receipts->check,
-                    "{\"orgPath\":\"g1/c1\",\"noticeId\":\"n1\"}", of_receipts, COUNT(of_receipts));
+                    "{\"orgPath\":\"g1/c1\",\"noticeId\":\"n1\",\"after\":\"g2/b2\"}", of_receipts,
+                    COUNT(of_receipts));
 }
 
 static void aggregates_keep_receipts_apart(void **state)
