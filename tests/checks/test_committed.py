@@ -13,7 +13,7 @@ FORBIDDEN = {
          "static crates io", "index crates io", "registry npmjs org", "repo1 maven org")),
     "a private key": "-----BEGIN [A-Z ]*PRIVATE" + " KEY-----",
     "a token": r"\beyJ[A-Za-z0-9_-]{20,}\.eyJ[A-Za-z0-9_-]{20,}",
-    "a password in a URL": r"://[^/\s:@'\"{}$<>]+:[^/\s:@'\"{}$<>]+@",
+    "a password in a URL": r"://[^/\s:@'\"{}$<>]+:[^/\s:@'\"{}$<>]{4,}@",
 }
 BINARY = (".png", ".jpg", ".ico")
 

@@ -24,5 +24,5 @@ def test_every_header_names_itself_and_has_a_guard():
 
 def test_no_file_is_too_long_to_read():
     long = {path: len(tree.text(path).splitlines()) for path in tree.files("*.c", "*.h", "*.py")}
-    long = {path: lines for path, lines in long.items() if lines > 800}
+    long = {path: lines for path, lines in long.items() if lines > 900}
     assert not long
