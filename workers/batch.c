@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_MAX    (WK_BATCH_BYTES * 2 * YZ_ARENA_FACTOR)
-#define HOLD_MIN_MS  50
-#define HOLD_MAX_MS  1000
+#define ARENA_MAX   (WK_BATCH_BYTES * 2 * YZ_ARENA_FACTOR)
+#define HOLD_MIN_MS 50
+#define HOLD_MAX_MS 1000
 
 struct wk_batch *wk_batch_new(const struct wk_batch_means *means)
 {
@@ -58,8 +58,8 @@ static void say_in_progress(struct wk_batch *batch)
         return;
     batch->progress_mono_ms = now;
     for (size_t i = 0; i < batch->delivery_count; i++)
-        natsConnection_PublishString(batch->means.nc,
-                                     natsMsg_GetReply(batch->deliveries[i].msg), "+WPI");
+        natsConnection_PublishString(batch->means.nc, natsMsg_GetReply(batch->deliveries[i].msg),
+                                     "+WPI");
 }
 
 /* Items whose lease is gone are let go. Returns how many are left. */
@@ -70,8 +70,8 @@ static size_t drop_lost(struct wk_batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         struct wk_item *item = &batch->items[i];
 
-        if (!item->lost && !wk_lease_holds(batch->means.lease, item->delivery.partition,
-                                           item->delivery.revision))
+        if (!item->lost &&
+            !wk_lease_holds(batch->means.lease, item->delivery.partition, item->delivery.revision))
             item->lost = true;
         left += !item->lost;
     }
@@ -91,8 +91,6 @@ static bool hold(struct wk_batch *batch, int *tries)
     nats_Sleep(wait_ms < HOLD_MAX_MS ? wait_ms : HOLD_MAX_MS);
     return true;
 }
-
-/* --- dead letters --- */
 
 static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
 {
@@ -150,8 +148,7 @@ static void send_dead_letters(struct wk_batch *batch)
         letters[count].may_refuse = true;
         letters[count++].tag = i;
     }
-    if (count > 0 &&
-        wk_publisher_send(batch->means.pub, letters, count, on_retry, batch) != YZ_OK)
+    if (count > 0 && wk_publisher_send(batch->means.pub, letters, count, on_retry, batch) != YZ_OK)
         yz_warn("dead_letters_held", "count=%zu", count);
     for (size_t i = 0; i < count; i++) {
         set_aside(batch, &batch->items[letters[i].tag], &letters[i]);
@@ -159,8 +156,6 @@ static void send_dead_letters(struct wk_batch *batch)
     }
     free(letters);
 }
-
-/* --- the batch --- */
 
 static bool is_alive(void *arg, size_t event)
 {
@@ -199,12 +194,14 @@ static void finish(struct wk_batch *batch)
 /* The items as they are in batch->items. YZ_OK: settled or let go; else they cannot be done. */
 static enum yz_err process(struct wk_batch *batch)
 {
+    int64_t began_us = yz_clock_mono_us(), stored_us;
     bool again = false;
     int tries = 0;
     enum yz_err err;
 
     yz_arena_reset(&batch->arena);
     wk_fold_reset(batch->fold);
+    drop_lost(batch);
     for (size_t i = 0; i < batch->count; i++)
         wk_item_read(&batch->items[i], &batch->arena, batch->means.find_handler);
     send_dead_letters(batch);
@@ -217,7 +214,10 @@ static enum yz_err process(struct wk_batch *batch)
         again = false;
         wk_fold_again(batch->fold);
     }
+    stored_us = yz_clock_mono_us();
     finish(batch);
+    wk_count(&batch->means.metrics->store_us, (uint64_t)(stored_us - began_us));
+    wk_count(&batch->means.metrics->push_us, (uint64_t)(yz_clock_mono_us() - stored_us));
     return YZ_OK;
 }
 

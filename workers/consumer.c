@@ -40,7 +40,9 @@ static bool is_held(void *arg, unsigned partition, uint64_t revision)
 {
     struct wk_consumer *consumer = arg;
 
-    return wk_lease_holds(consumer->means.lease, partition, revision);
+    /* At the end of the process a bus that is away must not hold it. */
+    return !atomic_load(consumer->means.stopping) &&
+           wk_lease_holds(consumer->means.lease, partition, revision);
 }
 
 /* What was taken is settled but for its values: send them, whatever their interval says. */
@@ -119,11 +121,10 @@ static enum yz_err init(struct wk_consumer *consumer)
     if ((err = wk_publisher_new(means->conf, name, means->metrics, &means->pub)) ||
         (err = wk_pull_new(means->conf, means->nc, on_broken, consumer, &consumer->pull)))
         return err;
-    means->values = wk_values_new(means->conf, means->pub, means->metrics, on_settled, is_held,
-                                  consumer);
+    means->values =
+        wk_values_new(means->conf, means->pub, means->metrics, on_settled, is_held, consumer);
     consumer->batch = wk_batch_new(means);
-    consumer->deliveries =
-        calloc((size_t)means->conf->batch_max, sizeof *consumer->deliveries);
+    consumer->deliveries = calloc((size_t)means->conf->batch_max, sizeof *consumer->deliveries);
     if (!consumer->deliveries || pthread_create(&consumer->thread, NULL, run, consumer) != 0)
         return YZ_INTERNAL;
     return YZ_OK;

@@ -1,4 +1,4 @@
-/* consumer.h: a thread that pulls the events of its partitions and has them settled, batch by batch.
+/* consumer.h: a thread that pulls the events of its partitions and has them settled in batches.
  *
  * Thread i of n has the partitions whose number mod n is i, as far as this process holds them.
  *

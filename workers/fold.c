@@ -14,7 +14,7 @@
 struct entry {
     char *key; /* "<collection>/<id>" */
     const char *collection;
-    const char *id; /* inside key */
+    const char *id;           /* inside key */
     bson_t *document;         /* as the last event left it; NULL: there is none */
     bson_t *staged;           /* by the event being applied */
     uint64_t loaded_sequence; /* evt_seq as loaded, 0: none was there */
@@ -503,8 +503,8 @@ static enum yz_err write_collection(struct wk_fold *fold, struct wk_store *store
     return err;
 }
 
-/* Inserts come first, in all collections: one whose key is taken turns its event into a refusal, and then no
- * other document may have heard of that event. */
+/* Inserts come first, in all collections: one whose key is taken turns its event into a refusal,
+ * and then no other document may have heard of that event. */
 enum yz_err wk_fold_write(struct wk_fold *fold, struct wk_store *store, bool *again)
 {
     enum yz_err err = YZ_OK;

@@ -1,13 +1,15 @@
-/* fold.h: a batch of events folded over their documents: what is loaded, decided, and to be written and sent.
+/* fold.h: a batch of events folded over their documents: what is loaded, decided, and to be
+ * written and sent.
  *
- * Lifetime  one fold per consumer thread (or unit test), reused: wk_fold_reset begins the next batch. What the
- *           accessors return lives until then.
+ * Lifetime  one fold per consumer thread (or unit test), reused: wk_fold_reset begins the next
+ *           batch. What the accessors return lives until then.
  * Thread    worker; nothing here but wk_fold_load and wk_fold_write blocks.
  * Limits    what 256 events need; a push holds at most WK_PUSH_MAX bytes.
  *
- * Order of calls: wk_fold_reset; wk_fold_need for each event; wk_fold_load (a test: wk_fold_preset); then for each
- * event in sequence wk_fold_begin, the handler's judge, and when that applied its apply, wk_fold_end. What apply()
- * does is staged and takes hold at wk_fold_end, so that an event whose key is taken leaves nothing behind.
+ * Order of calls: wk_fold_reset; wk_fold_need for each event; wk_fold_load (a test:
+ * wk_fold_preset); then for each event in sequence wk_fold_begin, the handler's judge, and when
+ * that applied its apply, wk_fold_end. What apply() does is staged and takes hold at wk_fold_end,
+ * so that an event whose key is taken leaves nothing behind.
  */
 #ifndef WK_FOLD_H
 #define WK_FOLD_H
@@ -35,12 +37,12 @@ void wk_fold_preset(struct wk_fold *fold, const char *collection, const char *id
 
 /* index: the event's place in the batch, stands in its pushes. */
 void wk_fold_begin(struct wk_fold *fold, const struct wk_event *event, size_t index);
-/* Take over what apply() staged. Not YZ_OK: the key of an insert belongs to another event; nothing was taken over
- * and the event is refused with this error. */
+/* Take over what apply() staged. Not YZ_OK: the key of an insert belongs to another event; nothing
+ * was taken over and the event is refused with this error. */
 YZ_MUST_USE enum yz_err wk_fold_end(struct wk_fold *fold);
 
-/* Write the documents, inserts first. *again: a guard failed or a key was there already: nothing more was
- * written; call wk_fold_again and fold the batch anew. */
+/* Write the documents, inserts first. *again: a guard failed or a key was there already: nothing
+ * more was written; call wk_fold_again and fold the batch anew. */
 YZ_MUST_USE enum yz_err wk_fold_write(struct wk_fold *fold, struct wk_store *store, bool *again);
 /* As wk_fold_reset, but the documents that were in the way will be loaded as well. */
 void wk_fold_again(struct wk_fold *fold);

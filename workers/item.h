@@ -22,22 +22,23 @@ enum wk_fate {
 struct wk_item {
     struct wk_delivery delivery;
     struct yz_envelope env;
-    bool readable; /* env is whole: there is an actor to tell */
+    bool readable;              /* env is whole: there is an actor to tell */
     struct yz_violation poison; /* err not YZ_OK: cannot be processed */
     const struct wk_event_handler *handler;
     struct wk_event event;
     int64_t attempts;
-    bool lost;  /* its lease is gone: no effect, no ack */
+    bool lost; /* its lease is gone: no effect, no ack */
     enum wk_fate fate;
     struct wk_outcome outcome; /* as decided; id, hash, sequence from the start */
-    uint64_t guard;   /* evt_seq of the outcome that this one replaces */
-    bool redelivered; /* it came before, maybe long ago, and its pushes may be stored */
+    uint64_t guard;            /* evt_seq of the outcome that this one replaces */
+    bool redelivered;          /* it came before, maybe long ago, and its pushes may be stored */
 };
 
 /* Read headers and payload and check the contract anew; what does not hold is in item->poison. */
 void wk_item_read(struct wk_item *item, struct yz_arena *arena,
                   const struct wk_event_handler *(*find_handler)(const char *type));
-/* What becomes of it, given `other`: the outcome of its id, stored or of the same batch; NULL: none. */
+/* What becomes of it, given `other`: the outcome of its id, stored or of the same batch; NULL:
+ * none. */
 enum wk_fate wk_item_fate(const struct wk_item *item, const struct wk_outcome *other);
 
 #endif

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/subject.h"
+#include "workers/durable.h"
 #include "workers/stream.h"
 
 #include <inttypes.h>
@@ -13,14 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORKERS_MAX      256
-#define POLL_MS          50
-#define BEAT_MAX_MS      1000
+#define WORKERS_MAX       256
+#define POLL_MS           50
+#define BEAT_MAX_MS       1000
 #define WORKERS_STREAM    "KV_" YZ_BUCKET_WORKERS
 #define PARTITIONS_STREAM "KV_" YZ_BUCKET_PARTITIONS
 #define WORKERS_PREFIX    "$KV." YZ_BUCKET_WORKERS "."
 #define PARTITIONS_PREFIX "$KV." YZ_BUCKET_PARTITIONS "."
-#define MAX_ACK_PENDING   4096
 
 enum state { FREE, HELD, LEAVING };
 
@@ -28,8 +28,8 @@ struct partition {
     enum state state;
     uint64_t revision; /* of our lease */
     uint64_t suspect_until;
-    bool ready;  /* its consumer is there */
-    bool renew;  /* asked for: new revision, new consumer */
+    bool ready; /* its consumer is there */
+    bool renew; /* asked for: new revision, new consumer */
     bool drained;
     /* as last read from the bucket */
     uint64_t stored_revision; /* 0: nothing there */
@@ -64,7 +64,7 @@ struct wk_lease {
     struct peer peers[WORKERS_MAX];
     size_t peer_count;
     int64_t watching_since_mono_ms;
-    int64_t beat_mono_ms;   /* last one stored */
+    int64_t beat_mono_ms; /* last one stored */
     int64_t beat_due_mono_ms;
     int64_t started_ms;
     int64_t stop_until_mono_ms;
@@ -76,8 +76,6 @@ static void changed(struct wk_lease *lease)
 {
     atomic_fetch_add(&lease->version, 1);
 }
-
-/* --- what other threads ask --- */
 
 uint64_t wk_lease_version(const struct wk_lease *lease)
 {
@@ -94,7 +92,7 @@ void wk_lease_look(struct wk_lease *lease, unsigned partition, struct wk_lease_v
         view->revision = p->revision;
         view->leaving = p->state == LEAVING;
         view->suspect_until = p->suspect_until;
-        snprintf(view->consumer, sizeof view->consumer, "p%u-%" PRIu64, partition, p->revision);
+        wk_durable_name(partition, p->revision, view->consumer);
     }
     pthread_mutex_unlock(&lease->mutex);
 }
@@ -159,8 +157,6 @@ bool wk_lease_verify(struct wk_lease *lease, unsigned partition, uint64_t revisi
     natsMsg_Destroy(msg);
     return same;
 }
-
-/* --- the live workers --- */
 
 static void peer_seen(struct wk_lease *lease, const char *id)
 {
@@ -234,8 +230,6 @@ static const char *desired_owner(const struct wk_lease *lease, unsigned partitio
     return best;
 }
 
-/* --- reading the buckets --- */
-
 static void on_partition(void *arg, natsMsg *msg)
 {
     struct wk_lease *lease = arg;
@@ -256,8 +250,7 @@ static void on_partition(void *arg, natsMsg *msg)
     const char *holder = json_string_value(json_object_get(value, "worker"));
     p->stored_revision = yz_bus_header_u64(msg, "Nats-Sequence", 0);
     p->stored_held = state && strcmp(state, "held") == 0;
-    p->stored_suspect =
-        (uint64_t)json_integer_value(json_object_get(value, "suspect_until"));
+    p->stored_suspect = (uint64_t)json_integer_value(json_object_get(value, "suspect_until"));
     snprintf(p->holder, sizeof p->holder, "%s", holder ? holder : "");
     json_decref(value);
 }
@@ -302,8 +295,6 @@ static bool on_bucket_message(struct wk_lease *lease, natsMsg *msg)
     return strncmp(subject, PARTITIONS_PREFIX, strlen(PARTITIONS_PREFIX)) == 0 &&
            natsMsg_GetDataLength(msg) > 0 && strstr(natsMsg_GetData(msg), "\"free\"") != NULL;
 }
-
-/* --- beats --- */
 
 static int64_t beat_interval_ms(const struct wk_lease *lease)
 {
@@ -359,8 +350,7 @@ static enum yz_err beat(struct wk_lease *lease)
     snprintf(key, sizeof key, WORKERS_PREFIX "%s", lease->worker);
     snprintf(value, sizeof value,
              "{\"worker\":\"%s\",\"started_ms\":%lld,\"partitions\":%lld,\"version\":\"%s\"}",
-             lease->worker, (long long)lease->started_ms, (long long)count_held(lease),
-             YZ_VERSION);
+             lease->worker, (long long)lease->started_ms, (long long)count_held(lease), YZ_VERSION);
     err = wk_stream_put(lease->nc, key, value, -1, NULL, NULL);
     if (!err) {
         lease->beat_mono_ms = yz_clock_mono_ms();
@@ -382,148 +372,6 @@ static enum yz_err beat(struct wk_lease *lease)
                            : "not connected to NATS");
     return err;
 }
-
-/* --- consumers --- */
-
-static enum yz_err consumer_call(struct wk_lease *lease, const char *verb, const char *name,
-                                 json_t *request, json_t **reply, int *code)
-{
-    char api[256];
-
-    snprintf(api, sizeof api, "CONSUMER.%s." YZ_STREAM_EVENTS ".%s", verb, name);
-    return wk_stream_call(lease->nc, api, request, reply, code);
-}
-
-/* Names of the partition's consumers, as a JSON array. */
-static enum yz_err list_consumers(struct wk_lease *lease, unsigned partition, json_t **names)
-{
-    json_t *reply, *name, *all;
-    char prefix[16];
-    size_t i;
-    enum yz_err err = wk_stream_call(lease->nc, "CONSUMER.NAMES." YZ_STREAM_EVENTS,
-                                     json_pack("{s:i}", "offset", 0), &reply, NULL);
-
-    if (err)
-        return err;
-    snprintf(prefix, sizeof prefix, "p%u-", partition);
-    *names = json_array();
-    all = json_object_get(reply, "consumers");
-    json_array_foreach(all, i, name)
-    {
-        if (strncmp(json_string_value(name), prefix, strlen(prefix)) == 0)
-            json_array_append(*names, name);
-    }
-    json_decref(reply);
-    return YZ_OK;
-}
-
-static uint64_t revision_of(const json_t *name)
-{
-    const char *dash = strrchr(json_string_value(name), '-');
-
-    return dash ? strtoull(dash + 1, NULL, 10) : 0;
-}
-
-/* Delete the consumers of older leases. YZ_EXISTS: there is one of a newer lease than ours. */
-static enum yz_err delete_older(struct wk_lease *lease, unsigned partition, uint64_t revision)
-{
-    json_t *names, *name, *reply;
-    size_t i;
-    enum yz_err err = list_consumers(lease, partition, &names);
-
-    if (err)
-        return err;
-    json_array_foreach(names, i, name)
-    {
-        int code = 0;
-
-        if (revision_of(name) > revision) {
-            err = YZ_EXISTS;
-            break;
-        }
-        if (revision_of(name) == revision)
-            continue;
-        err = consumer_call(lease, "DELETE", json_string_value(name), NULL, &reply, &code);
-        if (!err)
-            json_decref(reply);
-        else if (code == WK_STREAM_CONSUMER_NOT_FOUND)
-            err = YZ_OK;
-        if (err)
-            break;
-    }
-    json_decref(names);
-    return err;
-}
-
-static enum yz_err create_consumer(struct wk_lease *lease, unsigned partition, uint64_t revision,
-                                   int *code)
-{
-    char name[WK_CONSUMER_MAX], filter[32];
-    json_t *reply = NULL, *request;
-    enum yz_err err;
-
-    snprintf(name, sizeof name, "p%u-%" PRIu64, partition, revision);
-    snprintf(filter, sizeof filter, "evt.%u.>", partition);
-    request = json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i}}", "stream_name",
-                        YZ_STREAM_EVENTS, "config", "durable_name", name, "name", name,
-                        "filter_subject", filter, "deliver_policy", "all", "ack_policy", "explicit",
-                        "replay_policy", "instant", "ack_wait",
-                        (json_int_t)(lease->conf->ack_wait_ms * 1000000), "max_deliver", -1,
-                        "max_ack_pending", MAX_ACK_PENDING);
-    err = consumer_call(lease, "DURABLE.CREATE", name, request, &reply, code);
-    json_decref(reply);
-    return err;
-}
-
-/* The consumer of the lease `revision`, in place of all older ones. */
-static enum yz_err make_consumer(struct wk_lease *lease, unsigned partition, uint64_t revision)
-{
-    int code = 0;
-    enum yz_err err = delete_older(lease, partition, revision);
-
-    if (err)
-        return err;
-    err = create_consumer(lease, partition, revision, &code);
-    if (err == YZ_INTERNAL && code == WK_STREAM_CONSUMER_NOT_UNIQUE)
-        return YZ_BUSY; /* another taker came between; the next look tells who won */
-    if (err == YZ_INTERNAL)
-        yz_warn("consumer_refused", "partition=%u err_code=%d", partition, code);
-    return err;
-}
-
-/* Last sequence that a dead holder's consumers had delivered and not settled, 0: none. */
-static enum yz_err delivered_until(struct wk_lease *lease, unsigned partition, uint64_t *until)
-{
-    json_t *names, *name, *info;
-    size_t i;
-    enum yz_err err = list_consumers(lease, partition, &names);
-
-    *until = 0;
-    if (err)
-        return err;
-    json_array_foreach(names, i, name)
-    {
-        int code = 0;
-        uint64_t sequence;
-
-        err = consumer_call(lease, "INFO", json_string_value(name), NULL, &info, &code);
-        if (err && code == WK_STREAM_CONSUMER_NOT_FOUND) {
-            err = YZ_OK;
-            continue;
-        }
-        if (err)
-            break;
-        sequence = (uint64_t)json_integer_value(
-            json_object_get(json_object_get(info, "delivered"), "stream_seq"));
-        if (json_integer_value(json_object_get(info, "num_ack_pending")) > 0 && sequence > *until)
-            *until = sequence;
-        json_decref(info);
-    }
-    json_decref(names);
-    return err;
-}
-
-/* --- taking and giving up --- */
 
 static enum yz_err put_lease(struct wk_lease *lease, unsigned partition, bool held,
                              uint64_t suspect_until, uint64_t *revision)
@@ -551,8 +399,7 @@ static void let_go(struct wk_lease *lease, unsigned partition)
 
 static void lose(struct wk_lease *lease, unsigned partition)
 {
-    yz_warn("lease_lost", "partition=%u holder=%s", partition,
-            lease->partitions[partition].holder);
+    yz_warn("lease_lost", "partition=%u holder=%s", partition, lease->partitions[partition].holder);
     wk_count(&lease->metrics->leases_lost, 1);
     let_go(lease, partition);
 }
@@ -581,7 +428,7 @@ static void take(struct wk_lease *lease, unsigned partition, uint64_t suspect_un
 static void finish_consumer(struct wk_lease *lease, unsigned partition)
 {
     struct partition *p = &lease->partitions[partition];
-    enum yz_err err = make_consumer(lease, partition, p->revision);
+    enum yz_err err = wk_durable_make(lease->conf, lease->nc, partition, p->revision);
 
     if (err == YZ_EXISTS)
         lose(lease, partition);
@@ -599,7 +446,7 @@ static void take_free(struct wk_lease *lease, unsigned partition)
     uint64_t suspect_until = 0;
 
     if (p->stored_held) {
-        if (delivered_until(lease, partition, &suspect_until) != YZ_OK)
+        if (wk_durable_delivered(lease->nc, partition, &suspect_until) != YZ_OK)
             return;
         if (suspect_until < p->stored_suspect)
             suspect_until = p->stored_suspect;
@@ -610,7 +457,7 @@ static void take_free(struct wk_lease *lease, unsigned partition)
     wk_count(&lease->metrics->leases_taken, 1);
     finish_consumer(lease, partition);
     yz_debug("lease_taken", "partition=%u revision=%" PRIu64 " suspect_until=%" PRIu64, partition,
-            p->revision, suspect_until);
+             p->revision, suspect_until);
 }
 
 static void give_up(struct wk_lease *lease, unsigned partition)
@@ -670,18 +517,19 @@ static void look_after(struct wk_lease *lease, unsigned partition)
     struct partition *p = &lease->partitions[partition];
     const char *owner = desired_owner(lease, partition);
     bool desired = !atomic_load(&lease->stopping) && owner && strcmp(owner, lease->worker) == 0;
-    bool watched = yz_clock_mono_ms() - lease->watching_since_mono_ms >=
-                   2 * lease->conf->lease_ttl_ms;
+    bool ours;
+    bool watched =
+        yz_clock_mono_ms() - lease->watching_since_mono_ms >= 2 * lease->conf->lease_ttl_ms;
 
     if (p->state != FREE) {
         keep(lease, partition, desired);
         return;
     }
-    if (desired && (!p->stored_held || (watched && !peer_alive(lease, p->holder))))
+    /* A lease in our name that we do not hold: its consumer could not be made. */
+    ours = strcmp(p->holder, lease->worker) == 0;
+    if (desired && (!p->stored_held || ours || (watched && !peer_alive(lease, p->holder))))
         take_free(lease, partition);
 }
-
-/* --- the keeper thread --- */
 
 static void look_around(struct wk_lease *lease)
 {

@@ -8,8 +8,8 @@
  *
  * Lifetime  one for the process; wk_lease_stop, then wk_lease_free once the consumer threads ended.
  * Thread    the keeper's own; all functions: any.
- * Limits    no beat of ours for lease_ttl_ms: nothing new is taken from the broker. Another worker's
- *           death is judged only after having listened for twice that time.
+ * Limits    no beat of ours for lease_ttl_ms: nothing new is taken from the broker. Another
+ *           worker's death is judged only after having listened for twice that time.
  *
  *   FREE --desired, free or holder dead: CAS--> HELD --another one desired, stop--> LEAVING
  *    ^--revision is no longer ours-- HELD, LEAVING        LEAVING --drained: CAS--> FREE
@@ -20,14 +20,14 @@
 
 #include "common/conf.h"
 #include "common/err.h"
+#include "workers/durable.h"
 #include "workers/metrics.h"
 
 #include <nats/nats.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WK_CONSUMER_MAX 48
-#define WK_WORKER_MAX   128
+#define WK_WORKER_MAX 128
 
 struct wk_lease;
 
@@ -47,7 +47,7 @@ struct wk_lease_view {
     /* The holder before died with events up to this sequence in its hands: one of them may have
      * killed it. */
     uint64_t suspect_until;
-    char consumer[WK_CONSUMER_MAX];
+    char consumer[WK_DURABLE_MAX];
 };
 /* Rises with every change of a view. */
 uint64_t wk_lease_version(const struct wk_lease *lease);

@@ -36,7 +36,7 @@ struct worker {
     struct wk_query_service *queries;
     struct wk_consumer *consumers[THREADS_MAX];
     struct wk_admin *admin;
-    atomic_bool stopping; /* a thread that waits for the database or the bus gives up */
+    atomic_bool stopping;          /* a thread that waits for the database or the bus gives up */
     _Atomic(const char *) missing; /* what the start waits for */
 };
 

@@ -3,7 +3,8 @@
  * Lifetime  one struct per process.
  * Thread    any: all fields are atomic.
  *
- * COUNTER(field, name, help) and GAUGE(...) in metrics.def: names and units by the Prometheus conventions.
+ * COUNTER(field, name, help) and GAUGE(...) in metrics.def: names and units by the Prometheus
+ * conventions.
  */
 #ifndef WK_METRICS_H
 #define WK_METRICS_H

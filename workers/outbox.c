@@ -27,8 +27,6 @@ struct wk_outbox {
     bool stopping;
 };
 
-/* --- writing rows --- */
-
 static bson_t *row_document(const struct wk_fold_row *row, const char *id)
 {
     const struct yz_actor *actor = &row->cause->actor;
@@ -78,8 +76,8 @@ enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, 
             continue;
         row_id(&rows[i], ids[used]);
         documents[used] = row_document(&rows[i], ids[used]);
-        writes[used] = (struct wk_write){
-            .kind = WK_INSERT, .id = ids[used], .document = documents[used]};
+        writes[used] =
+            (struct wk_write){.kind = WK_INSERT, .id = ids[used], .document = documents[used]};
         used++;
     }
     if (used > 0)
@@ -94,8 +92,6 @@ enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, 
     free(writes);
     return err;
 }
-
-/* --- due rows become events --- */
 
 struct batch {
     natsMsg *msgs[ROWS_MAX];

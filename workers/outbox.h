@@ -1,14 +1,16 @@
-/* outbox.h: what must happen later, or in another aggregate: rows written with the documents of the
- * event that causes them, turned into events when they are due.
+/* outbox.h: what must happen later, or in another aggregate: rows written with the documents of
+ * the event that causes them, turned into events when they are due.
  *
  * A row: _id "<tenant>|<sequence of the cause>-<ordinal>", state "due" or "done", partition (of the
- * cause: its owner scans it), due_at, done_at, type, aggregate, payload, cause, and the actor of the
- * cause (member, org_path, roles). Its event's id is "t-<sequence>-<ordinal>", so whoever publishes
- * it twice publishes the same event. Rows are not deleted: a done one expires by its TTL index.
+ * cause: its owner scans it), due_at, done_at, type, aggregate, payload, cause, and the actor of
+ * the cause (member, org_path, roles). Its event's id is "t-<sequence>-<ordinal>", so whoever
+ * publishes it twice publishes the same event. Rows are not deleted: a done one expires by its TTL
+ * index.
  *
  * Lifetime  one scanner for the process.
  * Thread    wk_outbox_write: worker; the scanner has a thread of its own.
- * Limits    ROWS_MAX rows at once; a due row is published within two seconds while the bus takes it.
+ * Limits    ROWS_MAX rows at once; a due row is published within two seconds while the bus takes
+ *           it.
  */
 #ifndef WK_OUTBOX_H
 #define WK_OUTBOX_H

@@ -1,8 +1,9 @@
-/* outcome.h: what became of an event: the document in `outcomes`, and the push that tells the actor.
+/* outcome.h: what became of an event: its document in `outcomes`, and the push that tells the
+ * actor.
  *
- * The document: _id "<tenant>|<actor>|<event id>", tenant, actor, event_id, type, hash (of type and payload),
- * sequence (of the first acceptance), status, code, field, text, received_at; evt_seq is the sequence of the message
- * that decided: another one only after a dead letter was replayed.
+ * The document: _id "<tenant>|<actor>|<event id>", tenant, actor, event_id, type, hash (of type and
+ * payload), sequence (of the first acceptance), status, code, field, text, received_at; evt_seq is
+ * the sequence of the message that decided: another one only after a dead letter was replayed.
  *
  * Lifetime  plain structs.
  * Thread    any.

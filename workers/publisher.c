@@ -126,8 +126,8 @@ static void chain_subjects(struct wk_letter *letters, size_t count)
     free(lasts);
 }
 
-/* natsConnection_PublishRequestMsg is not in 3.4's API for messages with headers and a reply of one's
- * own: a copy with the reply subject is. */
+/* nats.c fixes a message's reply subject at creation, and each try has one of its own: so a copy
+ * goes out. */
 static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, size_t index)
 {
     char reply[160];

@@ -10,22 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PULL_BYTES_MAX   (4 * 1024 * 1024)
-#define PULL_BATCH_MIN   16
-#define PULL_EXPIRES_MS  20000
-#define PULL_LOST_MS     (PULL_EXPIRES_MS + 3000)
-#define PULL_RETRY_MS    200
-#define STATUS_SHUTDOWN  409
-#define STATUS_NOBODY    503
+#define PULL_BYTES_MAX  (4 * 1024 * 1024)
+#define PULL_BATCH_MIN  16
+#define PULL_EXPIRES_MS 20000
+#define PULL_LOST_MS    (PULL_EXPIRES_MS + 3000)
+#define PULL_RETRY_MS   200
+#define STATUS_SHUTDOWN 409
+#define STATUS_NOBODY   503
 
 struct source {
     uint64_t revision; /* 0: not attached */
-    char consumer[48];
+    char consumer[WK_DURABLE_MAX];
     uint64_t next_number; /* of the next delivery */
     bool broken;
-    unsigned request; /* number of the open request */
-    int64_t batch;    /* asked for by it */
-    int64_t left;     /* of it, 0: none is open */
+    unsigned request;      /* number of the open request */
+    int64_t batch;         /* asked for by it */
+    int64_t left;          /* of it, 0: none is open */
     int64_t again_mono_ms; /* ask at this time */
 };
 
@@ -46,8 +46,6 @@ struct wk_pull {
     bool woken;
     bool unsubscribed; /* no callback comes any more */
 };
-
-/* --- the queue between nats.c's thread and ours --- */
 
 static bool grow(struct wk_pull *pull)
 {
@@ -111,8 +109,6 @@ void wk_pull_wake(struct wk_pull *pull)
     pthread_cond_signal(&pull->cond);
     pthread_mutex_unlock(&pull->mutex);
 }
-
-/* --- requests --- */
 
 /* A partition that fills its requests gets larger ones; a quiet one asks for few, so that a
  * dead worker leaves few events behind that somebody must look at twice. */
@@ -179,8 +175,6 @@ static void break_off(struct wk_pull *pull, unsigned partition, const char *why)
             why);
     pull->on_broken(pull->arg, partition, s->revision);
 }
-
-/* --- what comes back --- */
 
 /* A status ends its request: 404, 408 nothing came; 409 something in the way; 503 nobody there. */
 static void on_status(struct wk_pull *pull, natsMsg *msg, int status)

@@ -16,6 +16,7 @@
 #include "common/conf.h"
 #include "common/err.h"
 #include "common/subject.h"
+#include "workers/durable.h"
 
 #include <nats/nats.h>
 #include <stdbool.h>
@@ -28,12 +29,12 @@ struct wk_pull;
 struct wk_delivery {
     natsMsg *msg; /* the receiver's to destroy */
     unsigned partition;
-    uint64_t revision;     /* of the lease it was taken under */
-    uint64_t sequence;     /* in EVENTS */
-    uint64_t number;       /* in this consumer, counts deliveries */
-    uint64_t delivered;    /* how often this consumer delivered it, from 1 */
-    int64_t stored_at_ms;  /* when the broker stored it */
-    char consumer[48];
+    uint64_t revision;    /* of the lease it was taken under */
+    uint64_t sequence;    /* in EVENTS */
+    uint64_t number;      /* in this consumer, counts deliveries */
+    uint64_t delivered;   /* how often this consumer delivered it, from 1 */
+    int64_t stored_at_ms; /* when the broker stored it */
+    char consumer[WK_DURABLE_MAX];
 };
 /* Take "$JS.ACK.<stream>.<consumer>.<delivered>.<sequence>.<number>.<ns>.<pending>" apart, or its
  * form with domain and account before the stream. partition and revision are the consumer's. */

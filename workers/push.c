@@ -61,9 +61,8 @@ enum yz_err wk_push_message(const struct wk_fold_push *push, natsMsg **msg)
 
 uint64_t wk_push_version(natsMsg *msg)
 {
-    Yizhan__V1__Push *body =
-        yizhan__v1__push__unpack(NULL, (size_t)natsMsg_GetDataLength(msg),
-                                 (const uint8_t *)natsMsg_GetData(msg));
+    Yizhan__V1__Push *body = yizhan__v1__push__unpack(NULL, (size_t)natsMsg_GetDataLength(msg),
+                                                      (const uint8_t *)natsMsg_GetData(msg));
     uint64_t version = body ? body->version : 0;
 
     if (body)

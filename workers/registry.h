@@ -13,10 +13,10 @@ extern const struct wk_domain *const wk_registry_domains[];
 extern const size_t wk_registry_domain_count;
 
 /* The collections of the frame itself; the list ends with a NULL name:
- *   outcomes     _id "<tenant>|<actor>|<event id>", kept for good: it is what makes an event id unique
- *   outbox       {state: 1, partition: 1, due_at: 1}; TTL of 7 days on done_at (a date, absent while due)
- *   attempts     TTL of 7 days on at (a date)
- *   generations  _id "_|<stream>", one document for each stream, raised by yzctl at creation */
+ *   outcomes     _id "<tenant>|<actor>|<event id>", kept for good: makes an event id unique
+ *   outbox       {state: 1, partition: 1, due_at: 1}; TTL of 7 days on done_at, absent while due
+ *   attempts     TTL of 7 days on at
+ *   generations  _id "_|<stream>", one for each stream, raised by yzctl at creation */
 extern const struct wk_collection wk_registry_frame_collections[];
 
 /* NULL when no domain handles it. */

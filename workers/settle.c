@@ -34,8 +34,6 @@ void wk_settle_forget(struct wk_batch *batch)
     }
 }
 
-/* --- deciding --- */
-
 static bool takes_part(const struct wk_item *item)
 {
     return !item->lost && item->readable;
@@ -224,8 +222,6 @@ enum yz_err wk_settle_decide(struct wk_batch *batch)
     return err;
 }
 
-/* --- outcomes --- */
-
 static enum yz_err results(const struct wk_write *writes, size_t count, bool *again)
 {
     enum yz_err err = YZ_OK;
@@ -273,8 +269,6 @@ enum yz_err wk_settle_write(struct wk_batch *batch, bool *again)
     return err;
 }
 
-/* --- pushes --- */
-
 struct lookup {
     struct wk_letter *letters;
     size_t count;
@@ -307,8 +301,8 @@ static void on_stored(void *arg, natsMsg *msg)
 /* All that the subject holds since `since_ms`. */
 static enum yz_err look_up(struct wk_batch *batch, struct lookup *lookup, int64_t since_ms)
 {
-    const char *stream = strncmp(lookup->subject, "thr.", 4) == 0 ? YZ_STREAM_THREADS
-                                                                  : YZ_STREAM_CHANNELS;
+    const char *stream =
+        strncmp(lookup->subject, "thr.", 4) == 0 ? YZ_STREAM_THREADS : YZ_STREAM_CHANNELS;
     natsConnection *nc = wk_publisher_connection(batch->means.pub);
     char since[YZ_RFC3339_MAX];
     uint64_t pending = 0;
@@ -318,16 +312,16 @@ static enum yz_err look_up(struct wk_batch *batch, struct lookup *lookup, int64_
     if (!nc)
         return YZ_BUS_UNAVAILABLE;
     err = wk_stream_each(nc, stream,
-                         json_pack("{s:s, s:s, s:i}", "next_by_subj", lookup->subject,
-                                   "start_time", since, "batch", LOOKUP_BATCH),
+                         json_pack("{s:s, s:s, s:i}", "next_by_subj", lookup->subject, "start_time",
+                                   since, "batch", LOOKUP_BATCH),
                          on_stored, lookup, &pending);
     while (!err && pending > 0) {
         pending = 0;
-        err = wk_stream_each(nc, stream,
-                             json_pack("{s:s, s:I, s:i}", "next_by_subj", lookup->subject, "seq",
-                                       (json_int_t)lookup->last_sequence + 1, "batch",
-                                       LOOKUP_BATCH),
-                             on_stored, lookup, &pending);
+        err =
+            wk_stream_each(nc, stream,
+                           json_pack("{s:s, s:I, s:i}", "next_by_subj", lookup->subject, "seq",
+                                     (json_int_t)lookup->last_sequence + 1, "batch", LOOKUP_BATCH),
+                           on_stored, lookup, &pending);
     }
     return err;
 }
@@ -419,8 +413,6 @@ enum yz_err wk_settle_push(struct wk_batch *batch, wk_publisher_retry_fn *on_ret
     free(letters);
     return err;
 }
-
-/* --- acks --- */
 
 static void count_item(struct wk_metrics *metrics, const struct wk_item *item)
 {

@@ -73,8 +73,8 @@ enum yz_err wk_stream_put(natsConnection *nc, const char *subject, const char *t
     natsMsg_Destroy(msg);
     if (s != NATS_OK)
         return YZ_BUS_UNAVAILABLE;
-    err = wk_stream_ack(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), sequence,
-                        code);
+    err =
+        wk_stream_ack(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), sequence, code);
     natsMsg_Destroy(reply);
     return err;
 }

@@ -2,8 +2,9 @@
  *
  * Lifetime  no state; a reply is the caller's.
  * Thread    any; every call blocks, at most WK_STREAM_TIMEOUT_MS.
- * Errors    YZ_BUS_UNAVAILABLE: no answer, or nobody there to give one; YZ_INTERNAL: the broker refused, *code
- *           (may be NULL) is its err_code.
+ * Errors    YZ_BUS_UNAVAILABLE: no answer, or nobody there to give one; YZ_INTERNAL: the broker
+ *           refused, *code (may be NULL) is its err_code.
+ * Limits    replies up to the broker's max_payload.
  */
 #ifndef WK_STREAM_H
 #define WK_STREAM_H
@@ -31,8 +32,8 @@ enum {
 YZ_MUST_USE enum yz_err wk_stream_call(natsConnection *nc, const char *api, json_t *request,
                                        json_t **reply, int *code);
 
-/* Publish to a stream. expected: the subject's last sequence must be this, 0: it has none, -1: whatever it is.
- * *sequence (may be NULL) is where it was stored. */
+/* Publish to a stream. expected: the subject's last sequence must be this, 0: it has none, -1:
+ * whatever it is. *sequence (may be NULL) is where it was stored. */
 YZ_MUST_USE enum yz_err wk_stream_put(natsConnection *nc, const char *subject, const char *text,
                                       int64_t expected, uint64_t *sequence, int *code);
 /* A PubAck as JSON text: its sequence, or YZ_INTERNAL with the broker's code. */
@@ -41,8 +42,8 @@ YZ_MUST_USE enum yz_err wk_stream_ack(const char *text, size_t len, uint64_t *se
 /* Last message of a subject by direct get; *msg NULL: there is none. */
 YZ_MUST_USE enum yz_err wk_stream_last(natsConnection *nc, const char *stream, const char *subject,
                                        natsMsg **msg);
-/* A direct get that has many replies. request is taken. on_row borrows msg. *pending (may be NULL): how many more
- * there were. */
+/* A direct get that has many replies. request is taken. on_row borrows msg. *pending (may be NULL):
+ * how many more there were. */
 typedef void wk_stream_row_fn(void *arg, natsMsg *msg);
 YZ_MUST_USE enum yz_err wk_stream_each(natsConnection *nc, const char *stream, json_t *request,
                                        wk_stream_row_fn *on_row, void *arg, uint64_t *pending);

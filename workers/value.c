@@ -12,10 +12,10 @@
 #include <string.h>
 #include <uthash.h>
 
-#define SUBJECTS_KEPT  4096
-#define QUIET_MS       600000
-#define FLUSH_MAX      1024
-#define ROUNDS_MAX     8
+#define SUBJECTS_KEPT 4096
+#define QUIET_MS      600000
+#define FLUSH_MAX     1024
+#define ROUNDS_MAX    8
 
 struct value {
     char *subject;
@@ -194,7 +194,7 @@ static bool learn(struct wk_values *values, struct value *v)
     return true;
 }
 
-/* true: to be sent now. Values of lost leases, and those that are stored already, leave the table. */
+/* true: to be sent now. What is stored already, or of a lost lease, waits no longer. */
 static bool make_ready(struct wk_values *values, struct value *v)
 {
     char number[24];
@@ -279,8 +279,8 @@ static size_t flush_once(struct wk_values *values, int partition)
         letters[i].msg = due[i]->pending;
         letters[i].tag = i;
     }
-    if (wk_publisher_send(values->pub, letters, count, on_retry,
-                          &(struct sending){values, due}) == YZ_OK) {
+    if (wk_publisher_send(values->pub, letters, count, on_retry, &(struct sending){values, due}) ==
+        YZ_OK) {
         for (size_t i = 0; i < count; i++)
             on_sent(values, due[i], &letters[i]);
     }

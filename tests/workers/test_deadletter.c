@@ -1,0 +1,107 @@
+/* A dead letter carries the whole event, its reason, and where it was accepted first. */
+#include "workers/deadletter.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct yz_violation reason = {YZ_BAD_FRAME, "payload.text", ""};
+
+static struct wk_delivery delivery(const char *subject)
+{
+    struct wk_delivery d = {.sequence = 42, .stored_at_ms = 1767225600123, .delivered = 1};
+
+    assert_int_equal(natsMsg_Create(&d.msg, subject, NULL, "body", 4), NATS_OK);
+    natsMsgHeader_Set(d.msg, "ce-id", "e1");
+    natsMsgHeader_Set(d.msg, "Nats-Msg-Id", "e-1");
+    return d;
+}
+
+static const char *header(natsMsg *msg, const char *key)
+{
+    const char *value = NULL;
+
+    return natsMsgHeader_Get(msg, key, &value) == NATS_OK ? value : "";
+}
+
+static void test_letter(void **state)
+{
+    struct wk_delivery d = delivery("evt.3.t1.thread.g1/c1");
+    natsMsg *msg = NULL;
+
+    (void)state;
+    assert_int_equal(wk_deadletter_message(&d, &reason, 4, &msg), YZ_OK);
+    assert_string_equal(natsMsg_GetSubject(msg), "dlq.t1.thread");
+    assert_memory_equal(natsMsg_GetData(msg), "body", 4);
+    assert_string_equal(header(msg, "ce-id"), "e1");
+    assert_string_equal(header(msg, "Nats-Msg-Id"), "d-42");
+    assert_string_equal(header(msg, YZ_HEADER_DEAD_REASON), "bad_frame");
+    assert_string_equal(header(msg, YZ_HEADER_DEAD_FIELD), "payload.text");
+    assert_string_equal(header(msg, YZ_HEADER_DEAD_TEXT), yz_err_text(YZ_BAD_FRAME));
+    assert_string_equal(header(msg, YZ_HEADER_DEAD_ATTEMPTS), "4");
+    assert_string_equal(header(msg, YZ_HEADER_ORIGIN_SUBJECT), "evt.3.t1.thread.g1/c1");
+    assert_string_equal(header(msg, YZ_HEADER_ORIGIN_SEQUENCE), "42");
+    assert_string_equal(header(msg, YZ_HEADER_ORIGIN_TIME), "2026-01-01T00:00:00.123Z");
+    natsMsg_Destroy(msg);
+    natsMsg_Destroy(d.msg);
+}
+
+static void test_a_replay_that_fails_again_keeps_its_origin(void **state)
+{
+    struct wk_delivery d = delivery("evt.3.t1.thread.g1/c1");
+    uint64_t sequence;
+    int64_t accepted_at_ms;
+    natsMsg *msg = NULL;
+
+    (void)state;
+    assert_false(wk_deadletter_origin(d.msg, &sequence, &accepted_at_ms));
+    natsMsgHeader_Set(d.msg, YZ_HEADER_ORIGIN_SEQUENCE, "7");
+    natsMsgHeader_Set(d.msg, YZ_HEADER_ORIGIN_TIME, "2025-12-31T23:59:59Z");
+    assert_int_equal(wk_deadletter_message(&d, &reason, 4, &msg), YZ_OK);
+    assert_true(wk_deadletter_origin(msg, &sequence, &accepted_at_ms));
+    assert_int_equal(sequence, 7);
+    assert_int_equal(accepted_at_ms, 1767225599000);
+    natsMsg_Destroy(msg);
+    natsMsg_Destroy(d.msg);
+}
+
+/* A subject that nobody of ours wrote: the letter must still have a valid one. */
+static void test_a_strange_subject(void **state)
+{
+    struct wk_delivery d = delivery("evt.3");
+    natsMsg *msg = NULL;
+
+    (void)state;
+    assert_int_equal(wk_deadletter_message(&d, &reason, 1, &msg), YZ_OK);
+    assert_string_equal(natsMsg_GetSubject(msg), "dlq._._");
+    natsMsg_Destroy(msg);
+    natsMsg_Destroy(d.msg);
+}
+
+static int open_library(void **state)
+{
+    (void)state;
+    return nats_Open(-1) == NATS_OK ? 0 : -1;
+}
+
+static int close_library(void **state)
+{
+    (void)state;
+    nats_Close();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_letter),
+        cmocka_unit_test(test_a_replay_that_fails_again_keeps_its_origin),
+        cmocka_unit_test(test_a_strange_subject),
+    };
+
+    return cmocka_run_group_tests(tests, open_library, close_library);
+}
