@@ -1,0 +1,399 @@
+/* Leases, publisher, consumer and outbox against a real nats-server and a real database, with a
+ * domain of the test's own. */
+#include "workers/consumer.h"
+
+#include "common/bus.h"
+#include "common/clock.h"
+#include "services.h"
+#include "workers/outbox.h"
+#include "workers/registry.h"
+#include "workers/stream.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <thread.pb-c.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_MS 20000
+#define EVENTS_SENT 300
+
+static struct service nats, database;
+static struct yz_conf conf;
+static struct wk_pool *pool;
+static struct wk_metrics metrics;
+static natsConnection *nc;
+static atomic_bool stopping;
+
+static bool make_stream(const char *name, const char *subject, const char *more)
+{
+    char api[64], text[512];
+    json_t *reply = NULL;
+    bool good;
+
+    snprintf(api, sizeof api, "STREAM.CREATE.%s", name);
+    snprintf(text, sizeof text,
+             "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"memory\",\"num_replicas\":1,"
+             "\"allow_direct\":true%s}",
+             name, subject, more);
+    good = wk_stream_call(nc, api, json_loads(text, 0, NULL), &reply, NULL) == YZ_OK;
+    json_decref(reply);
+    return good;
+}
+
+static bool make_streams(void)
+{
+    return make_stream("EVENTS", "evt.>", ",\"retention\":\"workqueue\"") &&
+           make_stream("CHANNELS", "chan.>", "") && make_stream("THREADS", "thr.>", "") &&
+           make_stream("STATE", "state.>", ",\"max_msgs_per_subject\":1") &&
+           make_stream("DEADLETTERS", "dlq.>", "") &&
+           make_stream("KV_WORKERS", "$KV.WORKERS.>", ",\"max_msgs_per_subject\":1") &&
+           make_stream("KV_PARTITIONS", "$KV.PARTITIONS.>", ",\"max_msgs_per_subject\":1") &&
+           make_stream("SMALL", "small.>", ",\"max_msgs\":3,\"discard\":\"new\"");
+}
+
+static void on_change(void *arg, const char *line)
+{
+    (void)arg;
+    (void)line;
+}
+
+static int start_all(void **state)
+{
+    char *argv[] = {"test", NULL};
+    natsOptions *options = NULL;
+    struct wk_store *store;
+
+    (void)state;
+    if (!service_start_nats(&nats) || !service_start_database(&database) ||
+        !yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL))
+        return -1;
+    conf.nats_url = nats.url;
+    conf.mongodb_uri = database.url;
+    conf.mongodb_database = "consumer_test";
+    conf.lease_ttl_ms = 1000;
+    if (yz_bus_options(&conf, "test", &options) != YZ_OK ||
+        yz_bus_connect(options, 5000, &nc) != YZ_OK || !make_streams() ||
+        wk_pool_new(&conf, &pool) != YZ_OK)
+        return -1;
+    natsOptions_Destroy(options);
+    store = wk_store_pop(pool);
+    if (wk_store_apply_indexes(store, false, on_change, NULL) != YZ_OK)
+        return -1;
+    wk_store_push(pool, store);
+    return 0;
+}
+
+static int stop_all(void **state)
+{
+    (void)state;
+    wk_pool_free(pool);
+    natsConnection_Destroy(nc);
+    nats_Close();
+    service_stop(&nats);
+    service_stop(&database);
+    return 0;
+}
+
+static natsMsg *message(const char *subject, const char *text, const char *expected)
+{
+    natsMsg *msg = NULL;
+
+    assert_int_equal(natsMsg_Create(&msg, subject, NULL, text, (int)strlen(text)), NATS_OK);
+    if (expected)
+        natsMsgHeader_Set(msg, "Nats-Expected-Last-Subject-Sequence", expected);
+    return msg;
+}
+
+/* One subject's letters are stored in order whatever else is under way. */
+static void test_publisher_keeps_the_order_of_a_subject(void **state)
+{
+    struct wk_letter letters[200] = {0};
+    struct wk_publisher *pub;
+
+    (void)state;
+    assert_int_equal(wk_publisher_new(&conf, "test pushes", &metrics, &pub), YZ_OK);
+    for (size_t i = 0; i < 200; i++) {
+        char subject[32];
+
+        snprintf(subject, sizeof subject, "thr.order.g1.t%zu", i % 3);
+        letters[i].msg = message(subject, "x", NULL);
+    }
+    assert_int_equal(wk_publisher_send(pub, letters, 200, NULL, NULL), YZ_OK);
+    for (size_t i = 0; i < 200; i++) {
+        assert_int_equal(letters[i].state, WK_LETTER_STORED);
+        if (i >= 3)
+            assert_true(letters[i].sequence > letters[i - 3].sequence);
+        natsMsg_Destroy(letters[i].msg);
+    }
+    wk_publisher_free(pub);
+}
+
+static void test_publisher_tells_stale_from_refused(void **state)
+{
+    struct wk_letter letters[6] = {0};
+    struct wk_publisher *pub;
+
+    (void)state;
+    assert_int_equal(wk_publisher_new(&conf, "test pushes", &metrics, &pub), YZ_OK);
+    letters[0].msg = message("state.t1.a", "1", "0");
+    letters[1].msg = message("state.t1.a", "2", "7777");
+    for (size_t i = 2; i < 6; i++) {
+        letters[i].msg = message("small.x", "1", NULL);
+        letters[i].may_refuse = true;
+    }
+    assert_int_equal(wk_publisher_send(pub, letters, 6, NULL, NULL), YZ_OK);
+    assert_int_equal(letters[0].state, WK_LETTER_STORED);
+    assert_int_equal(letters[1].state, WK_LETTER_STALE);
+    assert_int_equal(letters[4].state, WK_LETTER_STORED);
+    assert_int_equal(letters[5].state, WK_LETTER_REFUSED);
+    for (size_t i = 0; i < 6; i++)
+        natsMsg_Destroy(letters[i].msg);
+    wk_publisher_free(pub);
+}
+
+static unsigned held(struct wk_lease *lease)
+{
+    unsigned count = 0;
+
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
+        struct wk_lease_view view;
+
+        wk_lease_look(lease, p, &view);
+        count += view.revision != 0 && !view.leaving;
+    }
+    return count;
+}
+
+/* What a consumer thread with nothing in its hands does. */
+static void drain(struct wk_lease *lease)
+{
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
+        struct wk_lease_view view;
+
+        wk_lease_look(lease, p, &view);
+        if (view.revision && view.leaving)
+            wk_lease_drained(lease, p, view.revision);
+    }
+}
+
+static void test_leases_are_shared_and_given_up(void **state)
+{
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+    struct wk_lease *a, *b;
+
+    (void)state;
+    assert_int_equal(wk_lease_new(&conf, nc, "a-1", &metrics, &a), YZ_OK);
+    while (held(a) < YZ_PARTITIONS && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    assert_int_equal(held(a), YZ_PARTITIONS);
+    assert_int_equal(wk_lease_new(&conf, nc, "b-1", &metrics, &b), YZ_OK);
+    while ((held(b) < 8 || held(a) + held(b) < YZ_PARTITIONS) && yz_clock_mono_ms() < until) {
+        drain(a);
+        nats_Sleep(20);
+    }
+    assert_int_equal(held(a) + held(b), YZ_PARTITIONS);
+    assert_in_range(held(b), 8, 56);
+    /* a ends without a word: b takes its partitions once its beat is gone */
+    wk_lease_stop(a, 0);
+    wk_lease_free(a);
+    while (held(b) < YZ_PARTITIONS && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    assert_int_equal(held(b), YZ_PARTITIONS);
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
+        struct wk_lease_view view;
+
+        wk_lease_look(b, p, &view);
+        assert_true(wk_lease_verify(b, p, view.revision));
+        assert_false(wk_lease_verify(b, p, view.revision + 1));
+    }
+    wk_lease_stop(b, 0);
+    wk_lease_free(b);
+}
+
+/* The test's domain: a post with the text "later" causes the post `message_id`-2 in thread "other".
+ */
+static void post_id(const struct wk_event *event, char out[WK_ID_MAX])
+{
+    const Yizhan__V1__ThreadPosted *p = (const Yizhan__V1__ThreadPosted *)event->payload;
+
+    wk_id(out, event->env->actor.tenant, p->thread_id, p->message_id, NULL);
+}
+
+static enum yz_err judge(const struct wk_event *event, struct wk_fold *fold, struct yz_violation *v)
+{
+    const Yizhan__V1__ThreadPosted *p = (const Yizhan__V1__ThreadPosted *)event->payload;
+
+    (void)fold;
+    return strcmp(p->text, "no") == 0 ? yz_violate(v, YZ_FORBIDDEN, "text", NULL) : YZ_OK;
+}
+
+static void apply(const struct wk_event *event, struct wk_fold *fold)
+{
+    const Yizhan__V1__ThreadPosted *p = (const Yizhan__V1__ThreadPosted *)event->payload;
+    Yizhan__V1__ThreadPost pushed = YIZHAN__V1__THREAD_POST__INIT;
+    char id[WK_ID_MAX], channel[YZ_CHANNEL_MAX];
+
+    post_id(event, id);
+    wk_insert(fold, "posts", id, BCON_NEW("text", BCON_UTF8(p->text)), YZ_ALREADY_POSTED);
+    snprintf(channel, sizeof channel, "thread.%s.%s", p->org_path, p->thread_id);
+    pushed.sequence = event->sequence;
+    wk_push(fold, channel, "thread.post", &pushed.base, NULL);
+    wk_value(fold, channel, "last", "thread.post", &pushed.base, NULL);
+    if (strcmp(p->text, "later") == 0) {
+        Yizhan__V1__ThreadPosted other = *p;
+
+        other.thread_id = "other";
+        other.text = "from the outbox";
+        wk_later(fold, 0, event->received_at_ms + 1000, "thread.posted", &other.base);
+    }
+}
+
+static const struct wk_event_handler *find_handler(const char *type)
+{
+    static const struct wk_event_handler handler = {"thread.posted", NULL, judge, apply};
+
+    return strcmp(type, handler.type) == 0 ? &handler : NULL;
+}
+
+static void emit(unsigned number, char *thread, char *text)
+{
+    Yizhan__V1__ThreadPosted p = YIZHAN__V1__THREAD_POSTED__INIT;
+    struct yz_envelope env = {.type = "thread.posted"};
+    char message_id[16];
+    uint8_t payload[256];
+    natsMsg *msg = NULL, *ack = NULL;
+
+    snprintf(message_id, sizeof message_id, "m%u", number);
+    p.org_path = "g1";
+    p.thread_id = thread;
+    p.message_id = message_id;
+    p.text = text;
+    snprintf(env.event_id, sizeof env.event_id, "e%u", number);
+    snprintf(env.aggregate, sizeof env.aggregate, "thread|g1|%s", thread);
+    snprintf(env.actor.tenant, sizeof env.actor.tenant, "t1");
+    snprintf(env.actor.member, sizeof env.actor.member, "u1");
+    snprintf(env.actor.org_path, sizeof env.actor.org_path, "g1");
+    snprintf(env.actor.roles, sizeof env.actor.roles, "member");
+    assert_int_equal(yz_envelope_write(&env, "thread", payload,
+                                       yizhan__v1__thread_posted__pack(&p, payload), &msg),
+                     YZ_OK);
+    assert_int_equal(natsConnection_RequestMsg(&ack, nc, msg, 5000), NATS_OK);
+    natsMsg_Destroy(ack);
+    natsMsg_Destroy(msg);
+}
+
+static bool count_row(void *arg, const bson_t *row)
+{
+    (void)row;
+    ++*(size_t *)arg;
+    return true;
+}
+
+static size_t count(const char *collection, bson_t *filter)
+{
+    struct wk_store *store = wk_store_pop(pool);
+    size_t found = 0;
+
+    assert_int_equal(wk_store_find(store, collection, filter, NULL, count_row, &found), YZ_OK);
+    wk_store_push(pool, store);
+    bson_destroy(filter);
+    return found;
+}
+
+static size_t count_status(const char *status)
+{
+    return count("outcomes", BCON_NEW("status", BCON_UTF8(status)));
+}
+
+struct seen {
+    uint64_t last;
+    size_t count;
+};
+
+static void on_push(void *arg, natsMsg *msg)
+{
+    struct seen *seen = arg;
+    uint64_t sequence = yz_bus_header_u64(msg, "Nats-Sequence", 0);
+
+    assert_true(sequence > seen->last);
+    seen->last = sequence;
+    seen->count++;
+}
+
+static size_t stored(const char *stream, const char *subject)
+{
+    struct seen seen = {0};
+
+    assert_int_equal(wk_stream_each(nc, stream,
+                                    json_pack("{s:s, s:i, s:i}", "next_by_subj", subject, "seq", 1,
+                                              "batch", 1000),
+                                    on_push, &seen, NULL),
+                     YZ_OK);
+    return seen.count;
+}
+
+static void wait_for(const char *status, size_t wanted)
+{
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+
+    while (count_status(status) < wanted && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    assert_int_equal(count_status(status), wanted);
+}
+
+static void test_events_settle_and_the_outbox_delivers(void **state)
+{
+    struct wk_batch_means means = {.conf = &conf,
+                                   .nc = nc,
+                                   .pool = pool,
+                                   .metrics = &metrics,
+                                   .find_handler = find_handler,
+                                   .stopping = &stopping};
+    struct wk_consumer *consumers[2];
+    struct wk_outbox *outbox;
+    int64_t began;
+
+    (void)state;
+    assert_int_equal(wk_lease_new(&conf, nc, "c-1", &metrics, &means.lease), YZ_OK);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(wk_consumer_start(&means, i, 2, &consumers[i]), YZ_OK);
+    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, &outbox), YZ_OK);
+    for (unsigned i = 0; i < EVENTS_SENT; i++)
+        emit(i, i % 2 ? "a" : "b", i == 7 ? "no" : "yes");
+    began = yz_clock_mono_ms();
+    emit(EVENTS_SENT, "a", "later");
+    wait_for("applied", EVENTS_SENT + 1);
+    /* due one second after its cause, late by less than two */
+    assert_in_range(yz_clock_mono_ms() - began, 900, 3900);
+    assert_int_equal(count_status("refused"), 1);
+    assert_int_equal(count("posts", BCON_NEW("text", "from the outbox")), 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", BCON_REGEX("^t-", ""))), 1);
+    wk_lease_stop(means.lease, PATIENCE_MS);
+    atomic_store(&stopping, true);
+    for (unsigned i = 0; i < 2; i++)
+        wk_consumer_stop(consumers[i]);
+    wk_outbox_stop(outbox);
+    wk_lease_free(means.lease);
+    assert_int_equal(count("outbox", BCON_NEW("state", "done")), 1);
+    assert_int_equal(stored("THREADS", "thr.t1.>"), EVENTS_SENT + 1);
+    assert_int_equal(stored("CHANNELS", "chan.t1.member.u1"), 1);
+    assert_int_equal(stored("STATE", "state.t1.thread.>"), 3);
+    assert_int_equal(stored("EVENTS", "evt.>"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_publisher_keeps_the_order_of_a_subject),
+        cmocka_unit_test(test_publisher_tells_stale_from_refused),
+        cmocka_unit_test(test_leases_are_shared_and_given_up),
+        cmocka_unit_test(test_events_settle_and_the_outbox_delivers),
+    };
+
+    return cmocka_run_group_tests(tests, start_all, stop_all);
+}
