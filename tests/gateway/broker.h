@@ -157,12 +157,13 @@ static inline void broker_api(struct broker *b, const char *subject, const char 
 }
 
 /* more: further settings, each with a comma before it. */
-static inline void broker_stream(struct broker *b, const char *name, const char *subjects,
+__attribute__((nonnull)) static inline void broker_stream(struct broker *b, const char *name, const char *subjects,
                                  const char *epoch, const char *more)
 {
     char subject[64], body[1024], republish[160] = "";
+    bool events = strcmp(name, "EVENTS") == 0;
 
-    if (strcmp(name, "EVENTS") != 0)
+    if (!events)
         snprintf(republish, sizeof republish,
                  ",\"republish\":{\"src\":\"%s\",\"dest\":\"live.%s\"}", subjects, subjects);
     snprintf(subject, sizeof subject, "$JS.API.STREAM.CREATE.%s", name);
@@ -170,7 +171,7 @@ static inline void broker_stream(struct broker *b, const char *name, const char 
              "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"file\",\"retention\":\"%s\","
              "\"allow_direct\":true,\"duplicate_window\":120000000000,"
              "\"metadata\":{\"yizhan-epoch\":\"%s\"}%s%s}",
-             name, subjects, strcmp(name, "EVENTS") ? "limits" : "workqueue", epoch, republish,
+             name, subjects, events ? "workqueue" : "limits", epoch, republish,
              more);
     broker_api(b, subject, body);
 }

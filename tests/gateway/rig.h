@@ -34,6 +34,7 @@ struct phone {
     struct gw_subscriber *sub;
     const char *channel;
     bool subscribed, recovered;
+    bool resumed; /* the last join named an epoch */
     enum yz_err refused;
     enum yz_close lost;
     char epoch[64];
@@ -174,6 +175,7 @@ static inline void phone_init(struct phone *p, const char *member, const char *c
 static inline enum yz_err phone_join(struct rig *rig, struct phone *p, struct gw_since since)
 {
     p->subscribed = false;
+    p->resumed = since.given && *since.epoch;
     p->refused = YZ_OK;
     p->lost = YZ_CLOSE_NONE;
     return gw_channels_join(rig->channels, &p->actor, p->channel, since, p, 1, &p->sub);

@@ -111,9 +111,10 @@ static void act(struct world *w, struct phone *p)
     }
 }
 
+/* Only the first time, without an epoch, nothing is promised. */
 static void check_resumed(const struct phone *p)
 {
-    if (p->subscribed && p->count > p->missed)
+    if (p->subscribed && p->resumed)
         assert_true(p->recovered);
 }
 
@@ -124,11 +125,11 @@ static void let_them_come_and_go(struct world *w, bool restart)
 
     assert_int_equal(pthread_create(&w->publisher, NULL, publish_all, w), 0);
     while (!atomic_load(&w->published)) {
-        for (int i = 0; i < 5; i++)
+        for (int i = 0; i < 3; i++)
             act(w, &w->phones[draw(w, PHONES)]);
         for (int i = 0; i < PHONES; i++)
             check_resumed(&w->phones[i]);
-        uv_run(&w->rig.loop, UV_RUN_NOWAIT);
+        uv_run(&w->rig.loop, UV_RUN_ONCE);
         if (restart && restarts < RESTARTS && yz_clock_mono_ms() > next_restart) {
             broker_kill(&w->broker);
             rig_run(&w->rig, 50);

@@ -1,0 +1,102 @@
+/* channel_private.h: what channel.c (channels: their life, their feed and values) and
+ * join.c (their subscribers: how a join is answered) share. Nobody else includes it.
+ *
+ * Lifetime  as in channel.h.
+ * Thread    loop.
+ */
+#ifndef GW_CHANNEL_PRIVATE_H
+#define GW_CHANNEL_PRIVATE_H
+
+#include "gateway/channel.h"
+#include "gateway/feed.h"
+#include "gateway/metrics.h"
+#include "gateway/value.h"
+
+#include <uthash.h>
+
+/* See channel.h. */
+enum gw_subscriber_state { WAITING, READING, ON, LOST };
+
+struct gw_subscriber {
+    TAILQ_ENTRY(gw_subscriber) entry;
+    struct gw_channel *channel;
+    const struct yz_actor *actor;
+    void *session;
+    uint32_t request;
+    enum gw_subscriber_state state;
+    bool since_given;
+    char epoch[GW_EPOCH_MAX];
+    uint64_t position; /* since's offset, later that of the last push sent */
+    bool checked;      /* the stream's end was read after the join */
+    unsigned tries;
+};
+
+TAILQ_HEAD(gw_subscriber_list, gw_subscriber);
+
+struct gw_channel {
+    UT_hash_handle hh; /* by "<tenant>\n<channel>" */
+    struct gw_channels *owner;
+    char name[YZ_CHANNEL_MAX], org_path[YZ_ORG_PATH_MAX];
+    char subject[YZ_SUBJECT_MAX], values_filter[YZ_SUBJECT_MAX];
+    struct gw_tap *tap, *values_tap;
+    struct gw_feed feed;
+    struct gw_watch values_watch;
+    struct gw_values values;
+    bool loading, feed_loaded, values_loaded;
+    struct gw_subscriber_list joining, on; /* WAITING and READING; ON and LOST */
+    struct gw_subscriber *cursor;          /* the next of a walk over one of them */
+    struct gw_subscriber *serving;         /* NULL once it left inside a call */
+    struct gw_read read;
+    bool read_ready; /* its result waits to be handed out */
+    struct gw_barrier barrier;
+    TAILQ_ENTRY(gw_channel) dirty_entry, idle_entry, retry_entry;
+    bool dirty, idle, retry; /* in which lists it is */
+    int64_t idle_due_mono_ms;
+    char key[];
+};
+
+TAILQ_HEAD(gw_channel_list, gw_channel);
+
+struct gw_channels_handles;
+
+struct gw_channels {
+    struct gw_link *link;
+    struct gw_metrics *metrics;
+    struct gw_channel_events events;
+    struct gw_audit *audit;
+    struct gw_history *history;
+    struct gw_feeds *feeds;
+    struct gw_channels_handles *handles;
+    struct gw_channel *by_key;
+    struct gw_channel_list dirty; /* with something to do at the end of this loop turn */
+    struct gw_channel_list idle;  /* without subscribers, in the order of their end */
+    struct gw_channel_list retry; /* read again at the next tick */
+};
+
+static inline const struct gw_stream *gw_channel_stream(const struct gw_channel *c)
+{
+    return gw_streams_get(gw_link_streams(c->owner->link), c->feed.stream);
+}
+
+/* channel.c */
+
+/* It has something to do at the end of this loop turn. */
+void gw_channel_touch(struct gw_channel *c);
+/* It may have lost its last subscriber. */
+void gw_channel_set_idle(struct gw_channel *c);
+/* Read its history again at the next tick. */
+void gw_channel_retry_later(struct gw_channel *c);
+
+/* join.c */
+
+/* Answer joins, of a channel that is loaded, as far as one loop turn goes; true: some are left that
+ * can get on. */
+bool gw_join_advance(struct gw_channel *c);
+/* Forget what was asked for the joins; they wait for the channel again. */
+void gw_join_reset(struct gw_channel *c);
+void gw_join_refuse_all(struct gw_channel *c, enum yz_err err);
+/* Hand a push or value to c->serving, if that one may see it. */
+void gw_join_hand(struct gw_channel *c, struct gw_message *msg);
+void gw_join_free(struct gw_subscriber *sub);
+
+#endif
