@@ -16,7 +16,7 @@ YZ_BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config
     libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev libjwt-dev libjansson-dev libssl-dev
     uthash-dev)
 # shellcheck disable=SC2034
-YZ_TEST_PACKAGES=(libcmocka-dev)
+YZ_TEST_PACKAGES=(libcmocka-dev curl git)
 # shellcheck disable=SC2034
 YZ_LINT_PACKAGES=(clang-format clang-tidy shellcheck)
 YZ_PYTHON_PACKAGES=(python3 python3-venv ca-certificates)
