@@ -102,13 +102,13 @@ apt_install() {
 }
 
 install_packages_now() {
-    local why="$1" missing
+    local why="$1" missing line
     shift
     mapfile -t missing < <(packages_missing "$@")
     [ "${#missing[@]}" -gt 0 ] || return 0
     have apt-get || fail "$why needs these Debian packages: ${missing[*]}"
     say "Installing ${#missing[@]} Debian packages for $why"
-    note "${missing[*]}" | fold -s -w 100 >&2
+    fold -s -w 100 <<<"${missing[*]}" | while read -r line; do note "$line"; done
     apt_update_once
     apt_install "${missing[@]}"
 }
