@@ -617,7 +617,9 @@ static bool still_running(struct wk_lease *lease)
 {
     if (!atomic_load(&lease->stopping))
         return true;
-    return count_held(lease) > 0 && yz_clock_mono_ms() < lease->stop_until_mono_ms;
+    /* Suspended: nobody can be told; the others take over after the TTL. */
+    return count_held(lease) > 0 && !lease->suspended &&
+           yz_clock_mono_ms() < lease->stop_until_mono_ms;
 }
 
 static void *run(void *arg)
@@ -636,7 +638,8 @@ static void *run(void *arg)
             look_around(lease);
         listen(lease);
     }
-    say_goodbye(lease);
+    if (!lease->suspended)
+        say_goodbye(lease);
     atomic_store(&lease->ended, true);
     return NULL;
 }

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define THREADS_MAX     64
-#define LEAVE_MS        15000
+#define LEAVE_MS        10000
 #define CONNECT_EACH_MS 5000
 #define WAIT_MS         500
 
