@@ -41,7 +41,8 @@ class Phone:
         self._replies = {}
         self.pushes = []  # every push and value, in the order of arrival
         self.items = []  # every item: the order of replies and pushes
-        self.positions = {}  # channel: {"epoch", "offset"}, as the SDK would store it
+        self._places = {}  # channel: what position() is made of
+        self._since = {}  # channel: position of the last subscribe
         self.closing = None  # the Closing item, when one came
         self.close_code = None
         self.welcome = None
@@ -97,20 +98,17 @@ class Phone:
     def hello(self, token, subscribe=(), device="test"):
         body = {"token": token, "device": device}
         if subscribe:
-            body["subscribe"] = [_subscription(entry) for entry in subscribe]
+            body["subscribe"] = [self._subscription(entry) for entry in subscribe]
         self.welcome = self.expect({"hello": body}, "welcome")
-        for result in self.welcome.get("subscribed", []):
-            if "ok" in result:
-                self._set_position(result["ok"])
         return self.welcome
 
     def subscribe(self, channel, since=None):
-        return self.expect({"subscribe": _subscription((channel, since))}, "subscribed")
+        return self.expect({"subscribe": self._subscription((channel, since))}, "subscribed")
 
     def unsubscribe(self, channel):
         """Leave the channel and forget the place in it."""
         answer = self.expect({"unsubscribe": {"channel": channel}}, "unsubscribed")
-        self.positions.pop(channel, None)
+        self._places.pop(channel, None)
         self._seen.pop(channel, None)
         return answer
 
@@ -239,7 +237,10 @@ class Phone:
         if "reply" in item:
             self._replies.setdefault(item["reply"].get("id", 0), []).append(item["reply"])
             if "subscribed" in item["reply"]:
-                self._set_position(item["reply"]["subscribed"])
+                self._begin(item["reply"]["subscribed"])
+            for result in item["reply"].get("welcome", {}).get("subscribed", []):
+                if "ok" in result:
+                    self._begin(result["ok"])
         elif "push" in item:
             self._file_push(item["push"])
         elif "closing" in item:
@@ -247,22 +248,33 @@ class Phone:
         else:
             raise AssertionError(f"an item without a body: {item}")
 
-    def _set_position(self, subscribed):
-        """What was missed follows with offsets up to this; so it is stored once those are there."""
-        channel = subscribed["channel"]
-        place = self.positions.setdefault(channel, {"epoch": "", "offset": 0})
-        place["epoch"] = subscribed["epoch"]
-        place["promised"] = int(subscribed.get("offset", 0))
+    def _subscription(self, entry):
+        channel, since = entry if isinstance(entry, tuple) else (entry, None)
+        self._since[channel] = since or {}
+        if since is None:
+            return {"channel": channel}
+        return {"channel": channel, "since": {"epoch": since.get("epoch", ""),
+                                              "offset": str(since.get("offset", 0))}}  # fmt: skip
+
+    def _begin(self, subscribed):
+        channel, since = subscribed["channel"], self._since[subscribed["channel"]]
+        self._places[channel] = {
+            "epoch": subscribed["epoch"],
+            "seen": 0,  # offset of the last push
+            "before": int(since.get("offset", 0)) if subscribed.get("recovered") else 0,
+            "promised": int(subscribed.get("offset", 0)),
+            "due": int(subscribed.get("missed", 0)),  # pushes of the history still to come
+        }
 
     def _file_push(self, push):
         channel, offset = push["channel"], int(push.get("offset", 0))
         if offset:
-            place = self.positions.setdefault(channel, {"epoch": "", "offset": 0})
-            assert offset > place["offset"], f"offsets rise: {push} behind {place}"
+            place = self._places[channel]
+            assert offset > place["seen"], f"offsets rise: {push} behind {place}"
             seen = self._seen.setdefault(channel, set())
             assert push["id"] not in seen, f"a push came twice: {push}"
             seen.add(push["id"])
-            place["offset"] = offset
+            place["seen"], place["due"] = offset, place["due"] - 1
         else:
             key, version = (channel, push.get("name")), int(push.get("version", 0))
             assert push.get("name") and version, f"a value has a name and a version: {push}"
@@ -271,14 +283,7 @@ class Phone:
         self.pushes.append(push)
 
     def position(self, channel):
-        """Where to resume this channel."""
-        place = self.positions[channel]
-        return {"epoch": place["epoch"], "offset": max(place["offset"], place.get("promised", 0))}
-
-
-def _subscription(entry):
-    channel, since = entry if isinstance(entry, tuple) else (entry, None)
-    if since is None:
-        return {"channel": channel}
-    return {"channel": channel, "since": {"epoch": since.get("epoch", ""),
-                                          "offset": str(since.get("offset", 0))}}  # fmt: skip
+        """Where to resume this channel: as PROTOCOL.md says, Subscribed's offset counts once what was missed is here."""
+        place = self._places[channel]
+        offset = max(place["seen"], place["before"], place["promised"] if place["due"] <= 0 else 0)
+        return {"epoch": place["epoch"], "offset": offset}
