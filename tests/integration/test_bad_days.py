@@ -195,6 +195,7 @@ def test_a_slow_reader_is_closed_and_resumes_without_loss(stack, town):
         desk.emit("notice.published", {"noticeId": f"n{n}", "orgPath": town.branch,
                                        "noticeClass": "INFO", "title": "t", "body": "文" * 9000})  # fmt: skip
         reader.wait_push(n + 1, type_="notice.posted")
+        reader.expect({"ping": {}}, "pong")  # or it would be closed as idle
     until(lambda: stack.metric(stack.gateways[0], "yizhan_gateway_slow_readers_total") > closed_before,
           what="the slow reader is closed")  # fmt: skip
     slow.close()
