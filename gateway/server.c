@@ -3,7 +3,6 @@
 #include "common/log.h"
 #include "gateway/limits.h"
 #include "gateway/listener.h"
-#include "gateway/socket.h"
 
 #include <libwebsockets.h>
 #include <stdio.h>
@@ -39,8 +38,6 @@ struct connection {
     bool wants_body, head_sent;
     bool last; /* the connection ends with this exchange */
     size_t body_sent;
-    bool answered_before;    /* this is not the connection's first request */
-    uint64_t read_at_answer; /* bytes of the socket that had been read by then */
 };
 
 struct gw_server {
@@ -51,6 +48,7 @@ struct gw_server {
     struct gw_addresses *addresses;
     size_t connections;
     TAILQ_HEAD(, connection) dirty;
+    bool polling; /* between the loop's prepare and check phases */
     uv_prepare_t prepare;
     uv_check_t check;
     uint8_t *write_buffer; /* LWS_PRE bytes, then room */
@@ -300,8 +298,6 @@ static int respond(struct connection *c)
         return 0;
     end_exchange(c);
     c->wants_body = false;
-    c->answered_before = true;
-    c->read_at_answer = gw_socket_bytes_read(lws_get_socket_fd(c->wsi));
     return last || lws_http_transaction_completed(c->wsi) ? -1 : 0;
 }
 
@@ -393,18 +389,6 @@ static bool read_request(struct connection *c, const char *uri, size_t len, stru
     return head->content_length[0] >= '0' && head->content_length[0] <= '9' && *end == '\0';
 }
 
-static struct gw_exchange *begin_exchange(struct connection *c, const struct gw_request *request)
-{
-    struct gw_exchange *exchange;
-
-    if (!c->admin)
-        return gw_http_begin(c->server->parts.http, request, c);
-    exchange = gw_exchange_new(request, 0, c);
-    if (exchange)
-        gw_admin_answer(&c->server->parts.admin, request, exchange);
-    return exchange;
-}
-
 /* Nothing is read until the answer is there: a next request waits in the kernel. */
 static void await_answer(struct connection *c)
 {
@@ -417,16 +401,35 @@ static void await_answer(struct connection *c)
                     (int)(wait_ms / 1000) + ANSWER_GRACE_S);
 }
 
+static bool has_body(const struct gw_request *request)
+{
+    return request->content_length > 0 || request->method == GW_POST ||
+           request->method == GW_OTHER_METHOD;
+}
+
 /* A request with a body that was read together with the one before it. libwebsockets 4.1 takes such
  * a request's head for its body, and may then turn for ever; nobody pipelines requests that change
- * something, so the connection ends. */
-static bool pipelined_with_body(struct connection *c, const struct gw_request *request)
+ * something, so the connection ends. What was read ahead is parsed in the loop's idle phase, what
+ * comes straight from the socket in its poll phase: that tells them apart. */
+static bool pipelined_with_body(const struct connection *c, const struct gw_request *request)
 {
-    bool body = request->content_length >= 0 || request->method == GW_POST ||
-                request->method == GW_OTHER_METHOD;
+    return has_body(request) && !c->server->polling;
+}
 
-    return body && c->answered_before &&
-           gw_socket_bytes_read(lws_get_socket_fd(c->wsi)) == c->read_at_answer;
+static struct gw_exchange *begin_exchange(struct connection *c, const struct gw_request *request)
+{
+    bool extra =
+        request->content_length > 0 && (request->method == GW_GET || request->method == GW_HEAD);
+    struct gw_exchange *exchange;
+
+    if (!c->admin && !extra)
+        return gw_http_begin(c->server->parts.http, request, c);
+    exchange = gw_exchange_new(request, 0, c);
+    if (exchange && extra)
+        gw_exchange_refuse(exchange, YZ_BAD_FRAME, "Content-Length", "This takes no body.");
+    else if (exchange)
+        gw_admin_answer(&c->server->parts.admin, request, exchange);
+    return exchange;
 }
 
 static int on_request(struct connection *c, const char *uri, size_t len)
@@ -443,22 +446,24 @@ static int on_request(struct connection *c, const char *uri, size_t len)
     c->head_sent = false;
     c->body_sent = 0;
     /* A body without its length, or one too large to read for nothing, cannot be stepped over. */
-    c->last =
-        c->exchange->status != 0 && ((request.method == GW_POST && request.content_length < 0) ||
-                                     request.content_length > DISCARD_MAX);
+    c->last = c->exchange->status != 0 && has_body(&request) &&
+              (request.content_length < 0 || request.content_length > DISCARD_MAX);
     if (c->last)
         gw_exchange_header(c->exchange, "Connection", "close");
+    /* Also a refusal waits until the body is read, so that no byte of it is left behind. */
+    c->wants_body = !c->last && (request.content_length > 0 ||
+                                 (request.method == GW_POST && c->exchange->status == 0));
+    if (c->wants_body)
+        return 0;
     if (c->exchange->status != 0)
         return respond(c);
-    c->wants_body = request.method == GW_POST;
-    if (!c->wants_body)
-        await_answer(c);
+    await_answer(c);
     return 0;
 }
 
 static int on_body(struct connection *c, const void *data, size_t len)
 {
-    if (c->exchange && c->wants_body && len > 0)
+    if (c->exchange && c->wants_body && c->exchange->status == 0 && len > 0)
         gw_http_body(c->server->parts.http, c->exchange, data, len);
     return 0;
 }
@@ -469,7 +474,8 @@ static int on_body_complete(struct connection *c)
     if (!c->exchange || !c->wants_body)
         return 0;
     c->wants_body = false;
-    gw_http_finish(c->server->parts.http, c->exchange);
+    if (c->exchange->status == 0)
+        gw_http_finish(c->server->parts.http, c->exchange);
     if (c->exchange->status != 0)
         return respond(c);
     await_answer(c);
@@ -513,15 +519,17 @@ static void judge_upgrade(struct connection *c, const char *upgrade, struct yz_v
         (void)yz_violate(v, YZ_BUSY, NULL, "The server holds its maximum of sessions.");
 }
 
-/* 0: go on; 1: refused, and the answer is written; -1: hang up. */
+/* 0: go on. -1: refused, with an answer, and the connection ends. */
 static int on_upgrade(struct connection *c, const char *upgrade)
 {
     struct gw_request request = {.method = GW_GET};
     struct yz_violation v = {0};
     struct gw_exchange *exchange;
-    bool done = false, good;
+    bool done;
 
-    if (c->exchange)
+    /* An unknown protocol was answered by libwebsockets already, which then calls this with a text
+     * and headers that it has freed. */
+    if (c->exchange || lws_hdr_total_length(c->wsi, WSI_TOKEN_UPGRADE) <= 0)
         return -1;
     judge_upgrade(c, upgrade, &v);
     if (v.err == YZ_OK)
@@ -530,13 +538,14 @@ static int on_upgrade(struct connection *c, const char *upgrade)
     if (!exchange)
         return -1;
     gw_exchange_problem(exchange, &v, 0);
+    gw_exchange_header(exchange, "Connection", "close");
     c->exchange = exchange;
     c->head_sent = false;
     c->body_sent = 0;
-    good = write_answer(c, &done);
+    (void)write_answer(c, &done);
     c->exchange = NULL;
     gw_exchange_free(exchange);
-    return good && done ? 1 : -1;
+    return -1;
 }
 
 static void free_connection(struct connection *c)
@@ -588,6 +597,9 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return on_body_complete(c);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return respond(c);
+    case LWS_CALLBACK_RAW_ADOPT: /* CONNECT would make it a raw socket without a time-out */
+    case LWS_CALLBACK_RAW_RX:
+        return -1;
     case LWS_CALLBACK_CLOSED_HTTP:
         end_exchange(c);
         return 0;
@@ -673,12 +685,18 @@ static void on_admin(void *arg, int fd, const struct sockaddr *peer)
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-    flush(prepare->data);
+    struct gw_server *server = prepare->data;
+
+    flush(server);
+    server->polling = true;
 }
 
 static void on_check(uv_check_t *check)
 {
-    flush(check->data);
+    struct gw_server *server = check->data;
+
+    server->polling = false;
+    flush(server);
 }
 
 static bool start_lws(struct gw_server *server)
