@@ -12,7 +12,7 @@
 #include <uv.h>
 
 #define TICK_MS       100
-#define DRAIN_STEPS   0.7 /* part of drain_ms over which sessions are told to go */
+#define DRAIN_STEPS   0.6 /* part of drain_ms over which sessions are told to go */
 #define CLOSE_LOOP_MS 3000
 
 struct node {
@@ -113,11 +113,13 @@ static void finish_drain(struct node *node)
     uv_stop(&node->loop);
 }
 
-/* A few sessions a tick, so that their reconnects are spread over the time there is. */
+/* First the acknowledgements that are awaited (no new ones are asked for), then a few sessions a
+ * tick, so that their reconnects are spread over the time there is. */
 static void drain_tick(struct node *node)
 {
     int64_t past_ms = yz_clock_mono_ms() - node->drain_from_ms;
-    size_t left = gw_sessions_dismiss(node->sessions, node->drain_share);
+    bool waits = gw_uplink_pending(node->uplink) > 0 && past_ms < node->conf->drain_ms / 4;
+    size_t left = gw_sessions_dismiss(node->sessions, waits ? 0 : node->drain_share);
 
     if (past_ms >= node->conf->drain_ms || (left == 0 && gw_sessions_count(node->sessions) == 0 &&
                                             gw_uplink_pending(node->uplink) == 0))
