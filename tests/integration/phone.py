@@ -257,7 +257,7 @@ class Phone:
                                               "offset": str(since.get("offset", 0))}}  # fmt: skip
 
     def _begin(self, subscribed):
-        channel, since = subscribed["channel"], self._since[subscribed["channel"]]
+        channel, since = subscribed["channel"], self._since.get(subscribed["channel"], {})
         self._places[channel] = {
             "epoch": subscribed["epoch"],
             "seen": 0,  # offset of the last push
