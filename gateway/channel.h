@@ -39,7 +39,8 @@ struct gw_channel_events {
      */
     void (*subscribed)(void *session, struct gw_subscriber *sub, const char *epoch, uint64_t offset,
                        bool recovered, uint32_t missed);
-    /* Join failed (the bus is away, time-out): the subscriber is gone when this returns. */
+    /* Join failed (the bus is away, time-out): the subscriber is gone when this returns. Do not
+     * join again inside. */
     void (*refused)(void *session, struct gw_subscriber *sub, enum yz_err err);
     /* A push or value; take a reference to keep it. Called only after subscribed. */
     void (*deliver)(void *session, struct gw_message *msg);

@@ -111,6 +111,7 @@ static void settle(struct gw_feed *feed)
     if (feed->pending) {
         feed->pending_count -= done;
         memmove(feed->pending, feed->pending + done, feed->pending_count * sizeof *feed->pending);
+        gw_count(&feed->feeds->metrics->gaps_found, 1);
     }
     feed->state = GW_FEED_REPAIRING;
     repair(feed);

@@ -16,6 +16,7 @@
     (4 * 1024 * 1024) /* more than two of the largest messages: a page always gets on */
 #define PAGE_TIMEOUT_MS  3000
 #define RESTARTS_MAX     3
+#define REPEATS_MAX      10
 #define REQUEST_TEXT_MAX (YZ_SUBJECT_MAX + 128)
 
 TAILQ_HEAD(read_list, gw_read);
@@ -246,17 +247,38 @@ static void check_first(struct gw_read *read, uint64_t seq)
     read->first_page = false;
 }
 
+/* Each message of a page names the one before it, and the end the last one: our own queue may have
+ * dropped some. */
 static enum yz_err on_message(struct gw_read *read, natsMsg *msg)
 {
     uint64_t seq = yz_bus_header_u64(msg, "Nats-Sequence", 0);
 
-    if (seq == 0 || seq <= read->last)
+    if (seq == 0 || yz_bus_header_u64(msg, "Nats-Last-Sequence", 0) != read->page_last) {
+        read->broken = true;
+        return YZ_OK;
+    }
+    if (read->page_last == 0)
+        check_first(read, seq);
+    read->page_last = seq;
+    if (seq <= read->last)
         return YZ_OK; /* the page's first, read before */
     read->last = seq;
     if (seq <= read->from)
         return YZ_OK;
     read->total++;
     return keep(read, seq, msg);
+}
+
+/* Go on behind what came whole. */
+static void repeat_page(struct gw_read *read)
+{
+    if (read->last > read->cursor)
+        read->cursor = read->last;
+    else if (read->repeats++ >= REPEATS_MAX) {
+        finish(read, YZ_TIMED_OUT);
+        return;
+    }
+    read_page(read);
 }
 
 static bool on_answer(void *arg, natsMsg *msg, enum yz_err err)
@@ -269,15 +291,16 @@ static bool on_answer(void *arg, natsMsg *msg, enum yz_err err)
         return false;
     }
     if (natsMsgHeader_Get(msg, "Status", &status) != NATS_OK) {
-        if (read->page_count++ == 0)
-            check_first(read, yz_bus_header_u64(msg, "Nats-Sequence", 0));
-        if (!(err = on_message(read, msg)))
+        if (read->broken || !(err = on_message(read, msg)))
             return true;
         finish(read, err);
         return false;
     }
-    if (strcmp(status, "204") == 0 && yz_bus_header_u64(msg, "Nats-Num-Pending", 0) > 0 &&
-        read->last > read->cursor) {
+    read->broken |= yz_bus_header_u64(msg, "Nats-Last-Sequence", 0) != read->page_last;
+    if (read->broken) {
+        repeat_page(read);
+    } else if (strcmp(status, "204") == 0 && yz_bus_header_u64(msg, "Nats-Num-Pending", 0) > 0 &&
+               read->last > read->cursor) {
         read->cursor = read->last;
         read_page(read);
     } else if (strcmp(status, "204") == 0 || strcmp(status, "404") == 0) {
@@ -293,7 +316,8 @@ static void read_page(struct gw_read *read)
     char text[REQUEST_TEXT_MAX], subject[64];
     enum yz_err err;
 
-    read->page_count = 0;
+    read->page_last = 0;
+    read->broken = false;
     snprintf(text, sizeof text,
              "{\"seq\":%" PRIu64 ",\"next_by_subj\":\"%s\",\"batch\":%d,\"max_bytes\":%d}",
              read->cursor ? read->cursor : 1, read->subject, PAGE_MESSAGES, PAGE_BYTES);
@@ -333,7 +357,7 @@ void gw_history_read(struct gw_history *history, struct gw_read *read)
     read->last = read->total = read->below = read->proven = read->request = 0;
     read->busy = read->first_page = true;
     read->flying = read->anchored = false;
-    read->restarts = 0;
+    read->restarts = read->repeats = 0;
     TAILQ_INSERT_TAIL(&history->waiting, read, entry);
     launch(history);
 }

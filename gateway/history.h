@@ -45,13 +45,14 @@ struct gw_read {
     struct gw_history *history;
     struct gw_barrier barrier;
     uint64_t request;
-    size_t capacity, page_count;
-    uint64_t cursor; /* the page begins at this sequence */
-    uint64_t last;   /* last sequence read, 0: none */
-    uint64_t total;  /* messages above from that were read */
-    uint64_t below;  /* the last message at or below from, when it was asked for */
-    bool busy, flying, anchored, first_page;
-    unsigned restarts;
+    size_t capacity;
+    uint64_t cursor;    /* the page begins at this sequence */
+    uint64_t last;      /* last sequence read, 0: none */
+    uint64_t total;     /* messages above from that were read */
+    uint64_t below;     /* the last message at or below from, when it was asked for */
+    uint64_t page_last; /* last sequence of this page */
+    bool busy, flying, anchored, first_page, broken;
+    unsigned restarts, repeats;
 };
 
 YZ_MUST_USE enum yz_err gw_history_new(struct gw_link *link, struct gw_metrics *metrics,

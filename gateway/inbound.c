@@ -95,12 +95,13 @@ static void wake(struct gw_inbound *in)
     uv_async_send(in->async);
 }
 
-void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg)
+void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, bool reply)
 {
+    size_t max = reply ? in->capacity : in->capacity - in->capacity / 8;
     bool fits;
 
     pthread_mutex_lock(&in->lock);
-    fits = in->async && in->count < in->capacity && in->bytes + weight(msg) <= INBOUND_BYTES_MAX;
+    fits = in->async && in->count < max && in->bytes + weight(msg) <= INBOUND_BYTES_MAX;
     if (fits) {
         in->ring[(in->first + in->count++) % in->capacity] = (struct gw_inbound_item){msg, tap};
         in->bytes += weight(msg);

@@ -44,8 +44,9 @@ void gw_inbound_unref(struct gw_inbound *inbound);
  */
 void gw_inbound_close(struct gw_inbound *inbound);
 
-/* msg is taken. */
-void gw_inbound_push(struct gw_inbound *inbound, uint64_t tap, natsMsg *msg);
+/* msg is taken. A reply may use the whole queue, anything else seven eighths of it: what repairs a
+ * loss must not be lost by it. */
+void gw_inbound_push(struct gw_inbound *inbound, uint64_t tap, natsMsg *msg, bool reply);
 void gw_inbound_note_connected(struct gw_inbound *inbound);
 void gw_inbound_note_disconnected(struct gw_inbound *inbound);
 void gw_inbound_note_closed(struct gw_inbound *inbound);

@@ -77,7 +77,7 @@ static void on_bus_message(natsConnection *nc, natsSubscription *sub, natsMsg *m
     (void)sub;
     /* The first look parses the headers: here it costs the loop nothing. */
     (void)natsMsgHeader_Get(msg, "Status", &value);
-    gw_inbound_push(outlet->inbound, outlet->tap, msg);
+    gw_inbound_push(outlet->inbound, outlet->tap, msg, outlet->tap == TAP_INBOX);
 }
 
 static void on_outlet_complete(void *closure)

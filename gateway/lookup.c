@@ -27,6 +27,8 @@ struct gw_flight {
     uint64_t request;
     struct gw_lookup_entry *entries; /* by the filter without ".>" */
     bool alone;                      /* one wildcard, in pages */
+    bool broken;                     /* a part of this answer did not come */
+    uint64_t page_last;              /* last sequence of this answer */
     unsigned tries;
     uint64_t from, upto,
         last; /* of the pages: where this one begins, bound of all, last sequence read */
@@ -132,6 +134,8 @@ static enum yz_err send_flight(struct gw_flight *flight)
     struct yz_buf buf;
     enum yz_err err = YZ_INTERNAL;
 
+    flight->broken = false;
+    flight->page_last = 0;
     yz_buf_init(&buf, REQUEST_MAX);
     if (flight->alone)
         write_page(flight, &buf);
@@ -179,7 +183,8 @@ static bool go_on(struct gw_flight *flight)
 {
     enum yz_err err;
 
-    flight->from = flight->last + 1;
+    if (flight->last >= flight->from)
+        flight->from = flight->last + 1;
     if ((err = send_flight(flight)))
         finish(flight, 0, err);
     return false;
@@ -202,15 +207,19 @@ static struct gw_lookup_entry *entry_of(struct gw_flight *flight, const char *su
     return NULL;
 }
 
+/* Each message of an answer names the one before it, and the end the last one: our own queue may
+ * have dropped some. */
 static void on_found(struct gw_flight *flight, natsMsg *msg)
 {
     uint64_t seq = yz_bus_header_u64(msg, "Nats-Sequence", 0);
     struct gw_lookup_entry *e;
     const char *subject;
 
-    if (seq == 0 || natsMsgHeader_Get(msg, "Nats-Subject", &subject) != NATS_OK)
+    if (yz_bus_header_u64(msg, "Nats-Last-Sequence", 0) != flight->page_last)
+        flight->broken = true;
+    if (flight->broken || seq == 0 || natsMsgHeader_Get(msg, "Nats-Subject", &subject) != NATS_OK)
         return;
-    flight->last = seq;
+    flight->last = flight->page_last = seq;
     e = entry_of(flight, subject);
     if (e)
         e->on_found(e, msg, seq);
@@ -235,9 +244,15 @@ static bool on_end(struct gw_flight *flight, natsMsg *msg, const char *status)
 
     if (ended && upto)
         flight->upto = upto;
+    if (ended && yz_bus_header_u64(msg, "Nats-Last-Sequence", 0) != flight->page_last)
+        flight->broken = true;
+    if (flight->broken || vanished(flight, msg, status)) {
+        if (flight->tries++ < LOOKUP_TRIES)
+            return go_on(flight);
+        finish(flight, 0, YZ_TIMED_OUT);
+        return false;
+    }
     if (ended && yz_bus_header_u64(msg, "Nats-Num-Pending", 0) > 0 && flight->last >= flight->from)
-        return go_on(flight);
-    if (vanished(flight, msg, status) && flight->tries++ < LOOKUP_TRIES)
         return go_on(flight);
     if (ended || strcmp(status, "404") == 0)
         finish(flight, flight->upto, YZ_OK);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define CAPACITY  64
+#define REPLIES   1 /* the tap of replies, which may fill the queue */
 #define PRODUCERS 3
 #define EACH      20000
 
@@ -79,20 +80,24 @@ static void push(struct gw_inbound *inbound, uint64_t tap, int number)
     snprintf(subject, sizeof subject, "%d", number);
     if (natsMsg_Create(&msg, subject, NULL, "body", 4) != NATS_OK)
         abort();
-    gw_inbound_push(inbound, tap, msg);
+    gw_inbound_push(inbound, tap, msg, tap == REPLIES);
 }
 
 static void drops_and_tells_when_full(void **state)
 {
     struct world *w = *state;
 
-    for (int i = 1; i <= CAPACITY + 5; i++)
-        push(w->inbound, 1, i);
-    assert_int_equal(atomic_load(&w->metrics.inbound_dropped), 5);
+    for (int i = 1; i <= CAPACITY; i++)
+        push(w->inbound, 2, i);
+    assert_int_equal(atomic_load(&w->metrics.inbound_dropped), CAPACITY / 8);
+    for (int i = 1; i <= CAPACITY / 8 + 5; i++)
+        push(w->inbound, REPLIES, i);
+    assert_int_equal(atomic_load(&w->metrics.inbound_dropped), CAPACITY / 8 + 5);
     for (int i = 0; i < 10 && w->taken < CAPACITY; i++)
         uv_run(&w->loop, UV_RUN_NOWAIT);
     assert_int_equal(w->taken, CAPACITY);
-    assert_int_equal(w->last[1], CAPACITY);
+    assert_int_equal(w->last[2], CAPACITY - CAPACITY / 8);
+    assert_int_equal(w->last[REPLIES], CAPACITY / 8);
     assert_true(w->wakes >= CAPACITY / 16);
     assert_true(w->dropped);
 }
