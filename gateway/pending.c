@@ -1,5 +1,6 @@
 #include "gateway/pending.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -145,6 +146,7 @@ static void fail(struct gw_pending *p, struct slot *slot, enum yz_err err)
     gw_reply_fn *on_reply = slot->on_reply;
     void *arg = slot->arg;
 
+    assert(on_reply);
     release(p, slot);
     (void)on_reply(arg, NULL, err);
 }

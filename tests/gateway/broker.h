@@ -157,8 +157,9 @@ static inline void broker_api(struct broker *b, const char *subject, const char 
 }
 
 /* more: further settings, each with a comma before it. */
-__attribute__((nonnull)) static inline void broker_stream(struct broker *b, const char *name, const char *subjects,
-                                 const char *epoch, const char *more)
+__attribute__((nonnull)) static inline void broker_stream(struct broker *b, const char *name,
+                                                          const char *subjects, const char *epoch,
+                                                          const char *more)
 {
     char subject[64], body[1024], republish[160] = "";
     bool events = strcmp(name, "EVENTS") == 0;
@@ -171,8 +172,7 @@ __attribute__((nonnull)) static inline void broker_stream(struct broker *b, cons
              "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"file\",\"retention\":\"%s\","
              "\"allow_direct\":true,\"duplicate_window\":120000000000,"
              "\"metadata\":{\"yizhan-epoch\":\"%s\"}%s%s}",
-             name, subjects, events ? "workqueue" : "limits", epoch, republish,
-             more);
+             name, subjects, events ? "workqueue" : "limits", epoch, republish, more);
     broker_api(b, subject, body);
 }
 
