@@ -54,7 +54,7 @@ static bool grow(struct wk_pull *pull)
 
     if (!ring)
         return false;
-    for (size_t i = 0; i < pull->count; i++)
+    for (size_t i = 0; pull->cap > 0 && i < pull->count; i++)
         ring[i] = pull->ring[(pull->head + i) % pull->cap];
     free(pull->ring);
     pull->ring = ring;

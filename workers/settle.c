@@ -6,6 +6,7 @@
 #include "workers/push.h"
 #include "workers/stream.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,6 +158,7 @@ static void replay(struct wk_batch *batch, size_t index, const struct wk_outcome
     struct yz_violation v = {0};
     enum yz_err taken;
 
+    assert(stored);
     item->outcome = *stored;
     if (item->poison.err && stored->status != WK_DEAD_LETTERED) {
         /* Its effects end the worker: whatever was decided, it is set aside now. */
@@ -217,6 +219,7 @@ enum yz_err wk_settle_decide(struct wk_batch *batch)
         if (!takes_part(&batch->items[i]))
             continue;
         HASH_FIND_STR(batch->records, batch->items[i].outcome.id, record);
+        assert(record); /* load_outcomes made one for each id */
         err = decide(batch, i, record);
     }
     return err;
