@@ -3,9 +3,9 @@
  * Lifetime  yz_bus_options gives options that the caller destroys after connecting.
  * Thread    any; nats.c runs callbacks on its own threads.
  *
- * The connection reconnects for ever. Nothing is buffered while it is away: a publish fails at once and is
- * answered or retried by us, in order, since what the library sends after a reconnect would overtake what was
- * lost before it.
+ * The connection reconnects for ever. Nothing is buffered while it is away: a publish fails at once
+ * and is answered or retried by us, in order, since what the library sends after a reconnect would
+ * overtake what was lost before it.
  */
 #ifndef YZ_BUS_H
 #define YZ_BUS_H
@@ -15,11 +15,13 @@
 
 #include <nats/nats.h>
 
-/* Servers, credentials, name, reconnect policy and global message delivery (one delivery thread for all
- * subscriptions). The caller may set callbacks before connecting. *options is the caller's to destroy. */
+/* Servers, credentials, name, reconnect policy and global message delivery (one delivery thread for
+ * all subscriptions). The caller may set callbacks before connecting. *options is the caller's to
+ * destroy. */
 YZ_MUST_USE enum yz_err yz_bus_options(const struct yz_conf *conf, const char *name,
                                        natsOptions **options);
-/* Connect, trying again until deadline_ms has passed (0: one try). Logs the reason of each failure. */
+/* Connect, trying again until deadline_ms has passed (0: one try). Logs the reason of each failure.
+ */
 YZ_MUST_USE enum yz_err yz_bus_connect(natsOptions *options, int64_t deadline_ms,
                                        natsConnection **nc);
 /* Value of an unsigned header; fallback when it is absent or no number. */

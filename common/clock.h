@@ -16,8 +16,8 @@ int64_t yz_clock_mono_ms(void);
 int64_t yz_clock_mono_us(void);
 
 #define YZ_RFC3339_MAX 40
-/* "2026-03-01T08:00:00.123Z"; nanos 0..999,999,999, fraction in 0, 3, 6 or 9 digits as proto3 JSON asks.
- * false when seconds is outside years 0001..9999. */
+/* "2026-03-01T08:00:00.123Z"; nanos 0..999,999,999, fraction in 0, 3, 6 or 9 digits as proto3 JSON
+ * asks. false when seconds is outside years 0001..9999. */
 bool yz_clock_format(int64_t seconds, int32_t nanos, char out[YZ_RFC3339_MAX]);
 /* Parse RFC 3339 with Z or an offset; false when it is none (text of len bytes, no NUL needed). */
 bool yz_clock_parse(const char *text, size_t len, int64_t *seconds, int32_t *nanos);

@@ -1,9 +1,9 @@
 /* envelope.h: the CloudEvents 1.0 envelope of an event and the caller of a query, as NATS headers.
  *
- * Binary content mode: attributes are the headers ce-specversion, ce-id, ce-source, ce-type, ce-subject (the
- * aggregate), ce-time (the phone's occurred_at, when given) and content-type; extensions are ce-tenant,
- * ce-actor, ce-orgpath, ce-roles and ce-schemaversion; beside them traceparent and Nats-Msg-Id. The body is
- * the domain's protobuf message.
+ * Binary content mode: attributes are the headers ce-specversion, ce-id, ce-source, ce-type,
+ * ce-subject (the aggregate), ce-time (the phone's occurred_at, when given) and content-type;
+ * extensions are ce-tenant, ce-actor, ce-orgpath, ce-roles and ce-schemaversion; beside them
+ * traceparent and Nats-Msg-Id. The body is the domain's protobuf message.
  *
  * Lifetime  yz_envelope holds its own copies.
  * Thread    any.
@@ -16,9 +16,9 @@
 
 #include <nats/nats.h>
 
-#define YZ_TYPE_MAX   64
-#define YZ_ROLES_MAX  512
-#define YZ_TRACE_MAX  64
+#define YZ_TYPE_MAX  64
+#define YZ_ROLES_MAX 512
+#define YZ_TRACE_MAX 64
 
 /* A client's roles as text: "member,secretary@g1/c1,inspector@g1". */
 struct yz_actor {
@@ -42,15 +42,16 @@ struct yz_envelope {
     int64_t occurred_at_ms; /* 0: not given */
 };
 
-/* A message for the event stream: subject, headers and body (copied). *msg is the caller's to destroy.
- * YZ_INTERNAL when memory runs out. */
+/* A message for the event stream: subject, headers and body (copied). *msg is the caller's to
+ * destroy. YZ_INTERNAL when memory runs out. */
 YZ_MUST_USE enum yz_err yz_envelope_write(const struct yz_envelope *env, const char *domain,
                                           const void *payload, size_t len, natsMsg **msg);
 /* The same with the subject to which the broker sends its PubAck. */
 YZ_MUST_USE enum yz_err yz_envelope_request(const struct yz_envelope *env, const char *domain,
                                             const char *reply, const void *payload, size_t len,
                                             natsMsg **msg);
-/* Read an event's headers; a header that is missing, malformed or too long names itself in v->field. */
+/* Read an event's headers; a header that is missing, malformed or too long names itself in
+ * v->field. */
 YZ_MUST_USE enum yz_err yz_envelope_read(natsMsg *msg, struct yz_envelope *env,
                                          struct yz_violation *v);
 
@@ -63,17 +64,20 @@ YZ_MUST_USE enum yz_err yz_violation_write(const struct yz_violation *v, natsMsg
 /* true: the reply is an error, told in v. */
 bool yz_violation_read(natsMsg *msg, struct yz_violation *v);
 
-#define YZ_HEADER_MIN_SEQUENCE "Yz-Min-Sequence"  /* on a query */
-#define YZ_HEADER_PUSH_ROLES   "Yz-Push-Roles"    /* on a push: only sessions with one of these roles over the org */
-#define YZ_HEADER_PUSH_EXCLUDE "Yz-Push-Exclude"  /* on a push: not these members, at most 16, comma-separated */
+#define YZ_HEADER_MIN_SEQUENCE "Yz-Min-Sequence" /* on a query */
+#define YZ_HEADER_PUSH_ROLES                                                                       \
+    "Yz-Push-Roles" /* on a push: only sessions with one of these roles over the org */
+#define YZ_HEADER_PUSH_EXCLUDE                                                                     \
+    "Yz-Push-Exclude" /* on a push: not these members, at most 16, comma-separated */
 /* on a dead letter, and on its replay into EVENTS */
-#define YZ_HEADER_DEAD_REASON   "Yz-Dead-Reason"   /* wire code */
-#define YZ_HEADER_DEAD_TEXT     "Yz-Dead-Text"
-#define YZ_HEADER_DEAD_FIELD    "Yz-Dead-Field"
-#define YZ_HEADER_DEAD_ATTEMPTS "Yz-Dead-Attempts"
+#define YZ_HEADER_DEAD_REASON     "Yz-Dead-Reason" /* wire code */
+#define YZ_HEADER_DEAD_TEXT       "Yz-Dead-Text"
+#define YZ_HEADER_DEAD_FIELD      "Yz-Dead-Field"
+#define YZ_HEADER_DEAD_ATTEMPTS   "Yz-Dead-Attempts"
 #define YZ_HEADER_ORIGIN_SUBJECT  "Yz-Origin-Subject"
 #define YZ_HEADER_ORIGIN_SEQUENCE "Yz-Origin-Sequence"
-#define YZ_HEADER_ORIGIN_TIME     "Yz-Origin-Time" /* RFC 3339, the broker's time of first acceptance */
+#define YZ_HEADER_ORIGIN_TIME     "Yz-Origin-Time" /* RFC 3339, the broker's time of first acceptance \
+                                                    */
 /* on an event that a worker made from a row of the outbox */
 #define YZ_HEADER_CAUSE "Yz-Cause" /* sequence of the event that wrote the row */
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define POINTS_MAX 16
+#define POINTS_MAX   16
 #define NAME_MAX_LEN 96
 
 struct point {

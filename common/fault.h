@@ -1,8 +1,9 @@
-/* fault.h: named points at which a test may end the process, to prove that a crash there loses nothing.
+/* fault.h: named points at which a test may end the process, to prove that a crash there loses
+ * nothing.
  *
  * Compiled only with YZ_FAULTS (preset debug and the sanitizers), never in a release.
- * YZ_FAULT="after_outcomes:3,crash_on_event:<event id>" ends the process with SIGKILL on the third pass of
- * the point after_outcomes, and whenever the event is met.
+ * YZ_FAULT="after_outcomes:3,crash_on_event:<event id>" ends the process with SIGKILL on the third
+ * pass of the point after_outcomes, and whenever the event is met.
  *
  * Lifetime  reads the environment at first use.
  * Thread    any.

@@ -5,8 +5,8 @@
  *
  * A channel is named for clients without its tenant: "org.<org path>", "member.<id>",
  * "meeting.<org path>.<id>", "thread.<org path>.<id>". An org is named by its whole path
- * ("group/company/branch"), so that a token alone decides about it. Ids are [A-Za-z0-9_-]{1,64}; a path
- * is 1 to 12 of them joined by '/', at most 256 bytes.
+ * ("group/company/branch"), so that a token alone decides about it. Ids are [A-Za-z0-9_-]{1,64}; a
+ * path is 1 to 12 of them joined by '/', at most 256 bytes.
  */
 #ifndef YZ_SUBJECT_H
 #define YZ_SUBJECT_H
@@ -15,14 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define YZ_ID_MAX         65  /* with the NUL */
-#define YZ_ORG_PATH_MAX   257 /* with the NUL */
-#define YZ_ORG_DEPTH_MAX  12
-#define YZ_CHANNEL_MAX    400
-#define YZ_SUBJECT_MAX    640
-#define YZ_AGGREGATE_MAX  512
-#define YZ_MSG_ID_MAX     48
-#define YZ_PARTITIONS     64
+#define YZ_ID_MAX        65  /* with the NUL */
+#define YZ_ORG_PATH_MAX  257 /* with the NUL */
+#define YZ_ORG_DEPTH_MAX 12
+#define YZ_CHANNEL_MAX   400
+#define YZ_SUBJECT_MAX   640
+#define YZ_AGGREGATE_MAX 512
+#define YZ_MSG_ID_MAX    48
+#define YZ_PARTITIONS    64
 
 #define YZ_STREAM_EVENTS      "EVENTS"
 #define YZ_STREAM_CHANNELS    "CHANNELS"
@@ -54,14 +54,15 @@ void yz_channel_name(const struct yz_channel *channel, char out[YZ_CHANNEL_MAX])
 const char *yz_channel_stream(enum yz_channel_kind kind);
 /* Subject in that stream: "chan.<tenant>.org.<path>", "thr.<tenant>.<path>.<id>". */
 void yz_channel_subject(const char *tenant, const char *channel, char out[YZ_SUBJECT_MAX]);
-/* Subject of the channel's value `name` ("attendance", may hold dots): "state.<tenant>.<channel>.<name>".
- * name ">" gives the wildcard for all of them. */
+/* Subject of the channel's value `name` ("attendance", may hold dots):
+ * "state.<tenant>.<channel>.<name>". name ">" gives the wildcard for all of them. */
 void yz_value_subject(const char *tenant, const char *channel, const char *name,
                       char out[YZ_SUBJECT_MAX]);
 /* The republished form of a stream's subject: "live." before it. */
 void yz_live_subject(const char *subject, char out[YZ_SUBJECT_MAX]);
 
-/* Partition of an aggregate, 0..63: FNV-1a 64 over "<tenant>\n<aggregate>", its halves folded by XOR, mod 64. */
+/* Partition of an aggregate, 0..63: FNV-1a 64 over "<tenant>\n<aggregate>", its halves folded by
+ * XOR, mod 64. */
 unsigned yz_partition(const char *tenant, const char *aggregate);
 /* "evt.<p>.<tenant>.<domain>.<org path>" */
 void yz_event_subject(unsigned partition, const char *tenant, const char *domain,
@@ -69,8 +70,8 @@ void yz_event_subject(unsigned partition, const char *tenant, const char *domain
 void yz_query_subject(const char *tenant, const char *type, char out[YZ_SUBJECT_MAX]);
 void yz_deadletter_subject(const char *tenant, const char *domain, char out[YZ_SUBJECT_MAX]);
 
-/* 32 hex digits of SHA-256 over the parts, each with its length before it, so that no two lists of parts
- * give the same bytes. */
+/* 32 hex digits of SHA-256 over the parts, each with its length before it, so that no two lists of
+ * parts give the same bytes. */
 struct yz_part {
     const void *data;
     size_t len;

@@ -135,7 +135,7 @@ static void give_up(struct gw_feed *feed, uint64_t behind)
 
 static uint64_t missing(const struct gw_feed *feed)
 {
-    uint64_t previous = feed->pending_count ? feed->pending[0].previous : 0;
+    uint64_t previous = feed->pending_count && feed->pending ? feed->pending[0].previous : 0;
 
     return previous > feed->suspect ? previous : feed->suspect;
 }

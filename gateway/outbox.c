@@ -1,5 +1,6 @@
 #include "gateway/outbox.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static bool grow(struct gw_outbox *outbox)
     size_t cap = outbox->cap ? outbox->cap * 2 : FIRST_CAP;
     struct gw_piece *pieces;
 
+    assert(outbox->count <= outbox->cap);
     if (outbox->count < outbox->cap)
         return true;
     pieces = malloc(cap * sizeof *pieces);

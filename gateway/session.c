@@ -479,9 +479,11 @@ static void greet(struct gw_session *session, const struct gw_frame *frame)
 static enum yz_err verify(struct gw_session *session, const struct gw_frame *frame,
                           struct gw_identity *identity, struct yz_violation *v)
 {
-    enum yz_err err = gw_auth_verify(session->all->parts.auth, frame->token, strlen(frame->token),
-                                     yz_clock_wall_ms(), identity);
+    enum yz_err err;
 
+    assert(frame->token); /* the decoder gives "" when there is none */
+    err = gw_auth_verify(session->all->parts.auth, frame->token, strlen(frame->token),
+                         yz_clock_wall_ms(), identity);
     return err == YZ_OK ? err : yz_violate(v, err, "token", NULL);
 }
 

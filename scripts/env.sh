@@ -18,7 +18,7 @@ YZ_BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config
 # shellcheck disable=SC2034
 YZ_TEST_PACKAGES=(libcmocka-dev curl git)
 # shellcheck disable=SC2034
-YZ_LINT_PACKAGES=(clang-format clang-tidy shellcheck)
+YZ_LINT_PACKAGES=(clang-format clang-tidy libclang-rt-dev shellcheck)
 YZ_PYTHON_PACKAGES=(python3 python3-venv ca-certificates)
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }

@@ -1,16 +1,17 @@
-/* domain.h: what a domain gives to the frame, and all that its handlers may call. A domain is pure functions over
- * documents; consumer.c and query.c do the rest.
+/* domain.h: what a domain gives to the frame, and all that its handlers may call. A domain is pure
+ * functions over documents; consumer.c and query.c do the rest.
  *
- * Lifetime  a wk_domain is a constant table; event, fold and what wk_get returns live for one batch.
- * Thread    worker (judge, apply), query thread (answer); handlers keep no state and do no I/O.
- * Limits    a document stays below 16 MB (MongoDB's limit); a batch is at most 256 events.
+ * Lifetime  a wk_domain is a constant table; event, fold and what wk_get returns live for one
+ * batch. Thread    worker (judge, apply), query thread (answer); handlers keep no state and do no
+ * I/O. Limits    a document stays below 16 MB (MongoDB's limit); a batch is at most 256 events.
  *
- * One event: needs() names the documents it may look at; the frame loads those of a whole batch at once. judge()
- * decides: YZ_OK (applied) or a refusal with its code and field. apply() has the effects, and runs only for an event
- * that was decided as applied. The two are apart because of replays: after a crash the stored decision stands
- * and only apply() runs again, perhaps over documents that already hold this event's effect or that of
- * later ones of its batch. Therefore apply() never fails, writes what it would write again (a document that is
- * new enough is left alone), and builds its pushes from the event and from fields that do not change.
+ * One event: needs() names the documents it may look at; the frame loads those of a whole batch at
+ * once. judge() decides: YZ_OK (applied) or a refusal with its code and field. apply() has the
+ * effects, and runs only for an event that was decided as applied. The two are apart because of
+ * replays: after a crash the stored decision stands and only apply() runs again, perhaps over
+ * documents that already hold this event's effect or that of later ones of its batch. Therefore
+ * apply() never fails, writes what it would write again (a document that is new enough is left
+ * alone), and builds its pushes from the event and from fields that do not change.
  */
 #ifndef WK_DOMAIN_H
 #define WK_DOMAIN_H
@@ -45,34 +46,38 @@ void wk_id(char out[WK_ID_MAX], const char *tenant, ...) __attribute__((sentinel
 /* in needs() */
 void wk_need(struct wk_needs *needs, const char *collection, const char *id);
 
-/* in judge() and apply(): the document as the events before this one left it; NULL when there is none. Only what
- * needs() named. Borrowed until the next wk_put of the same document. */
+/* in judge() and apply(): the document as the events before this one left it; NULL when there is
+ * none. Only what needs() named. Borrowed until the next wk_put of the same document. */
 const bson_t *wk_get(struct wk_fold *fold, const char *collection, const char *id);
 const struct yz_conf *wk_fold_conf(const struct wk_fold *fold);
 /* The secret from which check-in code keys are derived. */
 const uint8_t *wk_fold_code_secret(const struct wk_fold *fold, size_t *len);
 
-/* in apply(). Documents are taken. The frame adds _id, tenant and evt_seq; a handler sets none of them. */
+/* in apply(). Documents are taken. The frame adds _id, tenant and evt_seq; a handler sets none of
+ * them. */
 /* Create or replace a document that needs() named (compare-and-set on its evt_seq). */
 void wk_put(struct wk_fold *fold, const char *collection, const char *id, bson_t *document);
-/* Insert a document whose id is its natural key; needs() need not name it. If another event's document has the key, this
- * event's outcome becomes a refusal with `taken`. */
+/* Insert a document whose id is its natural key; needs() need not name it. If another event's
+ * document has the key, this event's outcome becomes a refusal with `taken`. */
 void wk_insert(struct wk_fold *fold, const char *collection, const char *id, bson_t *document,
                enum yz_err taken);
 
 /* Whom a push is for besides the channel's subscribers; NULL: all of them. */
 struct wk_audience {
-    const char *roles;   /* "secretary,admin": only sessions with one of these over the channel's org */
+    const char
+        *roles; /* "secretary,admin": only sessions with one of these over the channel's org */
     const char *exclude; /* "m1,m2", at most 16 */
 };
-/* A durable push on `channel` ("org.g1/c1"); type is a push type, payload its message (encoded at once). */
+/* A durable push on `channel` ("org.g1/c1"); type is a push type, payload its message (encoded at
+ * once). */
 void wk_push(struct wk_fold *fold, const char *channel, const char *type,
              const ProtobufCMessage *payload, const struct wk_audience *audience);
-/* The current value of a counter of the channel; of several in a short time only the last goes out. */
+/* The current value of a counter of the channel; of several in a short time only the last goes out.
+ */
 void wk_value(struct wk_fold *fold, const char *channel, const char *name, const char *type,
               const ProtobufCMessage *payload, const struct wk_audience *audience);
-/* Emit another event later, or on another aggregate: a row of the outbox. Its event id is derived from this
- * event and `ordinal`; actor and org path are this event's. */
+/* Emit another event later, or on another aggregate: a row of the outbox. Its event id is derived
+ * from this event and `ordinal`; actor and org path are this event's. */
 void wk_later(struct wk_fold *fold, int ordinal, int64_t due_at_ms, const char *type,
               const ProtobufCMessage *payload);
 
@@ -88,7 +93,8 @@ struct wk_event_handler {
     wk_apply_fn *apply;
 };
 
-/* A query being answered. Authority by org path and role was checked by the frame against the contract. */
+/* A query being answered. Authority by org path and role was checked by the frame against the
+ * contract. */
 struct wk_query {
     const struct yz_actor *actor;
     const ProtobufCMessage *request;
@@ -109,9 +115,9 @@ struct wk_query_handler {
 
 struct wk_index {
     const char *name;
-    const char *keys;    /* extended JSON, {"tenant": 1, "publish_at": -1} */
+    const char *keys; /* extended JSON, {"tenant": 1, "publish_at": -1} */
     bool unique;
-    const char *partial; /* filter as JSON, or NULL */
+    const char *partial;    /* filter as JSON, or NULL */
     int64_t expire_after_s; /* TTL on the one key, or 0 */
 };
 

@@ -186,6 +186,7 @@ static enum yz_err decide(struct wk_batch *batch, size_t index, struct wk_record
     struct yz_violation v = {0};
     enum yz_err err = YZ_OK;
 
+    assert(record); /* each item's was made before the fold */
     item->fate = wk_item_fate(item, record->outcome);
     item->redelivered = record->outcome != NULL || item->delivery.delivered > 1;
     switch (item->fate) {

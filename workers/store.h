@@ -1,9 +1,10 @@
-/* store.h: MongoDB: connections, reads, guarded bulk writes; the one place that translates libmongoc's errors.
+/* store.h: MongoDB: connections, reads, guarded bulk writes; the one place that translates
+ * libmongoc's errors.
  *
  * Lifetime  a wk_pool for the process; a wk_store (one client of the pool) for each thread.
- * Thread    wk_pool: any; wk_store: the thread that popped it. All calls block, at most database_timeout_ms.
- * Errors    YZ_BUSY: the database is away or refused for now, try again; YZ_INTERNAL: this call can never work
- *           (logged with the server's code).
+ * Thread    wk_pool: any; wk_store: the thread that popped it. All calls block, at most
+ * database_timeout_ms. Errors    YZ_BUSY: the database is away or refused for now, try again;
+ * YZ_INTERNAL: this call can never work (logged with the server's code).
  */
 #ifndef WK_STORE_H
 #define WK_STORE_H
@@ -27,7 +28,8 @@ void wk_store_push(struct wk_pool *pool, struct wk_store *store);
 
 /* on_row borrows the document; false from it stops. */
 typedef bool wk_row_fn(void *arg, const bson_t *row);
-/* filter and opts (sort, limit, projection) as libmongoc takes them; opts may be NULL. Majority reads. */
+/* filter and opts (sort, limit, projection) as libmongoc takes them; opts may be NULL. Majority
+ * reads. */
 YZ_MUST_USE enum yz_err wk_store_find(struct wk_store *store, const char *collection,
                                       const bson_t *filter, const bson_t *opts, wk_row_fn *on_row,
                                       void *arg);
@@ -57,16 +59,16 @@ struct wk_write {
     enum wk_write_result result;
     enum yz_err err;
 };
-/* Unordered bulk, majority and journaled. YZ_OK when each write has its result; else nothing is known about any of
- * them and the caller tries all again. */
+/* Unordered bulk, majority and journaled. YZ_OK when each write has its result; else nothing is
+ * known about any of them and the caller tries all again. */
 YZ_MUST_USE enum yz_err wk_store_write(struct wk_store *store, const char *collection,
                                        struct wk_write *writes, size_t count);
 /* One update by _id with upsert, majority and journaled. */
 YZ_MUST_USE enum yz_err wk_store_update(struct wk_store *store, const char *collection,
                                         const char *id, const bson_t *update, bool upsert);
 
-/* Create what is missing of collections and indexes; plan_only: say what would be done. on_change is called with a
- * line for each difference. */
+/* Create what is missing of collections and indexes; plan_only: say what would be done. on_change
+ * is called with a line for each difference. */
 typedef void wk_change_fn(void *arg, const char *line);
 YZ_MUST_USE enum yz_err wk_store_apply_indexes(struct wk_store *store, bool plan_only,
                                                wk_change_fn *on_change, void *arg);

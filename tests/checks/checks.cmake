@@ -16,3 +16,7 @@ add_test(NAME it.demo
   WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 set_tests_properties(it.demo PROPERTIES LABELS integration TIMEOUT 300
   ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+
+# Formatting, clang-tidy, banned calls, shell and Python: both cores for itself.
+add_test(NAME check.lint COMMAND ${CMAKE_SOURCE_DIR}/scripts/lint ${CMAKE_BINARY_DIR})
+set_tests_properties(check.lint PROPERTIES LABELS lint TIMEOUT 1200 PROCESSORS 2 COST 10000)

@@ -6,6 +6,7 @@
 #include "workers/ctl/jetstream.h"
 #include "workers/ctl/message.h"
 
+#include <assert.h>
 #include <google/protobuf/timestamp.pb-c.h>
 #include <meeting.pb-c.h>
 #include <openssl/crypto.h>
@@ -142,10 +143,12 @@ static enum ctl_exit derive_key(const struct ctl *ctl, const struct wk_code_meet
 static enum ctl_exit print_code(const struct ctl *ctl, const struct wk_code_meeting *meeting,
                                 const struct source *source)
 {
-    uint32_t slot = (uint32_t)(source->now_s / source->period_s);
+    uint32_t slot;
     char code[WK_CODE_LEN + 1], from[YZ_RFC3339_MAX], until[YZ_RFC3339_MAX];
     uint8_t nonce[WK_CODE_NONCE_BYTES];
 
+    assert(source->period_s > 0);
+    slot = (uint32_t)(source->now_s / source->period_s);
     if (RAND_bytes(nonce, sizeof nonce) != 1)
         return ctl_fail(ctl, "no_randomness", "the system gives no random bytes");
     wk_code_make(source->key, meeting, slot, nonce, code);

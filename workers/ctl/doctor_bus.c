@@ -212,7 +212,7 @@ static void examine_sequence(struct ctl_doctor *doctor, const json_t *info)
 
 void ctl_doctor_streams(struct ctl_doctor *doctor)
 {
-    int64_t seconds, begin = yz_clock_wall_ms(), now;
+    int64_t seconds, begin, now;
     struct ctl_reply info;
     const char *time;
     int32_t nanos;

@@ -6,6 +6,7 @@
 #include "workers/ctl/jetstream.h"
 #include "workers/ctl/message.h"
 
+#include <assert.h>
 #include <event.pb-c.h>
 #include <inttypes.h>
 #include <openssl/rand.h>
@@ -181,6 +182,7 @@ static enum ctl_exit report(const struct ctl *ctl, const struct yz_envelope *env
     const char *status = text_of(outcome, "status");
     char sequence[24];
 
+    assert(ack);
     snprintf(sequence, sizeof sequence, "%" PRIu64, ack->Sequence);
     if (ctl->json) {
         ctl_print_json(json_pack("{s:s, s:s, s:b, s:O*}", "eventId", env->event_id, "sequence",
@@ -211,6 +213,7 @@ static enum ctl_exit send(const struct ctl *ctl, const char *domain, const struc
     } else if (store(nc, msg, &ack, &v)) {
         code = ctl_refused(ctl, &v);
     } else {
+        assert(ack);
         if (ctl_given(ctl, "wait"))
             outcome = wait_outcome(nc, env, ack->Sequence, ctl_number(ctl, "timeout"), &v);
         code = report(ctl, env, ack, outcome);
