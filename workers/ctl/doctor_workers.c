@@ -56,7 +56,7 @@ static json_t *read_bucket(natsConnection *nc, const char *bucket)
 static void examine_partitions(struct ctl_doctor *doctor, const json_t *workers,
                                const json_t *partitions)
 {
-    char key[8], orphans[160] = "";
+    char key[16], orphans[160] = "";
     int owned = 0;
 
     for (int i = 0; i < YZ_PARTITIONS; i++) {
