@@ -9,6 +9,7 @@
 #include "workers/registry.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,7 @@ struct wk_query_service {
     natsSubscription *subscription;
     pthread_t *threads;
     size_t thread_count;
+    _Atomic uint64_t last_sequence; /* of EVENTS, as last heard: no more than it is */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     /* under mutex */
@@ -260,14 +262,34 @@ static void on_complete(void *closure)
 
 /* Answering. */
 
-/* The event is gone from the work queue. The stream's leader is asked: a follower that lags would
- * say "not here" of an event that it has not received yet. No answer counts as not settled. */
+/* An event with this sequence was stored once. Else "not in the queue" would mean "not yet". */
+static bool was_stored(struct wk_query_service *service, uint64_t sequence)
+{
+    jsStreamInfo *info = NULL;
+    uint64_t last;
+
+    if (sequence <= atomic_load(&service->last_sequence))
+        return true;
+    if (js_GetStreamInfo(&info, service->js, YZ_STREAM_EVENTS, NULL, NULL) != NATS_OK)
+        return false;
+    last = info->State.LastSeq;
+    jsStreamInfo_Destroy(info);
+    atomic_store(&service->last_sequence, last);
+    return sequence <= last;
+}
+
+/* The event was stored and is gone from the work queue. The stream's leader is asked: a follower
+ * that lags would say "not here" of an event that it has not received yet. No answer counts as not
+ * settled. */
 static bool is_settled(struct wk_query_service *service, uint64_t sequence)
 {
     natsMsg *msg = NULL;
     jsErrCode code = 0;
-    natsStatus s = js_GetMsg(&msg, service->js, YZ_STREAM_EVENTS, sequence, NULL, &code);
+    natsStatus s;
 
+    if (!was_stored(service, sequence))
+        return false;
+    s = js_GetMsg(&msg, service->js, YZ_STREAM_EVENTS, sequence, NULL, &code);
     natsMsg_Destroy(msg);
     return s == NATS_NOT_FOUND && code == JSNoMessageFoundErr;
 }

@@ -9,8 +9,8 @@
  *           min_sequence at most 4/5 of query_timeout_ms, then it is answered not_settled.
  *           A reply is at most what the broker takes as one message, else frame_too_large.
  *
- * A query with a min_sequence waits until that event is settled, that is: until it is gone from the
- * work queue EVENTS. It waits in a list, not on a thread: others are answered meanwhile.
+ * A query with a min_sequence waits until that event is settled, that is: until it was stored
+ * and is gone from the work queue EVENTS. It waits in a list, not on a thread: others are answered meanwhile.
  */
 #ifndef WK_QUERY_H
 #define WK_QUERY_H

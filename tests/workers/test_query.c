@@ -633,6 +633,9 @@ static void test_never_settled(void **state)
                      YZ_NOT_SETTLED);
     waited = yz_clock_mono_ms() - begun;
     assert_true(waited > conf.query_timeout_ms / 2 && waited < conf.query_timeout_ms);
+    /* Not in the queue since it was never stored. */
+    assert_int_equal(take_error(ask(&member, "notice.list", &list.base, sequence + 1), &v),
+                     YZ_NOT_SETTLED);
     assert_int_equal(js_DeleteMsg(js, YZ_STREAM_EVENTS, sequence, NULL, NULL), NATS_OK);
 }
 
