@@ -179,6 +179,13 @@ void yz_conf_help(FILE *out, enum yz_conf_who who)
     }
 }
 
+/* '<kid>' would be taken for a tag. */
+static void print_escaped(FILE *out, const char *text)
+{
+    for (; *text; text++)
+        fprintf(out, *text == '<' ? "\\%c" : "%c", *text);
+}
+
 void yz_conf_markdown(FILE *out)
 {
     fprintf(out, "| setting | programs | default | range | meaning |\n|---|---|---|---|---|\n");
@@ -190,10 +197,11 @@ void yz_conf_markdown(FILE *out)
         fprintf(out, "| `%s` |%s%s%s | ", variable, o->who & G ? " gateway" : "",
                 o->who & W ? " worker" : "", o->who & C ? " yzctl" : "");
         if (o->is_text)
-            fprintf(out, "%s%s%s | | %s |\n", *o->text ? "`" : "", o->text, *o->text ? "`" : "",
-                    o->help);
+            fprintf(out, "%s%s%s | | ", *o->text ? "`" : "", o->text, *o->text ? "`" : "");
         else
-            fprintf(out, "%lld | %lld–%lld | %s |\n", (long long)o->def, (long long)o->min,
-                    (long long)o->max, o->help);
+            fprintf(out, "%lld | %lld–%lld | ", (long long)o->def, (long long)o->min,
+                    (long long)o->max);
+        print_escaped(out, o->help);
+        fprintf(out, " |\n");
     }
 }
