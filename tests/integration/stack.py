@@ -140,6 +140,13 @@ class Process:
                 return int(line.split()[1]) * 1024
         raise AssertionError(f"{self.name} has no memory figure")
 
+    def check_memory(self, before, more_bytes):
+        """Resident memory is at most more_bytes above before; a sanitizer keeps freed memory, so it is no judge."""
+        if b"__asan_init" in pathlib.Path(self.argv[0]).read_bytes():
+            return
+        grown = self.rss_bytes() - before
+        assert grown < more_bytes, f"{self.name} grew by {grown >> 10} KB"
+
     def cpu_s(self):
         """User and system time so far."""
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()

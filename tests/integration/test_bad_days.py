@@ -105,7 +105,7 @@ def test_a_hundred_thousand_frames_at_once(stack, town):
     if phone.closing:
         assert phone.closing["code"] in ("flood", "slow_reader") and phone.closing["reconnect"]
     assert calm.worst_s < 1.0, f"a bystander waited {calm.worst_s:.2f} s"
-    assert stack.gateways[0].rss_bytes() - before < 32 * MEGABYTE
+    stack.gateways[0].check_memory(before, 32 * MEGABYTE)
 
 
 def _send_all(sock, data):
@@ -199,7 +199,7 @@ def test_a_slow_reader_is_closed_and_resumes_without_loss(stack, town):
     until(lambda: stack.metric(stack.gateways[0], "yizhan_gateway_slow_readers_total") > closed_before,
           what="the slow reader is closed")  # fmt: skip
     slow.close()
-    assert stack.gateways[0].rss_bytes() - before < 64 * MEGABYTE
+    stack.gateways[0].check_memory(before, 64 * MEGABYTE)
     assert resumed_notices(town, member, position, count) == [f"n{n}" for n in range(count)]
 
 
@@ -255,7 +255,7 @@ def test_sessions_that_vanish_are_forgotten(stack, town):
         _come_and_go(stack, town, 30)
     until(idle, 20, what="all sessions gone")
     assert stack.metric(gateway, "yizhan_gateway_subscribers") == 0
-    assert gateway.rss_bytes() - before < 8 * MEGABYTE
+    gateway.check_memory(before, 8 * MEGABYTE)
 
 
 def _come_and_go(stack, town, count):
