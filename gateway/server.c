@@ -383,6 +383,10 @@ static bool read_request(struct connection *c, const char *uri, size_t len, stru
     copy_header(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, head->content_length,
                 sizeof head->content_length);
     request->content_length = -1;
+    /* A length beside it does not count, and libwebsockets reads no chunks: only what is answered
+     * 411 and closed may come like this, else a chunk would be taken for the next request. */
+    if (lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
+        return request->method == GW_POST || request->method == GW_OTHER_METHOD;
     if (lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) == 0)
         return true;
     request->content_length = strtoll(head->content_length, &end, 10);

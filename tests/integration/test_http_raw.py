@@ -62,6 +62,15 @@ def test_a_refused_body_does_not_become_the_next_request(stack, town):
     assert b" 405 " not in answer
 
 
+@pytest.mark.parametrize("length", ["", "Content-Length: 5\r\n"])
+@pytest.mark.parametrize("request_line", ["POST /v1/events", "GET /v1/ws", "PUT /v1/events"])
+def test_chunks_do_not_become_the_next_request(stack, town, request_line, length):
+    head = f"{request_line} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}"
+    answer = talk(stack, head.encode() + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get())
+    assert answer.count(b"HTTP/1.1") == (not request_line.startswith("GET"))
+    assert b" 426 " not in answer
+
+
 @pytest.mark.parametrize("upgrade", ["h2c", "tls/1.0", "", "websocket2", "WebSocket, h2c"])
 def test_other_upgrades_are_refused(stack, town, upgrade):
     answer = talk(stack, get(more=f"Connection: Upgrade\r\nUpgrade: {upgrade}\r\n"))
