@@ -67,8 +67,8 @@ bool yz_violation_read(natsMsg *msg, struct yz_violation *v);
 #define YZ_HEADER_MIN_SEQUENCE "Yz-Min-Sequence" /* on a query */
 #define YZ_HEADER_PUSH_ROLES                                                                       \
     "Yz-Push-Roles" /* on a push: only sessions with one of these roles over the org */
-#define YZ_HEADER_PUSH_EXCLUDE                                                                     \
-    "Yz-Push-Exclude" /* on a push: not these members, at most 16, comma-separated */
+/* on a push: not these members, at most 16, comma-separated */
+#define YZ_HEADER_PUSH_EXCLUDE "Yz-Push-Exclude"
 /* on a dead letter, and on its replay into EVENTS */
 #define YZ_HEADER_DEAD_REASON     "Yz-Dead-Reason" /* wire code */
 #define YZ_HEADER_DEAD_TEXT       "Yz-Dead-Text"
@@ -76,8 +76,8 @@ bool yz_violation_read(natsMsg *msg, struct yz_violation *v);
 #define YZ_HEADER_DEAD_ATTEMPTS   "Yz-Dead-Attempts"
 #define YZ_HEADER_ORIGIN_SUBJECT  "Yz-Origin-Subject"
 #define YZ_HEADER_ORIGIN_SEQUENCE "Yz-Origin-Sequence"
-#define YZ_HEADER_ORIGIN_TIME     "Yz-Origin-Time" /* RFC 3339, the broker's time of first acceptance \
-                                                    */
+/* RFC 3339, the broker's time of first acceptance */
+#define YZ_HEADER_ORIGIN_TIME "Yz-Origin-Time"
 /* on an event that a worker made from a row of the outbox */
 #define YZ_HEADER_CAUSE "Yz-Cause" /* sequence of the event that wrote the row */
 

@@ -10,7 +10,8 @@
  *           A reply is at most what the broker takes as one message, else frame_too_large.
  *
  * A query with a min_sequence waits until that event is settled, that is: until it was stored
- * and is gone from the work queue EVENTS. It waits in a list, not on a thread: others are answered meanwhile.
+ * and is gone from the work queue EVENTS. It waits in a list, not on a thread: others are answered
+ * meanwhile.
  */
 #ifndef WK_QUERY_H
 #define WK_QUERY_H
