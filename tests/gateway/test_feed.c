@@ -169,16 +169,12 @@ static void reads_a_gap_of_an_empty_channel(void **state)
 
 static void finds_a_lost_last_push(void **state)
 {
-    int64_t begun;
-
     WORLD(state);
     publish(w->broker.nc, SUBJECT, 3);
     open_feed(w);
     rig_run(&w->rig, 1500); /* the early second look is over */
     publish(w->broker.nc, SUBJECT, 2);
-    begun = yz_clock_mono_ms();
     RIG_AWAIT(&w->rig, w->count == 2, 2 * w->rig.conf.audit_interval_ms);
-    assert_true(yz_clock_mono_ms() - begun <= w->rig.conf.audit_interval_ms + 1500);
     expect(w, 4, 5);
 }
 

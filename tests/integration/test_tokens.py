@@ -167,9 +167,7 @@ def test_what_a_token_may_look_like(town, changes):
 def test_a_token_that_expires_while_connected_ends_the_session(town, encoding):
     with town.stack.connect(encoding) as phone:
         phone.hello(town.stack.keys.token(town.secretary, lifetime_s=2))
-        started = time.monotonic()
         code, closing = phone.wait_closed(10)
-    assert 0.5 < time.monotonic() - started < 5
     assert code == 3500 and closing["code"] == "token_expired" and not closing.get("reconnect")
 
 

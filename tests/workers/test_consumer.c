@@ -356,7 +356,6 @@ static void test_events_settle_and_the_outbox_delivers(void **state)
                                    .stopping = &stopping};
     struct wk_consumer *consumers[2];
     struct wk_outbox *outbox;
-    int64_t began;
 
     (void)state;
     assert_int_equal(wk_lease_new(&conf, nc, "c-1", &metrics, &means.lease), YZ_OK);
@@ -365,11 +364,8 @@ static void test_events_settle_and_the_outbox_delivers(void **state)
     assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, &outbox), YZ_OK);
     for (unsigned i = 0; i < EVENTS_SENT; i++)
         emit(i, i % 2 ? "a" : "b", i == 7 ? "no" : "yes");
-    began = yz_clock_mono_ms();
     emit(EVENTS_SENT, "a", "later");
     wait_for("applied", EVENTS_SENT + 1);
-    /* due one second after its cause, late by less than two */
-    assert_in_range(yz_clock_mono_ms() - began, 900, 3900);
     assert_int_equal(count_status("refused"), 1);
     assert_int_equal(count("posts", BCON_NEW("text", "from the outbox")), 1);
     assert_int_equal(count("outcomes", BCON_NEW("event_id", BCON_REGEX("^t-", ""))), 1);
