@@ -110,8 +110,8 @@ void gw_history_cancel(struct gw_read *read)
     launch(read->history);
 }
 
-/* No message at or below from survives (see the header). total is then all that the subject held.
- */
+/* No message at or below from survives (see the header). Unless more follow, total is then all that
+ * the subject held. */
 static void on_info(void *arg, const struct gw_stream *stream, enum yz_err err)
 {
     struct gw_read *read = arg;
@@ -122,7 +122,7 @@ static void on_info(void *arg, const struct gw_stream *stream, enum yz_err err)
         finish(read, err);
         return;
     }
-    if (stream->subject_max <= 0 || read->total < (uint64_t)stream->subject_max)
+    if (!read->more && (stream->subject_max <= 0 || read->total < (uint64_t)stream->subject_max))
         bound = stream->first_seq > read->from + 1 ? stream->first_seq - 1 : read->from;
     if (bound > first_read)
         bound = first_read;
@@ -157,6 +157,7 @@ static bool on_below(void *arg, natsMsg *msg, enum yz_err err)
         read->cursor = read->below;
         read->last = read->total = 0;
         read->first_page = true;
+        read->more = false;
         read->restarts++;
         read_page(read);
     } else if (strcmp(status, "404") == 0) {
@@ -281,6 +282,18 @@ static void repeat_page(struct gw_read *read)
     read_page(read);
 }
 
+/* The page came whole, and messages follow. */
+static void go_on(struct gw_read *read)
+{
+    if (read->portion && read->count > 0) {
+        read->more = true;
+        all_read(read);
+    } else {
+        read->cursor = read->last;
+        read_page(read);
+    }
+}
+
 static bool on_answer(void *arg, natsMsg *msg, enum yz_err err)
 {
     struct gw_read *read = arg;
@@ -301,8 +314,7 @@ static bool on_answer(void *arg, natsMsg *msg, enum yz_err err)
         repeat_page(read);
     } else if (strcmp(status, "204") == 0 && yz_bus_header_u64(msg, "Nats-Num-Pending", 0) > 0 &&
                read->last > read->cursor) {
-        read->cursor = read->last;
-        read_page(read);
+        go_on(read);
     } else if (strcmp(status, "204") == 0 || strcmp(status, "404") == 0) {
         all_read(read);
     } else {
@@ -356,7 +368,7 @@ void gw_history_read(struct gw_history *history, struct gw_read *read)
     read->cursor = read->from;
     read->last = read->total = read->below = read->proven = read->request = 0;
     read->busy = read->first_page = true;
-    read->flying = read->anchored = false;
+    read->flying = read->anchored = read->more = false;
     read->restarts = read->repeats = 0;
     TAILQ_INSERT_TAIL(&history->waiting, read, entry);
     launch(history);

@@ -4,7 +4,7 @@
  * Lifetime  a gw_read is the caller's; it is linked in from gw_history_read until on_done or
  * gw_history_cancel. Its messages are the reader's until gw_read_clear. Thread    loop. Limits
  * HISTORY_READS reads at a time, others wait their turn; READ_MESSAGES_MAX newest messages of a
- * read are kept.
+ * read are kept; a portion is one page.
  *
  * Proof. Messages of a subject are removed oldest first (by number or age), so while one message at
  * or below a position survives, none above it was removed. Each page therefore begins with a
@@ -32,13 +32,16 @@ struct gw_read {
     enum gw_stream_id stream;
     const char *subject, *channel;
     uint64_t from;
+    bool portion; /* one page of it is enough */
     void (*on_done)(void *arg, struct gw_read *read, enum yz_err err);
     void *arg;
 
-    /* The result: messages above from in order, complete for every position from `proven` on. */
+    /* The result: messages above from in order, complete for every position from `proven` on
+     * (a portion: up to its last message). */
     struct gw_message **messages;
     size_t count;
     uint64_t proven;
+    bool more; /* a portion, and messages follow behind it */
 
     /* The history's own. */
     TAILQ_ENTRY(gw_read) entry;
