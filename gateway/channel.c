@@ -103,7 +103,7 @@ static void broadcast(struct gw_channel *c, struct gw_message *msg)
         if (offset)
             sub->position = offset;
         c->serving = sub;
-        gw_join_hand(c, msg);
+        gw_join_hand(c, msg, true);
     }
     c->serving = NULL;
 }
@@ -184,22 +184,9 @@ static void on_turn(uv_idle_t *idle)
 
 /* The end of a promise */
 
-static void lose(struct gw_channel *c, enum yz_close close)
-{
-    struct gw_subscriber *sub;
-
-    for (c->cursor = TAILQ_FIRST(&c->on); (sub = c->cursor);) {
-        c->cursor = TAILQ_NEXT(sub, entry);
-        if (sub->state != ON)
-            continue;
-        sub->state = LOST;
-        c->owner->events.lost(sub->session, close);
-    }
-}
-
 static void on_feed_lost(void *arg)
 {
-    lose(arg, YZ_CLOSE_CHANNEL_LOST);
+    gw_join_lose_all(arg, YZ_CLOSE_CHANNEL_LOST);
 }
 
 static void on_reset(void *arg, enum gw_stream_id id)
@@ -213,7 +200,7 @@ static void on_reset(void *arg, enum gw_stream_id id)
             continue;
         unload(c);
         gw_channel_touch(c);
-        lose(c, YZ_CLOSE_STREAM_RESET);
+        gw_join_lose_all(c, YZ_CLOSE_STREAM_RESET);
     }
 }
 

@@ -4,10 +4,14 @@
  * gw_subscriber from gw_channels_join until gw_channels_leave, which the session calls (also when
  * it dies, also after on_lost), or until refused. Thread    loop. Limits    history is read in
  * pages; a channel buffers at most FEED_PENDING_MAX live messages while its stream is being read
- * (then it reads again). A session's own backlog is the session's to bound; the missed pushes of a
- * join come all at once and are shared between sessions, so they are no sign of a slow reader.
- * States    of a subscriber: WAITING --channel known--> (READING --history-->) ON;  WAITING,
- * READING --bus away--> refused; ON --promise broken--> LOST
+ * (then it reads again). What a session has not got yet costs a position, no messages: they are
+ * handed on as far as the session has room, and from `recent` or page by page from the stream when
+ * it has room again. A session's own backlog is the session's to bound.
+ * States    of a subscriber, not answered yet: WAITING --channel known--> (READING --history-->)
+ * answered;  WAITING, READING --bus away--> refused.
+ * Answered: ON, or PAUSED when the session has no room --gw_channels_continue--> WAITING,
+ * (READING, as often as needed) --> ON;  READING --bus away--> WAITING, and tried again;
+ * any --promise broken--> LOST
  *
  * Promise: each subscriber sees every durable push behind its position once, in order of offset,
  * then live ones, or is told recovered = false, or is lost (closed with a reconnect code). How a
@@ -35,15 +39,20 @@ struct gw_subscriber;
  * gw_channels_join. The session may leave (this channel or others) inside each of them, save
  * refused. */
 struct gw_channel_events {
-    /* Answer to join: epoch is borrowed. Missed pushes and values follow through deliver, at once.
-     */
+    /* Answer to join, once: epoch is borrowed. Missed pushes and values follow through deliver, as
+     * there is room for them; then live ones. */
     void (*subscribed)(void *session, struct gw_subscriber *sub, const char *epoch, uint64_t offset,
                        bool recovered, uint32_t missed);
     /* Join failed (the bus is away, time-out): the subscriber is gone when this returns. Do not
      * join again inside. */
     void (*refused)(void *session, struct gw_subscriber *sub, enum yz_err err);
-    /* A push or value; take a reference to keep it. Called only after subscribed. */
-    void (*deliver)(void *session, struct gw_message *msg);
+    /* A push or value; take a reference to keep it. Called only after subscribed. live: it comes
+     * when it comes; else the session had room when its join's history (a push) or the end of it
+     * (values, all of them) was handed on. */
+    void (*deliver)(void *session, struct gw_message *msg, bool live);
+    /* More of what was missed may come. After false nothing comes to this subscriber until
+     * gw_channels_continue; do nothing else inside. */
+    bool (*has_room)(void *session);
     /* The channel's promise cannot be kept; close the session with this code. May be called for
      * many sessions in a row: close later in the loop turn, not inside. */
     void (*lost)(void *session, enum yz_close close);
@@ -67,6 +76,9 @@ struct gw_since {
 YZ_MUST_USE enum yz_err gw_channels_join(struct gw_channels *channels, const struct yz_actor *actor,
                                          const char *channel, struct gw_since since, void *session,
                                          uint32_t request, struct gw_subscriber **sub);
+/* The session has room again: go on, later in the loop turn. Nothing happens to who did not wait
+ * for it. */
+void gw_channels_continue(struct gw_channels *channels, struct gw_subscriber *sub);
 void gw_channels_leave(struct gw_channels *channels, struct gw_subscriber *sub);
 /* Channels held by this process. */
 size_t gw_channels_count(const struct gw_channels *channels);

@@ -14,8 +14,8 @@
 
 #include <uthash.h>
 
-/* See channel.h. */
-enum gw_subscriber_state { WAITING, READING, ON, LOST };
+/* See channel.h. From ON on they are in the channel's list `on`. */
+enum gw_subscriber_state { WAITING, READING, ON, PAUSED, LOST };
 
 struct gw_subscriber {
     TAILQ_ENTRY(gw_subscriber) entry;
@@ -26,7 +26,9 @@ struct gw_subscriber {
     enum gw_subscriber_state state;
     bool since_given;
     char epoch[GW_EPOCH_MAX];
+    bool answered;
     uint64_t position; /* since's offset, later that of the last push sent */
+    uint64_t next;     /* what must come next of the history, 0: not known, or nothing */
     bool checked;      /* the stream's end was read after the join */
     unsigned tries;
 };
@@ -43,7 +45,7 @@ struct gw_channel {
     struct gw_watch values_watch;
     struct gw_values values;
     bool loading, feed_loaded, values_loaded;
-    struct gw_subscriber_list joining, on; /* WAITING and READING; ON and LOST */
+    struct gw_subscriber_list joining, on; /* WAITING and READING; the others */
     struct gw_subscriber *cursor;          /* the next of a walk over one of them */
     struct gw_subscriber *serving;         /* NULL once it left inside a call */
     struct gw_read read;
@@ -89,14 +91,16 @@ void gw_channel_retry_later(struct gw_channel *c);
 
 /* join.c */
 
-/* Answer joins, of a channel that is loaded, as far as one loop turn goes; true: some are left that
- * can get on. */
+/* Answer joins, of a channel that is loaded, and go on with those that were paused, as far as one
+ * loop turn goes; true: some are left that can get on. */
 bool gw_join_advance(struct gw_channel *c);
 /* Forget what was asked for the joins; they wait for the channel again. */
 void gw_join_reset(struct gw_channel *c);
 void gw_join_refuse_all(struct gw_channel *c, enum yz_err err);
 /* Hand a push or value to c->serving, if that one may see it. */
-void gw_join_hand(struct gw_channel *c, struct gw_message *msg);
+void gw_join_hand(struct gw_channel *c, struct gw_message *msg, bool live);
+/* The promise to each that was answered is broken. */
+void gw_join_lose_all(struct gw_channel *c, enum yz_close close);
 void gw_join_free(struct gw_subscriber *sub);
 
 #endif

@@ -28,11 +28,8 @@ void gw_greeting_free(struct gw_greeting *greeting)
         free((void *)(uintptr_t)greeting->results[i].channel);
         free((void *)(uintptr_t)greeting->results[i].epoch);
     }
-    for (size_t i = 0; i < greeting->held_count; i++)
-        gw_message_unref(greeting->held[i]);
     free(greeting->results);
     free(greeting->subs);
-    free(greeting->held);
     free(greeting);
 }
 
@@ -90,25 +87,5 @@ bool gw_greeting_refused(struct gw_greeting *greeting, const struct gw_subscribe
     if (!result)
         return false;
     (void)yz_violate(&result->v, err, NULL, NULL);
-    return true;
-}
-
-bool gw_greeting_hold(struct gw_greeting *greeting, enum gw_encoding encoding,
-                      struct gw_message *msg)
-{
-    size_t len, cap = greeting->held_cap ? greeting->held_cap * 2 : 16;
-    struct gw_message **held;
-
-    if (!gw_message_frame(msg, encoding, &len))
-        return false;
-    if (greeting->held_count == greeting->held_cap) {
-        held = realloc(greeting->held, cap * sizeof(struct gw_message *));
-        if (!held)
-            return false;
-        greeting->held = held;
-        greeting->held_cap = cap;
-    }
-    greeting->held[greeting->held_count++] = gw_message_ref(msg);
-    greeting->held_bytes += len;
     return true;
 }

@@ -1,9 +1,10 @@
 /* greeting.h: a hello whose channels have not all answered yet. Its Welcome names each of them, in
- * the order asked, and comes before what was missed, so pushes are held back until it is sent.
+ * the order asked, and comes before what was missed: until then the session says that it has no
+ * room.
  *
  * Lifetime  from the accepted token until the Welcome is sent or the session is gone.
  * Thread    loop.
- * Limits    the session compares held_bytes with its backlog's maximum.
+ * Limits    a result for each channel; no pushes.
  */
 #ifndef GW_GREETING_H
 #define GW_GREETING_H
@@ -15,13 +16,10 @@ struct gw_greeting {
     size_t count, waiting;
     struct gw_subscribed *results; /* channel and epoch are ours */
     struct gw_subscriber **subs;   /* NULL: answered, or refused from the start */
-    struct gw_message **held;
-    size_t held_count, held_cap, held_bytes;
 };
 
 /* NULL: out of memory. */
 struct gw_greeting *gw_greeting_new(uint32_t id, size_t count);
-/* Drops what is still held. */
 void gw_greeting_free(struct gw_greeting *greeting);
 
 /* Name result i, before anything else is told of it. false: out of memory. */
@@ -33,8 +31,5 @@ bool gw_greeting_subscribed(struct gw_greeting *greeting, const struct gw_subscr
                             const char *epoch, uint64_t offset, bool recovered, uint32_t missed);
 bool gw_greeting_refused(struct gw_greeting *greeting, const struct gw_subscriber *sub,
                          enum yz_err err);
-/* Take a reference; false when memory ran out. */
-bool gw_greeting_hold(struct gw_greeting *greeting, enum gw_encoding encoding,
-                      struct gw_message *msg);
 
 #endif

@@ -6,51 +6,114 @@
 #define SERVE_MAX      64 /* joins of one channel answered in one loop turn */
 #define READ_TRIES_MAX 5
 
-void gw_join_free(struct gw_subscriber *sub)
+static struct gw_subscriber_list *list_of(struct gw_channel *c, enum gw_subscriber_state state)
+{
+    return state >= ON ? &c->on : &c->joining;
+}
+
+static void take_out(struct gw_subscriber *sub)
 {
     struct gw_channel *c = sub->channel;
 
     if (c->cursor == sub)
         c->cursor = TAILQ_NEXT(sub, entry);
+    TAILQ_REMOVE(list_of(c, sub->state), sub, entry);
+}
+
+/* The one place that writes a subscriber's state. */
+static void change_state(struct gw_subscriber *sub, enum gw_subscriber_state to)
+{
+    struct gw_channel *c = sub->channel;
+
+    if (list_of(c, sub->state) != list_of(c, to)) {
+        take_out(sub);
+        TAILQ_INSERT_TAIL(list_of(c, to), sub, entry);
+    }
+    sub->state = to;
+}
+
+void gw_join_free(struct gw_subscriber *sub)
+{
+    struct gw_channel *c = sub->channel;
+
+    take_out(sub);
     if (c->serving == sub)
         c->serving = NULL;
-    TAILQ_REMOVE(sub->state >= ON ? &c->on : &c->joining, sub, entry);
     atomic_fetch_sub_explicit(&c->owner->metrics->subscribers, 1, memory_order_relaxed);
     free(sub);
     gw_channel_set_idle(c);
 }
 
-void gw_join_refuse_all(struct gw_channel *c, enum yz_err err)
+/* A question for it failed. Whoever was answered already keeps asking. */
+static void refuse(struct gw_subscriber *sub, enum yz_err err)
 {
-    struct gw_subscriber *sub;
-
-    while ((sub = TAILQ_FIRST(&c->joining))) {
-        c->owner->events.refused(sub->session, sub, err);
-        gw_join_free(sub);
+    if (sub->answered) {
+        change_state(sub, WAITING);
+        gw_channel_retry_later(sub->channel);
+        return;
     }
+    sub->channel->owner->events.refused(sub->session, sub, err);
+    gw_join_free(sub);
 }
 
-static void refuse_readers(struct gw_channel *c, enum yz_err err)
+static void refuse_from(struct gw_channel *c, enum gw_subscriber_state least, enum yz_err err)
 {
     struct gw_subscriber *sub;
 
     for (c->cursor = TAILQ_FIRST(&c->joining); (sub = c->cursor);) {
         c->cursor = TAILQ_NEXT(sub, entry);
-        if (sub->state != READING)
-            continue;
-        c->owner->events.refused(sub->session, sub, err);
-        gw_join_free(sub);
+        if (sub->state >= least)
+            refuse(sub, err);
     }
 }
 
-void gw_join_hand(struct gw_channel *c, struct gw_message *msg)
+void gw_join_refuse_all(struct gw_channel *c, enum yz_err err)
+{
+    refuse_from(c, WAITING, err);
+}
+
+static void refuse_readers(struct gw_channel *c, enum yz_err err)
+{
+    refuse_from(c, READING, err);
+}
+
+static void lose(struct gw_subscriber *sub, enum yz_close close)
+{
+    change_state(sub, LOST);
+    sub->channel->owner->events.lost(sub->session, close);
+}
+
+static void lose_answered(struct gw_channel *c, struct gw_subscriber_list *list,
+                          enum yz_close close)
+{
+    struct gw_subscriber *sub;
+
+    for (c->cursor = TAILQ_FIRST(list); (sub = c->cursor);) {
+        c->cursor = TAILQ_NEXT(sub, entry);
+        if (sub->answered && sub->state != LOST)
+            lose(sub, close);
+    }
+}
+
+void gw_join_lose_all(struct gw_channel *c, enum yz_close close)
+{
+    lose_answered(c, &c->joining, close);
+    lose_answered(c, &c->on, close);
+}
+
+void gw_join_hand(struct gw_channel *c, struct gw_message *msg, bool live)
 {
     struct gw_subscriber *sub = c->serving;
 
     if (!sub || !gw_message_visible(msg, sub->actor, c->org_path))
         return;
     gw_count(&c->owner->metrics->deliveries, 1);
-    c->owner->events.deliver(sub->session, msg);
+    c->owner->events.deliver(sub->session, msg, live);
+}
+
+static bool has_room(const struct gw_subscriber *sub)
+{
+    return sub->channel->owner->events.has_room(sub->session);
 }
 
 /* What is kept behind a position: first what was read, then what recent holds beyond it. */
@@ -66,11 +129,12 @@ static void free_missed(struct missed *missed)
     free(missed->messages);
 }
 
-/* References are taken: a session that leaves inside a call may end what held them. */
+/* References are taken: a session that leaves inside a call may end what held them. read may be
+ * NULL; joined: recent goes on where it ends. */
 static enum yz_err collect(struct gw_channel *c, uint64_t behind, const struct gw_read *read,
-                           struct missed *missed)
+                           bool joined, struct missed *missed)
 {
-    size_t max = c->feed.recent.count + (read ? read->count : 0);
+    size_t max = (joined ? c->feed.recent.count : 0) + (read ? read->count : 0);
     struct gw_recent_item *item;
 
     *missed = (struct missed){0};
@@ -85,6 +149,8 @@ static enum yz_err collect(struct gw_channel *c, uint64_t behind, const struct g
             behind = gw_message_offset(read->messages[i]);
         }
     }
+    if (!joined)
+        return YZ_OK;
     TAILQ_FOREACH(item, &c->feed.recent.items, of_channel)
     {
         if (gw_message_offset(item->msg) > behind)
@@ -113,10 +179,70 @@ static void hand_values(struct gw_channel *c)
     for (struct gw_value *v = c->values.by_name; v; v = v->hh.next)
         messages[count++] = gw_message_ref(v->msg);
     for (size_t i = 0; i < count; i++) {
-        gw_join_hand(c, messages[i]);
+        gw_join_hand(c, messages[i], false);
         gw_message_unref(messages[i]);
     }
     free(messages);
+}
+
+/* Hand c->serving its missed pushes while there is room; true: all of them. */
+static bool hand_portion(struct gw_channel *c, const struct missed *missed)
+{
+    for (size_t i = 0; i < missed->count && c->serving; i++) {
+        c->serving->next = gw_message_offset(missed->messages[i]);
+        if (!has_room(c->serving))
+            return false;
+        c->serving->position = c->serving->next;
+        c->serving->next = 0;
+        gw_join_hand(c, missed->messages[i], false);
+    }
+    return c->serving != NULL;
+}
+
+/* All that the channel has seen is handed on: the values, and live pushes from then on. */
+static void come_on(struct gw_subscriber *sub)
+{
+    struct gw_channel *c = sub->channel;
+
+    if (sub->position < c->feed.seen)
+        sub->position = c->feed.seen;
+    if (!has_room(sub))
+        return;
+    change_state(sub, ON);
+    hand_values(c);
+}
+
+/* Hand on what was missed as far as there is room. up_to_now: it is all that there is. */
+static void hand_on(struct gw_subscriber *sub, const struct missed *missed, bool up_to_now)
+{
+    struct gw_channel *c = sub->channel;
+
+    change_state(sub, PAUSED);
+    c->serving = sub;
+    if (hand_portion(c, missed)) {
+        if (up_to_now)
+            come_on(sub);
+        else
+            change_state(sub, WAITING); /* for the next portion */
+    }
+    c->serving = NULL;
+}
+
+static void tell(struct gw_subscriber *sub, const struct missed *missed, bool recovered)
+{
+    struct gw_channel *c = sub->channel;
+    struct gw_metrics *metrics = c->owner->metrics;
+    uint64_t last = missed->count ? gw_message_offset(missed->messages[missed->count - 1]) : 0;
+    uint64_t offset = sub->position > last ? sub->position : last;
+
+    if (offset < c->feed.covered)
+        offset = c->feed.covered;
+    if (sub->since_given)
+        gw_count(recovered ? &metrics->resumes_recovered : &metrics->resumes_lost, 1);
+    sub->answered = true;
+    sub->tries = 0;
+    c->owner->events.subscribed(sub->session, sub, gw_channel_stream(c)->epoch, offset, recovered,
+                                count_visible(c, sub, missed));
 }
 
 /* Answer a join: reply, what was missed behind its position, values; live pushes follow by
@@ -124,37 +250,57 @@ static void hand_values(struct gw_channel *c)
 static void serve(struct gw_subscriber *sub, const struct gw_read *read, bool recovered)
 {
     struct gw_channel *c = sub->channel;
-    struct gw_channels *owner = c->owner;
-    uint64_t behind = sub->since_given ? sub->position : c->feed.covered, offset;
     struct missed missed = {0};
 
-    if (sub->since_given && collect(c, behind, read, &missed)) {
-        owner->events.refused(sub->session, sub, YZ_INTERNAL);
-        gw_join_free(sub);
+    if (!sub->since_given) {
+        sub->position = c->feed.covered;
+    } else if (collect(c, sub->position, read, true, &missed)) {
+        refuse(sub, YZ_INTERNAL);
         return;
     }
-    sub->position = behind;
-    if (missed.count)
-        sub->position = gw_message_offset(missed.messages[missed.count - 1]);
-    if (sub->position < c->feed.seen)
-        sub->position = c->feed.seen;
-    offset = sub->position > c->feed.covered ? sub->position : c->feed.covered;
-    TAILQ_REMOVE(&c->joining, sub, entry);
-    TAILQ_INSERT_TAIL(&c->on, sub, entry);
-    sub->state = ON;
-    if (sub->since_given)
-        gw_count(recovered ? &owner->metrics->resumes_recovered : &owner->metrics->resumes_lost, 1);
+    /* Whatever was there between its position and the first that is kept is none of its concern. */
+    if (!recovered && missed.count)
+        sub->position = gw_message_offset(missed.messages[0]) - 1;
+    change_state(sub, PAUSED);
     c->serving = sub;
-    owner->events.subscribed(sub->session, sub, gw_channel_stream(c)->epoch, offset, recovered,
-                             count_visible(c, sub, &missed));
-    for (size_t i = 0; i < missed.count && c->serving; i++)
-        gw_join_hand(c, missed.messages[i]);
+    tell(sub, &missed, recovered);
+    if (c->serving)
+        hand_on(sub, &missed, true);
     free_missed(&missed);
-    hand_values(c);
-    c->serving = NULL;
+}
+
+/* Go on behind a pause. joined: recent goes on where read, or the position, ends. */
+static void serve_more(struct gw_subscriber *sub, const struct gw_read *read, bool joined)
+{
+    struct gw_channel *c = sub->channel;
+    struct missed missed;
+    bool whole = !read || sub->position >= read->proven;
+
+    if (collect(c, sub->position, read, joined, &missed)) {
+        lose(sub, YZ_CLOSE_CHANNEL_LOST);
+        return;
+    }
+    /* The place itself may be gone, as long as what comes next is there. */
+    if (!whole && sub->next >= read->proven)
+        whole = missed.count > 0 && gw_message_offset(missed.messages[0]) == sub->next;
+    sub->tries = 0;
+    if (whole)
+        hand_on(sub, &missed, joined);
+    else
+        lose(sub, YZ_CLOSE_CHANNEL_LOST);
+    free_missed(&missed);
 }
 
 /* Joins */
+
+void gw_channels_continue(struct gw_channels *channels, struct gw_subscriber *sub)
+{
+    (void)channels;
+    if (sub->state != PAUSED)
+        return;
+    change_state(sub, WAITING);
+    gw_channel_touch(sub->channel);
+}
 
 /* Its position means nothing here: all that is kept follows, and it is told. */
 static void begin_anew(struct gw_subscriber *sub)
@@ -165,6 +311,17 @@ static void begin_anew(struct gw_subscriber *sub)
 
 enum need { NOTHING, INFO, HISTORY };
 
+/* Go on when recent holds all that is still due. */
+static enum need try_serve_more(struct gw_subscriber *sub)
+{
+    uint64_t floor = sub->channel->feed.recent.floor;
+
+    if (sub->position < floor && sub->next <= floor)
+        return HISTORY;
+    serve_more(sub, NULL, true);
+    return NOTHING;
+}
+
 /* Answer the join when that needs no question. */
 static enum need try_serve(struct gw_subscriber *sub)
 {
@@ -172,6 +329,8 @@ static enum need try_serve(struct gw_subscriber *sub)
     const struct gw_stream *stream = gw_channel_stream(c);
     uint64_t end = stream->last_seq > c->feed.seen ? stream->last_seq : c->feed.seen;
 
+    if (sub->answered)
+        return try_serve_more(sub);
     if (!sub->since_given) {
         serve(sub, NULL, false);
         return NOTHING;
@@ -202,15 +361,19 @@ static bool meets(const struct gw_channel *c, const struct gw_subscriber *sub)
 static void serve_reader(struct gw_subscriber *sub)
 {
     struct gw_channel *c = sub->channel;
-    bool whole = meets(c, sub);
+    bool joined = meets(c, sub);
 
     /* A follower that was behind answered, or recent was cut meanwhile: read again. */
-    if (!whole && sub->tries++ < READ_TRIES_MAX) {
-        sub->state = WAITING;
+    if (!joined && !c->read.more && sub->tries++ < READ_TRIES_MAX) {
+        change_state(sub, WAITING);
         gw_channel_retry_later(c);
-        return;
+    } else if (!sub->answered) {
+        serve(sub, &c->read, joined && *sub->epoch && sub->position >= c->read.proven);
+    } else if (joined || c->read.more) {
+        serve_more(sub, &c->read, joined);
+    } else {
+        lose(sub, YZ_CLOSE_CHANNEL_LOST);
     }
-    serve(sub, &c->read, whole && *sub->epoch && sub->position >= c->read.proven);
 }
 
 static void on_read(void *arg, struct gw_read *read, enum yz_err err)
@@ -225,17 +388,23 @@ static void on_read(void *arg, struct gw_read *read, enum yz_err err)
     gw_channel_touch(c);
 }
 
-/* Read for all that wait, from the oldest of their positions. */
+/* Read for all that wait, from the oldest of their positions: to the end for those that must be
+ * told how much it is, else a portion. */
 static void start_read(struct gw_channel *c)
 {
     struct gw_subscriber *sub;
     uint64_t from = UINT64_MAX;
+    bool portion = true;
 
     TAILQ_FOREACH(sub, &c->joining, entry)
     {
-        if (sub->state == READING && sub->position < from)
+        if (sub->state != READING)
+            continue;
+        portion &= sub->answered;
+        if (sub->position < from)
             from = sub->position;
     }
+    c->read.portion = portion;
     c->read.stream = c->feed.stream;
     c->read.subject = c->subject;
     c->read.channel = c->name;
@@ -297,15 +466,16 @@ static void serve_waiting(struct gw_channel *c, int *budget)
     for (c->cursor = TAILQ_FIRST(&c->joining); (sub = c->cursor);) {
         enum need need;
 
-        if (sub->state == WAITING && --*budget < 0)
+        if (*budget < 0)
             break;
         c->cursor = TAILQ_NEXT(sub, entry);
         if (sub->state != WAITING)
             continue;
         need = try_serve(sub); /* NOTHING: it may be gone */
+        *budget -= need == NOTHING;
         checks |= need == INFO;
         if (need == HISTORY && may_read) {
-            sub->state = READING;
+            change_state(sub, READING);
             reads = true;
         }
     }
@@ -336,7 +506,7 @@ void gw_join_reset(struct gw_channel *c)
     c->read_ready = false;
     TAILQ_FOREACH(sub, &c->joining, entry)
     {
-        sub->state = WAITING;
+        change_state(sub, WAITING);
     }
 }
 

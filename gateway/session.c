@@ -19,6 +19,8 @@
 #define RETRY_AFTER_MS 1000
 #define ARENA_MAX      (4 << 20)
 #define SCRATCH_MAX    (8 << 20)
+#define PAUSE_PART     2 /* of its backlog: no more of what was missed above it, */
+#define RESUME_PART    4 /* and again below this part */
 
 enum state {
     HELLO,   /* nobody yet */
@@ -44,6 +46,9 @@ struct gw_session {
     struct gw_bucket bucket;
     uint32_t unreadable; /* in a row */
     struct gw_outbox outbox;
+    int64_t moved_ms;   /* when something was taken last, or the outbox was empty; monotonic */
+    size_t backlog_max; /* session_backlog_max_bytes, or more until what was missed is written */
+    bool paused;        /* a channel was told that there is no room */
     struct gw_greeting *greeting; /* NULL: no hello waits */
     struct hold *holds;
     size_t hold_count, hold_cap;
@@ -109,6 +114,13 @@ static void wake(struct gw_session *session)
     session->all->parts.output->wake(session->peer);
 }
 
+/* Before something is added to the outbox: the peer owes nothing yet. */
+static void note_empty(struct gw_session *session)
+{
+    if (session->outbox.bytes == 0)
+        session->moved_ms = yz_clock_mono_ms();
+}
+
 /* Move the scratch buffer, in which a frame was encoded, into the outbox. */
 static bool queue_scratch(struct gw_session *session)
 {
@@ -120,6 +132,7 @@ static bool queue_scratch(struct gw_session *session)
         memcpy(bytes, scratch->data, len);
     scratch->len = 0;
     scratch->failed = false;
+    note_empty(session);
     if (!bytes || !gw_outbox_reply(&session->outbox, bytes, len))
         return false;
     wake(session);
@@ -146,7 +159,7 @@ void gw_session_close(struct gw_session *session, enum yz_close close)
 
 static void bound_backlog(struct gw_session *session)
 {
-    if (session->outbox.bytes > (size_t)session->all->parts.conf->session_backlog_max_bytes)
+    if (session->outbox.bytes > session->backlog_max)
         gw_session_close(session, YZ_CLOSE_SLOW_READER);
 }
 
@@ -212,7 +225,8 @@ enum yz_err gw_session_open(struct gw_sessions *all, enum gw_encoding encoding, 
     session->all = all;
     session->peer = peer;
     session->encoding = encoding;
-    session->opened_ms = session->heard_ms = yz_clock_mono_ms();
+    session->opened_ms = session->heard_ms = session->moved_ms = yz_clock_mono_ms();
+    session->backlog_max = (size_t)conf->session_backlog_max_bytes;
     gw_bucket_init(&session->bucket, conf->session_frames_burst, session->opened_ms);
     lower_due(all, session->opened_ms + conf->hello_timeout_ms);
     note_count(all);
@@ -235,11 +249,20 @@ void gw_session_free(struct gw_session *session)
     free(session);
 }
 
+static int64_t earliest(int64_t a, int64_t b, int64_t c)
+{
+    int64_t least = a < b ? a : b;
+
+    return least < c ? least : c;
+}
+
 /* When the session is to be looked at again; and closed now if that is past. */
 static int64_t check_deadline(struct gw_session *session, int64_t now_ms, int64_t wall_ms)
 {
     const struct yz_conf *conf = session->all->parts.conf;
     int64_t idle_ms = session->heard_ms + conf->idle_timeout_ms;
+    int64_t stuck_ms =
+        session->outbox.bytes > 0 ? session->moved_ms + conf->idle_timeout_ms : INT64_MAX;
     int64_t expires_ms = now_ms + session->identity.expires_at_ms - wall_ms;
 
     switch (session->state) {
@@ -252,7 +275,9 @@ static int64_t check_deadline(struct gw_session *session, int64_t now_ms, int64_
             gw_session_close(session, YZ_CLOSE_SESSION_EXPIRED);
         else if (idle_ms <= now_ms)
             gw_session_close(session, YZ_CLOSE_IDLE);
-        return expires_ms < idle_ms ? expires_ms : idle_ms;
+        else if (stuck_ms <= now_ms)
+            gw_session_close(session, YZ_CLOSE_SLOW_READER);
+        return earliest(expires_ms, idle_ms, stuck_ms);
     case CLOSING: /* the connection has a time-out of its own */
         break;
     }
@@ -305,9 +330,31 @@ size_t gw_session_next(const struct gw_session *session)
     return gw_outbox_next(&session->outbox);
 }
 
+static void continue_channels(struct gw_session *session)
+{
+    session->paused = false;
+    for (size_t i = 0; i < session->hold_count; i++)
+        gw_channels_continue(session->all->parts.channels, session->holds[i].sub);
+}
+
+/* It is drained so far that more of what was missed may come. */
+static void resume_reading(struct gw_session *session)
+{
+    session->backlog_max = (size_t)session->all->parts.conf->session_backlog_max_bytes;
+    if (session->paused && !session->greeting)
+        continue_channels(session);
+}
+
 size_t gw_session_take(struct gw_session *session, uint8_t *to, size_t room)
 {
-    return gw_outbox_take(&session->outbox, session->encoding, to, room);
+    size_t len = gw_outbox_take(&session->outbox, session->encoding, to, room);
+
+    if (len > 0)
+        session->moved_ms = yz_clock_mono_ms();
+    if (session->outbox.bytes <
+        (size_t)session->all->parts.conf->session_backlog_max_bytes / RESUME_PART)
+        resume_reading(session);
+    return len;
 }
 
 enum yz_close gw_session_done(const struct gw_session *session)
@@ -335,21 +382,50 @@ static void fill_welcome(struct gw_session *session, struct gw_welcome *welcome)
     welcome->max_frame_bytes = (uint32_t)conf->frame_max_bytes;
 }
 
-static void push(struct gw_session *session, struct gw_message *msg)
+/* What is missed is no sign of a slow reader: there was room for it. Live pushes have as much room
+ * behind it as ever. */
+static void raise_backlog(struct gw_session *session)
 {
+    size_t max = (size_t)session->all->parts.conf->session_backlog_max_bytes;
+    size_t needed = session->outbox.bytes + max - max / PAUSE_PART;
+
+    if (session->backlog_max < needed)
+        session->backlog_max = needed;
+}
+
+static void on_deliver(void *arg, struct gw_message *msg, bool live)
+{
+    struct gw_session *session = arg;
+
     if (session->state == CLOSING)
         return;
-    gw_count(&session->all->parts.metrics->deliveries, 1);
+    assert(!session->greeting);
+    note_empty(session);
     if (!gw_outbox_push(&session->outbox, session->encoding, msg)) {
         /* Out of memory. A push cannot be left out: the client resumes from where it is. */
         gw_session_close(session, YZ_CLOSE_CHANNEL_LOST);
         return;
     }
     wake(session);
-    bound_backlog(session);
+    if (live)
+        bound_backlog(session);
+    else
+        raise_backlog(session);
 }
 
-/* The Welcome, then what was held back for it. */
+static bool on_has_room(void *arg)
+{
+    struct gw_session *session = arg;
+    size_t max = (size_t)session->all->parts.conf->session_backlog_max_bytes;
+
+    if (session->state != CLOSING && !session->greeting &&
+        session->outbox.bytes <= max / PAUSE_PART)
+        return true;
+    session->paused = true;
+    return false;
+}
+
+/* The Welcome; what was missed follows. */
 static void finish_greeting(struct gw_session *session)
 {
     struct gw_greeting *greeting = session->greeting;
@@ -361,9 +437,8 @@ static void finish_greeting(struct gw_session *session)
     welcome.count = greeting->count;
     gw_frame_welcome(&session->all->scratch, session->encoding, greeting->id, &welcome);
     send_reply(session);
-    for (size_t i = 0; i < greeting->held_count; i++)
-        push(session, greeting->held[i]);
     gw_greeting_free(greeting);
+    continue_channels(session);
 }
 
 static struct hold *find_hold(struct gw_session *session, const struct gw_subscriber *sub)
@@ -768,39 +843,6 @@ static void on_refused(void *arg, struct gw_subscriber *sub, enum yz_err err)
     refuse_with(session, request, err, NULL, NULL);
 }
 
-/* So much came for the first channels that the others are not waited for: they are told to
- * subscribe again. */
-static void cut_greeting_short(struct gw_session *session)
-{
-    struct gw_greeting *greeting = session->greeting;
-
-    for (size_t i = 0; i < greeting->count; i++) {
-        struct hold *hold = greeting->subs[i] ? find_hold(session, greeting->subs[i]) : NULL;
-
-        if (!hold)
-            continue;
-        (void)gw_greeting_refused(greeting, hold->sub, YZ_BUSY);
-        leave(session, hold);
-    }
-    finish_greeting(session);
-}
-
-static void on_deliver(void *arg, struct gw_message *msg)
-{
-    struct gw_session *session = arg;
-    struct gw_greeting *greeting = session->greeting;
-
-    if (session->state == CLOSING)
-        return;
-    if (!greeting) {
-        push(session, msg);
-    } else if (!gw_greeting_hold(greeting, session->encoding, msg)) {
-        gw_session_close(session, YZ_CLOSE_CHANNEL_LOST);
-    } else if (greeting->held_bytes > (size_t)session->all->parts.conf->session_backlog_max_bytes) {
-        cut_greeting_short(session);
-    }
-}
-
 static void on_lost(void *arg, enum yz_close close)
 {
     gw_session_close(arg, close);
@@ -810,5 +852,6 @@ const struct gw_channel_events gw_session_channel_events = {
     .subscribed = on_subscribed,
     .refused = on_refused,
     .deliver = on_deliver,
+    .has_room = on_has_room,
     .lost = on_lost,
 };

@@ -38,8 +38,10 @@ struct phone {
     enum yz_err refused;
     enum yz_close lost;
     char epoch[64];
-    uint64_t position;
-    uint32_t missed;
+    uint64_t position, promised; /* once what is due has come, the position is what was promised */
+    uint32_t missed, due;
+    bool limited, paused; /* limited: it takes in `room` missed pushes */
+    size_t room;
     uint64_t *offsets; /* in the order they came, over all subscriptions */
     size_t count, capacity;
     size_t values;
@@ -54,8 +56,12 @@ static inline void rig_on_subscribed(void *session, struct gw_subscriber *sub, c
     assert_ptr_equal(sub, p->sub);
     p->subscribed = true;
     p->recovered = recovered;
-    p->missed = missed;
-    p->position = offset;
+    p->missed = p->due = missed;
+    p->promised = offset;
+    if (!recovered)
+        p->position = 0;
+    if (missed == 0)
+        p->position = offset;
     snprintf(p->epoch, sizeof p->epoch, "%s", epoch);
 }
 
@@ -68,7 +74,17 @@ static inline void rig_on_refused(void *session, struct gw_subscriber *sub, enum
     p->refused = err;
 }
 
-static inline void rig_on_deliver(void *session, struct gw_message *msg)
+static inline bool rig_has_room(void *session)
+{
+    struct phone *p = session;
+
+    if (!p->limited || p->room > 0)
+        return true;
+    p->paused = true;
+    return false;
+}
+
+static inline void rig_on_deliver(void *session, struct gw_message *msg, bool live)
 {
     struct phone *p = session;
     uint64_t offset = gw_message_offset(msg);
@@ -84,8 +100,16 @@ static inline void rig_on_deliver(void *session, struct gw_message *msg)
         assert_non_null(p->offsets);
     }
     p->offsets[p->count++] = offset;
+    if (p->limited && !live) {
+        assert_true(p->room > 0);
+        p->room--;
+    }
+    if (p->due > 0)
+        p->due--;
     if (offset > p->position)
         p->position = offset;
+    if (p->due == 0 && p->promised > p->position)
+        p->position = p->promised;
 }
 
 static inline void rig_on_lost(void *session, enum yz_close close)
@@ -111,7 +135,7 @@ static inline void rig_conf(struct rig *rig, const struct broker *broker)
 static inline void rig_start(struct rig *rig)
 {
     static const struct gw_channel_events events = {rig_on_subscribed, rig_on_refused,
-                                                    rig_on_deliver, rig_on_lost};
+                                                    rig_on_deliver, rig_has_room, rig_on_lost};
 
     yz_log_init("test", getenv("YZ_TEST_VERBOSE") ? YZ_LOG_DEBUG : YZ_LOG_ERROR);
     assert_int_equal(uv_loop_init(&rig->loop), 0);
@@ -174,11 +198,19 @@ static inline void phone_init(struct phone *p, const char *member, const char *c
 
 static inline enum yz_err phone_join(struct rig *rig, struct phone *p, struct gw_since since)
 {
-    p->subscribed = false;
+    p->subscribed = p->paused = false;
     p->resumed = since.given && *since.epoch;
     p->refused = YZ_OK;
     p->lost = YZ_CLOSE_NONE;
     return gw_channels_join(rig->channels, &p->actor, p->channel, since, p, 1, &p->sub);
+}
+
+static inline void phone_make_room(struct rig *rig, struct phone *p, size_t room)
+{
+    p->room = room;
+    p->paused = false;
+    if (p->sub)
+        gw_channels_continue(rig->channels, p->sub);
 }
 
 static inline struct gw_since phone_place(const struct phone *p)

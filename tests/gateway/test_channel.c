@@ -56,6 +56,11 @@ static int set_up_ten(void **state)
     return set_up_with(state, ",\"max_msgs_per_subject\":10");
 }
 
+static int set_up_1500(void **state)
+{
+    return set_up_with(state, ",\"max_msgs_per_subject\":1500");
+}
+
 static int tear_down(void **state)
 {
     struct world *w = *state;
@@ -325,6 +330,192 @@ static void becomes_ready_when_the_streams_come(void **state)
     RIG_AWAIT(rig, gw_link_ready(rig->link, &reason), 5000);
 }
 
+/* A phone that takes in `room` pushes at a time. */
+static void join_limited(struct rig *rig, struct phone *p, struct gw_since since, size_t room)
+{
+    p->limited = true;
+    p->room = room;
+    join(rig, p, since);
+}
+
+static void expect_all_from(const struct phone *p, uint64_t first)
+{
+    for (size_t i = 0; i < p->count; i++)
+        assert_int_equal(p->offsets[i], first + i);
+}
+
+/* What was missed, what came meanwhile, then the values as they are now, then what is live. */
+static void goes_on_when_there_is_room(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 50);
+    publish_with(broker->nc, "state.t1." MEETING ".attendance", 1, 1, NULL, NULL);
+    phone_init(&p, "m1", MEETING);
+    join_limited(rig, &p, from_start, 0);
+    assert_int_equal(p.missed, 50);
+    rig_run(rig, 50);
+    assert_int_equal(p.count, 0);
+    assert_int_equal(p.position, 0);
+    for (size_t had = 0; had < 80; had += 8) {
+        publish(broker->nc, SUBJECT, 3);
+        publish_with(broker->nc, "state.t1." MEETING ".attendance", 2 + (unsigned)had, 1, NULL,
+                     NULL);
+        rig_run(rig, 30); /* so that they count as missed */
+        phone_make_room(rig, &p, 8);
+        RIG_AWAIT(rig, p.paused, 2000);
+        rig_run(rig, 20);
+        assert_int_equal(p.count, had + 8);
+        assert_int_equal(p.values, 0);
+    }
+    assert_int_equal(p.position, 80);
+    phone_make_room(rig, &p, 1); /* all is here, and the values need room */
+    RIG_AWAIT(rig, p.values == 1, 2000);
+    p.room = 0;
+    publish(broker->nc, SUBJECT, 1);
+    publish_with(broker->nc, "state.t1." MEETING ".attendance", 100, 1, NULL, NULL);
+    RIG_AWAIT(rig, p.count == 81 && p.values == 2, 2000);
+    expect_all_from(&p, 1);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+/* Without anything missed, too, the first push must not come before there is room. */
+static void pauses_before_what_is_live(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    phone_init(&p, "m1", MEETING);
+    join_limited(rig, &p, from_now, 0);
+    publish(broker->nc, SUBJECT, 5);
+    rig_run(rig, 100);
+    assert_int_equal(p.count, 0);
+    phone_make_room(rig, &p, 9);
+    RIG_AWAIT(rig, p.count == 5, 2000);
+    publish(broker->nc, SUBJECT, 5);
+    RIG_AWAIT(rig, p.count == 10, 2000);
+    expect_all_from(&p, 1);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+#define WALKERS 20
+
+/* Longer than what is kept in memory; each is somewhere else in it. */
+static void goes_on_from_the_stream_in_portions(void **state)
+{
+    struct phone phones[WALKERS];
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 5000);
+    for (size_t i = 0; i < WALKERS; i++) {
+        phone_init(&phones[i], "m1", MEETING);
+        join_limited(rig, &phones[i], (struct gw_since){true, "1.a", 200 * i}, 10 * i);
+        assert_true(phones[i].recovered);
+        assert_int_equal(phones[i].missed, 5000 - 200 * i);
+    }
+    publish(broker->nc, SUBJECT, 1000);
+    for (size_t i = 0; i < WALKERS; i++) {
+        while (phones[i].count < 6000 - 200 * i) {
+            for (size_t k = i; k < WALKERS; k++)
+                phone_make_room(rig, &phones[k], 300 + 10 * k);
+            RIG_AWAIT(rig, phones[i].paused || phones[i].count == 6000 - 200 * i, 5000);
+        }
+        assert_int_equal(phones[i].lost, YZ_CLOSE_NONE);
+        expect_all_from(&phones[i], 200 * i + 1);
+        phone_leave(rig, &phones[i]);
+        phone_deinit(&phones[i]);
+    }
+    assert_true(rig_counter(&rig->metrics.history_reads) < 500);
+}
+
+/* What is due next survives, although the place itself is gone. */
+static void goes_on_behind_a_place_that_is_gone(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 1600); /* 101 is the first that is kept */
+    phone_init(&p, "m1", MEETING);
+    join_limited(rig, &p, from_start, 0);
+    assert_int_equal(p.missed, 1500);
+    phone_make_room(rig, &p, 10);
+    RIG_AWAIT(rig, p.count == 10, 2000);
+    publish(broker->nc, SUBJECT, 10); /* up to 110 are gone */
+    rig_run(rig, 50);
+    phone_make_room(rig, &p, 5000);
+    RIG_AWAIT(rig, p.count == 1510, 5000);
+    expect_all_from(&p, 101);
+    assert_int_equal(p.lost, YZ_CLOSE_NONE);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+static void is_lost_when_what_is_due_is_gone(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 1600);
+    phone_init(&p, "m1", MEETING);
+    join_limited(rig, &p, from_start, 10);
+    RIG_AWAIT(rig, p.count == 10, 2000);
+    publish(broker->nc, SUBJECT, 11);
+    rig_run(rig, 50);
+    phone_make_room(rig, &p, 5000);
+    RIG_AWAIT(rig, p.lost == YZ_CLOSE_CHANNEL_LOST, 5000);
+    assert_int_equal(p.count, 10);
+    phone_leave(rig, &p);
+    join(rig, &p, phone_place(&p));
+    assert_false(p.recovered);
+    assert_int_equal(p.missed, 1500);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+static void goes_on_when_the_bus_is_back(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 3000);
+    phone_init(&p, "m1", MEETING);
+    join_limited(rig, &p, from_start, 10);
+    RIG_AWAIT(rig, p.count == 10, 2000);
+    broker_kill(broker);
+    RIG_AWAIT(rig, !gw_link_connected(rig->link), 5000);
+    phone_make_room(rig, &p, 5000);
+    rig_run(rig, 300);
+    assert_int_equal(p.lost, YZ_CLOSE_NONE);
+    assert_int_equal(p.count, 10);
+    broker_restart(broker);
+    publish(broker->nc, SUBJECT, 10);
+    RIG_AWAIT(rig, p.count == 3010, 10000);
+    expect_all_from(&p, 1);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
+static void loses_the_paused_when_a_stream_is_made_anew(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    publish(broker->nc, SUBJECT, 5);
+    phone_init(&p, "m1", MEETING);
+    join_limited(rig, &p, from_start, 2);
+    broker_delete(broker, "CHANNELS");
+    broker_stream(broker, "CHANNELS", "chan.>", "2.b", "");
+    RIG_AWAIT(rig, p.lost == YZ_CLOSE_STREAM_RESET, 5000);
+    phone_make_room(rig, &p, 5);
+    rig_run(rig, 50);
+    assert_int_equal(p.count, 2);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
+}
+
 #define PHONES 1000
 
 /* All phones come back at once, each from another place: a few reads serve them all. */
@@ -374,6 +565,13 @@ int main(void)
         CASE(loses_its_sessions_when_a_stream_is_made_anew, set_up),
         CASE(becomes_ready_when_the_streams_come, set_up),
         CASE(shares_reads_in_a_storm, set_up),
+        CASE(goes_on_when_there_is_room, set_up),
+        CASE(pauses_before_what_is_live, set_up),
+        CASE(goes_on_from_the_stream_in_portions, set_up),
+        CASE(goes_on_behind_a_place_that_is_gone, set_up_1500),
+        CASE(is_lost_when_what_is_due_is_gone, set_up_1500),
+        CASE(goes_on_when_the_bus_is_back, set_up),
+        CASE(loses_the_paused_when_a_stream_is_made_anew, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* Phones that come, go and resume at random while pushes are published at full speed: each must end
- * up with each push of its channel once and in order. */
+/* Phones that come, go, stop reading and resume at random while pushes are published at full speed:
+ * each must end up with each push of its channel once and in order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,7 +97,7 @@ static unsigned draw(struct world *w, unsigned below)
     return (unsigned)rand_r(&w->seed) % below;
 }
 
-/* A phone in any state does one thing: come back, leave, or nothing. */
+/* A phone in any state does one thing: come back, leave, read on, or nothing. */
 static void act(struct world *w, struct phone *p)
 {
     if (p->lost)
@@ -108,6 +108,8 @@ static void act(struct world *w, struct phone *p)
         (void)!phone_join(&w->rig, p, *p->epoch ? phone_place(p) : from_start);
     } else if (draw(w, 3) == 0) {
         phone_leave(&w->rig, p);
+    } else if (p->paused) {
+        phone_make_room(&w->rig, p, draw(w, 2000));
     }
 }
 
@@ -148,6 +150,8 @@ static void come_to_rest(struct world *w)
         struct phone *p = &w->phones[i];
         int64_t until = yz_clock_mono_ms() + 20000;
 
+        p->limited = false;
+        phone_make_room(&w->rig, p, 0);
         while ((!p->sub || !p->subscribed) && yz_clock_mono_ms() < until) {
             if (!p->sub)
                 (void)!phone_join(&w->rig, p, *p->epoch ? phone_place(p) : from_start);
@@ -188,8 +192,10 @@ static void play(void **state, int pause_us, bool restart)
     if (!w)
         skip();
     w->pause_us = pause_us;
-    for (int i = 0; i < PHONES; i++)
+    for (int i = 0; i < PHONES; i++) {
         phone_init(&w->phones[i], "m1", names[i % CHANNELS]);
+        w->phones[i].limited = i % 2;
+    }
     let_them_come_and_go(w, restart);
     come_to_rest(w);
     compare(w);

@@ -27,6 +27,7 @@ struct gw_subscriber {
     uint32_t request;
     struct gw_since since;
     bool left;
+    int continued;
 };
 
 static struct gw_subscriber subs[64];
@@ -50,7 +51,15 @@ enum yz_err gw_channels_join(struct gw_channels *channels, const struct yz_actor
     (*sub)->request = request;
     (*sub)->since = since;
     (*sub)->left = false;
+    (*sub)->continued = 0;
     return YZ_OK;
+}
+
+void gw_channels_continue(struct gw_channels *channels, struct gw_subscriber *sub)
+{
+    (void)channels;
+    assert_false(sub->left);
+    sub->continued++;
 }
 
 void gw_channels_leave(struct gw_channels *channels, struct gw_subscriber *sub)
@@ -285,26 +294,49 @@ static void open_as_member(void)
     assert_string_equal(text_at(next(), "reply", "welcome", "member"), "m1");
 }
 
-static struct gw_message *new_push(uint64_t offset)
+static struct gw_message *new_large_push(uint64_t offset, size_t size)
 {
     Yizhan__V1__Push push = YIZHAN__V1__PUSH__INIT;
     struct gw_message *msg = NULL;
-    uint8_t body[128];
+    uint8_t *body;
     size_t len;
 
     push.id = (char[]){"7-0"};
     push.type = (char[]){"thread.post"};
-    len = yizhan__v1__push__pack(&push, body);
+    push.payload.len = size;
+    push.payload.data = calloc(1, size + 1);
+    len = yizhan__v1__push__get_packed_size(&push);
+    body = malloc(len);
+    yizhan__v1__push__pack(&push, body);
     assert_int_equal(gw_message_new("org.g1", offset, "", body, len, "", "", &msg), YZ_OK);
+    free(push.payload.data);
+    free(body);
     return msg;
+}
+
+static struct gw_message *new_push(uint64_t offset)
+{
+    return new_large_push(offset, 0);
 }
 
 static void deliver(uint64_t offset)
 {
     struct gw_message *msg = new_push(offset);
 
-    events->deliver(session, msg);
+    events->deliver(session, msg, true);
     gw_message_unref(msg);
+}
+
+/* As many as there is room for, from `first` on; the next one's offset. */
+static uint64_t deliver_missed(uint64_t first)
+{
+    while (events->has_room(session)) {
+        struct gw_message *msg = new_push(first++);
+
+        events->deliver(session, msg, false);
+        gw_message_unref(msg);
+    }
+    return first;
 }
 
 static void expect_push(const char *offset)
@@ -389,10 +421,14 @@ static void welcomes_when_all_channels_have_answered(void **state)
     assert_int_equal(subs[1].since.offset, 9);
     assert_null(next());
     /* The second answers first; what it missed waits for the Welcome. */
+    assert_false(events->has_room(session));
     events->subscribed(session, &subs[1], "e", 12, true, 1);
-    deliver(12);
+    assert_false(events->has_room(session));
     assert_null(next());
     events->subscribed(session, &subs[0], "e", 20, false, 0);
+    assert_true(events->has_room(session));
+    assert_int_equal(subs[1].continued, 1);
+    deliver(12);
     deliver(21);
     list =
         json_object_get(json_object_get(json_object_get(next(), "reply"), "welcome"), "subscribed");
@@ -636,24 +672,94 @@ static void closes_a_slow_reader_behind_what_is_queued(void **state)
     assert_int_equal(gw_session_done(session), YZ_CLOSE_SLOW_READER);
 }
 
-/* A hello's first channel has so much that the second is not waited for. */
-static void welcomes_early_when_too_much_is_held_back(void **state)
+/* What was missed comes in portions, each when the one before is read. */
+static void paces_what_was_missed(void **state)
 {
-    json_t *list;
+    uint64_t from = 1, to;
+    json_t *item;
 
     (void)state;
     conf.session_backlog_max_bytes = 65536;
-    send_hello("m1", "g1/c1/b1", 60, "[{\"channel\":\"org.g1\"},{\"channel\":\"member.m1\"}]");
+    gw_session_free(session);
+    assert_int_equal(gw_session_open(sessions, GW_JSON, &wakes, &session), YZ_OK);
+    send_hello("m1", "g1/c1/b1", 60, "[{\"channel\":\"org.g1\"}]");
     events->subscribed(session, &subs[0], "e", 5000, true, 5000);
-    for (uint64_t i = 1; i <= 5000; i++)
+    assert_non_null(text_at(next(), "reply", "welcome", "session"));
+    subs[0].continued = 0;
+    for (int i = 0; i < 10; i++, from = to) {
+        to = deliver_missed(from);
+        assert_in_range(to - from, 50, 1000);
+        assert_int_equal(subs[0].continued, i);
+        assert_false(events->has_room(session));
+        for (uint64_t n = from; n < to; n++) {
+            item = next();
+            assert_int_equal(strtoull(json_string_value(
+                                          json_object_get(json_object_get(item, "push"), "offset")),
+                                      NULL, 10),
+                             n);
+        }
+        assert_int_equal(subs[0].continued, i + 1);
+    }
+    assert_false(gw_session_closing(session));
+}
+
+static void waits_for_room_until_a_quarter_is_left(void **state)
+{
+    uint8_t buffer[16384];
+    size_t taken = 0;
+
+    (void)state;
+    conf.session_backlog_max_bytes = 65536;
+    gw_session_free(session);
+    assert_int_equal(gw_session_open(sessions, GW_JSON, &wakes, &session), YZ_OK);
+    open_as_member();
+    send_text("{\"id\":2,\"subscribe\":{\"channel\":\"org.g1\"}}");
+    events->subscribed(session, &subs[0], "e", 5, true, 1);
+    (void)deliver_missed(1);
+    while (subs[0].continued == 0)
+        taken += gw_session_take(session, buffer, 1024);
+    assert_in_range(taken, 16384, 16384 + 3072);
+}
+
+/* One missed push may be larger than all the room; what is live has its own behind it. */
+static void a_large_missed_push_is_no_slow_reader(void **state)
+{
+    struct gw_message *msg;
+
+    (void)state;
+    conf.session_backlog_max_bytes = 65536;
+    gw_session_free(session);
+    assert_int_equal(gw_session_open(sessions, GW_JSON, &wakes, &session), YZ_OK);
+    open_as_member();
+    msg = new_large_push(1, 300000);
+    assert_true(events->has_room(session));
+    events->deliver(session, msg, false);
+    assert_false(events->has_room(session));
+    for (uint64_t i = 2; i < 100; i++)
         deliver(i);
-    assert_true(subs[1].left);
-    list =
-        json_object_get(json_object_get(json_object_get(next(), "reply"), "welcome"), "subscribed");
-    assert_string_equal(text_at(json_array_get(list, 0), "ok", "offset", NULL), "5000");
-    assert_string_equal(text_at(json_array_get(list, 1), "error", "code", NULL), "busy");
+    assert_false(gw_session_closing(session));
+    events->deliver(session, msg, true);
+    assert_true(gw_session_closing(session));
+    gw_message_unref(msg);
+}
+
+/* It sends pings, but takes nothing. */
+static void closes_who_takes_nothing(void **state)
+{
+    (void)state;
+    open_as_member();
+    conf.idle_timeout_ms = 100;
+    deliver(1);
+    usleep(120000);
+    send_text("{\"id\":3,\"ping\":{}}");
+    /* A second one makes the next look due at once. */
+    conf.hello_timeout_ms = 0;
+    assert_int_equal(gw_session_open(sessions, GW_JSON, &wakes, &(struct gw_session *){NULL}),
+                     YZ_OK);
+    gw_sessions_tick(sessions);
     expect_push("1");
-    expect_push("2");
+    assert_non_null(json_object_get(json_object_get(next(), "reply"), "pong"));
+    expect_closing(YZ_CLOSE_SLOW_READER);
 }
 
 static void closes_when_a_channel_is_lost(void **state)
@@ -758,7 +864,10 @@ int main(void)
         TEST(limits_sessions),
         TEST(limits_the_rate_and_cuts_off_a_flood),
         TEST(closes_a_slow_reader_behind_what_is_queued),
-        TEST(welcomes_early_when_too_much_is_held_back),
+        TEST(paces_what_was_missed),
+        TEST(waits_for_room_until_a_quarter_is_left),
+        TEST(a_large_missed_push_is_no_slow_reader),
+        TEST(closes_who_takes_nothing),
         TEST(closes_when_a_channel_is_lost),
         TEST(closes_without_hello_in_time),
         TEST(closes_an_idle_session),
