@@ -7,6 +7,8 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,9 @@
 #define GRACE_MS  200 /* a message that a look has met may still be on its way */
 #define RETRY_MS  200
 #define TRIES_MAX 15 /* of one repair, while the bus is there */
+
+#define REQUEST_TEXT_MAX  (YZ_SUBJECT_MAX + 32)
+#define LEADER_TIMEOUT_MS 2000
 
 TAILQ_HEAD(feed_list, gw_feed);
 
@@ -235,15 +240,87 @@ static void on_found(void *arg, natsMsg *msg, uint64_t seq)
         feed->found = seq;
 }
 
-static void load(struct gw_feed *feed)
+/* floor: what an empty channel knows nothing below. */
+static void load(struct gw_feed *feed, uint64_t floor)
 {
     feed->seen = feed->found;
     feed->covered = feed->watch.upto > feed->seen ? feed->watch.upto : feed->seen;
-    /* The last message survives, so nothing above it was removed. Without one, only what was looked
-     * at is known. */
-    gw_recent_clear(&feed->recent, feed->seen ? feed->seen : feed->covered);
+    if (floor > feed->covered)
+        floor = feed->covered;
+    /* The last message survives, so nothing above it was removed. */
+    gw_recent_clear(&feed->recent, feed->seen ? feed->seen : floor);
+    feed->found = 0;
     settle(feed);
     feed->feeds->events.loaded(feed->arg, YZ_OK);
+}
+
+static void fail_load(struct gw_feed *feed, enum yz_err err)
+{
+    gw_feed_close(feed);
+    feed->feeds->events.loaded(feed->arg, err);
+}
+
+static void on_first(void *arg, const struct gw_stream *stream, enum yz_err err)
+{
+    struct gw_feed *feed = arg;
+
+    if (err)
+        fail_load(feed, err);
+    else
+        load(feed, stream->first_seq > 0 ? stream->first_seq - 1 : 0);
+}
+
+/* A subject that holds no message has lost none by number, and what it lost by age lies below the
+ * stream's first, read afterwards: so most phones' quiet inboxes need no history read. */
+static void find_first(struct gw_feed *feed)
+{
+    feed->barrier.on_info = on_first;
+    feed->barrier.arg = feed;
+    gw_streams_barrier(gw_link_streams(feed->feeds->link), feed->stream, &feed->barrier);
+}
+
+static bool on_leader(void *arg, natsMsg *msg, enum yz_err err)
+{
+    struct gw_feed *feed = arg;
+    json_t *root = NULL;
+    json_int_t seq = 0, code = 0;
+
+    feed->asking = false;
+    if (!err)
+        root = json_loadb(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
+    if (root && json_unpack(root, "{s:{s:I}}", "message", "seq", &seq) == 0 && seq > 0) {
+        feed->found = (uint64_t)seq;
+        load(feed, feed->found);
+    } else if (root && json_unpack(root, "{s:{s:I}}", "error", "code", &code) == 0 && code == 404) {
+        find_first(feed);
+    } else {
+        fail_load(feed, err ? err : YZ_BUS_UNAVAILABLE);
+    }
+    json_decref(root);
+    return false;
+}
+
+/* The look met nothing, but a follower that is behind may have answered it. */
+static void ask_leader(struct gw_feed *feed)
+{
+    const struct gw_stream *stream =
+        gw_streams_get(gw_link_streams(feed->feeds->link), feed->stream);
+    char subject[64], text[REQUEST_TEXT_MAX];
+    enum yz_err err;
+
+    if (stream->replicas <= 1) {
+        find_first(feed);
+        return;
+    }
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.MSG.GET.%s", stream->name);
+    snprintf(text, sizeof text, "{\"last_by_subj\":\"%s\"}", feed->subject);
+    feed->asking = true;
+    err = gw_link_request(feed->feeds->link, subject, text, strlen(text), LEADER_TIMEOUT_MS,
+                          on_leader, feed, &feed->request);
+    if (!err)
+        return;
+    feed->asking = false;
+    fail_load(feed, err);
 }
 
 static void audited(struct gw_feed *feed)
@@ -260,15 +337,19 @@ static void on_looked(void *arg, enum yz_err err)
 {
     struct gw_feed *feed = arg;
 
+    if (feed->asking || feed->barrier.list)
+        return; /* the first look's consequence is under way */
     if (feed->state == GW_FEED_LOADING && err) {
-        gw_feed_close(feed);
-        feed->feeds->events.loaded(feed->arg, err);
+        fail_load(feed, err);
+    } else if (feed->state == GW_FEED_LOADING && feed->found > 0) {
+        load(feed, feed->found);
     } else if (feed->state == GW_FEED_LOADING) {
-        load(feed);
-    } else if (!err) {
-        audited(feed);
+        ask_leader(feed);
+    } else {
+        if (!err)
+            audited(feed);
+        feed->found = 0;
     }
-    feed->found = 0;
 }
 
 static void on_info(void *arg, const struct gw_stream *stream, enum yz_err err)
@@ -277,8 +358,7 @@ static void on_info(void *arg, const struct gw_stream *stream, enum yz_err err)
 
     (void)stream;
     if (err) {
-        gw_feed_close(feed);
-        feed->feeds->events.loaded(feed->arg, err);
+        fail_load(feed, err);
         return;
     }
     feed->watch.stream = feed->stream;
@@ -311,6 +391,9 @@ void gw_feed_close(struct gw_feed *feed)
         return;
     feed->state = GW_FEED_CLOSED;
     gw_barrier_cancel(&feed->barrier);
+    if (feed->asking)
+        gw_link_cancel(feed->feeds->link, feed->request);
+    feed->asking = false;
     gw_watch_stop(&feed->watch);
     gw_history_cancel(&feed->read);
     take_off(feed);

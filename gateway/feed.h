@@ -54,6 +54,8 @@ struct gw_feed {
     struct gw_feeds *feeds;
     struct gw_watch watch;
     struct gw_barrier barrier;
+    uint64_t request; /* to the stream's leader, while asking */
+    bool asking;
     struct gw_read read;
     struct gw_pended *pending;
     size_t pending_count;

@@ -167,6 +167,16 @@ static void reads_a_gap_of_an_empty_channel(void **state)
     assert_int_equal(w->lost, 0);
 }
 
+/* What an empty channel lost by age lies below the stream's first: from there on nothing was. */
+static void knows_an_empty_channel_without_reading(void **state)
+{
+    WORLD(state);
+    publish(w->broker.nc, "chan.t1.org.g2", 20); /* the stream's first is 11 by now */
+    open_feed(w);
+    assert_int_equal(w->feed.seen, 0);
+    assert_int_equal(w->feed.recent.floor, 10);
+}
+
 static void finds_a_lost_last_push(void **state)
 {
     WORLD(state);
@@ -222,6 +232,7 @@ int main(void)
         CASE(passes_on_what_fits_once),
         CASE(reads_a_gap_from_the_stream),
         CASE(reads_a_gap_of_an_empty_channel),
+        CASE(knows_an_empty_channel_without_reading),
         CASE(finds_a_lost_last_push),
         CASE(looks_again_soon),
         CASE(says_when_a_gap_cannot_be_repaired),
