@@ -353,10 +353,13 @@ static enum yz_err beat(struct wk_lease *lease)
              lease->worker, (long long)lease->started_ms, (long long)count_held(lease), YZ_VERSION);
     err = wk_stream_put(lease->nc, key, value, -1, NULL, NULL);
     if (!err) {
+        bool late = yz_clock_mono_ms() - lease->beat_mono_ms >= lease->conf->lease_ttl_ms;
+
         lease->beat_mono_ms = yz_clock_mono_ms();
         lease->beat_due_mono_ms = now + beat_interval_ms(lease);
-        /* Who could not beat could not hear either: the others' beats are waited for again. */
-        if (lease->beat_failed)
+        /* Who could not beat, or slept, could not hear either: the others' beats are waited for
+         * again. */
+        if (lease->beat_failed || late)
             lease->watching_since_mono_ms = lease->beat_mono_ms;
         lease->beat_failed = false;
         peer_seen(lease, lease->worker);
@@ -531,6 +534,18 @@ static void look_after(struct wk_lease *lease, unsigned partition)
         take_free(lease, partition);
 }
 
+/* All that came while the keeper was busy: a beat that waits here must not count as missing. */
+static void catch_up(struct wk_lease *lease)
+{
+    natsMsg *msg = NULL;
+
+    while (natsSubscription_NextMsg(&msg, lease->sub, 0) == NATS_OK) {
+        on_bucket_message(lease, msg);
+        natsMsg_Destroy(msg);
+        msg = NULL;
+    }
+}
+
 static void look_around(struct wk_lease *lease)
 {
     int64_t held = count_held(lease);
@@ -543,8 +558,9 @@ static void look_around(struct wk_lease *lease)
                                : "not connected to NATS");
         return;
     }
-    /* Making 64 consumers takes longer than a beat may be late. */
+    /* Making 64 consumers takes longer than a beat may be late, ours or another's. */
     for (unsigned p = 0; p < YZ_PARTITIONS && beat(lease) == YZ_OK; p++) {
+        catch_up(lease);
         look_after(lease, p);
         lacking = lacking || (lease->partitions[p].state == HELD && !lease->partitions[p].ready);
     }
@@ -585,18 +601,6 @@ static void listen(struct wk_lease *lease)
         if (natsSubscription_NextMsg(&msg, lease->sub, POLL_MS) == NATS_OK)
             look = on_bucket_message(lease, msg);
         natsMsg_Destroy(msg);
-    }
-}
-
-/* All that came while the keeper was busy: a beat that waits here must not count as missing. */
-static void catch_up(struct wk_lease *lease)
-{
-    natsMsg *msg = NULL;
-
-    while (natsSubscription_NextMsg(&msg, lease->sub, 0) == NATS_OK) {
-        on_bucket_message(lease, msg);
-        natsMsg_Destroy(msg);
-        msg = NULL;
     }
 }
 

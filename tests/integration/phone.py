@@ -149,9 +149,15 @@ class Phone:
         return self.error_of({"emit": emit})
 
     def outcome(self, accepted):
-        """The event's one outcome, once it is settled."""
-        reply = self.query("event.outcome", {"eventId": accepted["eventId"]}, accepted["sequence"])
-        return reply["outcome"]
+        """The event's one outcome, once it is settled; asked again while the answer is "not yet"."""
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                return self.query("event.outcome", {"eventId": accepted["eventId"]},
+                                  accepted["sequence"])["outcome"]  # fmt: skip
+            except Refused as refused:
+                if not refused.error.get("temporary") or time.monotonic() >= deadline:
+                    raise
 
     def done(self, type_, payload, **fields):
         """Emit, and see that it was applied."""
