@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/backlog.h"
 #include "gateway/greeting.h"
 #include "gateway/limits.h"
 #include "gateway/outbox.h"
@@ -19,8 +20,6 @@
 #define RETRY_AFTER_MS 1000
 #define ARENA_MAX      (4 << 20)
 #define SCRATCH_MAX    (8 << 20)
-#define PAUSE_PART     2 /* of its backlog: no more of what was missed above it, */
-#define RESUME_PART    4 /* and again below this part */
 
 enum state {
     HELLO,   /* nobody yet */
@@ -46,9 +45,7 @@ struct gw_session {
     struct gw_bucket bucket;
     uint32_t unreadable; /* in a row */
     struct gw_outbox outbox;
-    int64_t moved_ms;   /* when something was taken last, or the outbox was empty; monotonic */
-    size_t backlog_max; /* session_backlog_max_bytes, or more until what was missed is written */
-    bool paused;        /* a channel was told that there is no room */
+    struct gw_backlog backlog;
     struct gw_greeting *greeting; /* NULL: no hello waits */
     struct hold *holds;
     size_t hold_count, hold_cap;
@@ -114,13 +111,6 @@ static void wake(struct gw_session *session)
     session->all->parts.output->wake(session->peer);
 }
 
-/* Before something is added to the outbox: the peer owes nothing yet. */
-static void note_empty(struct gw_session *session)
-{
-    if (session->outbox.bytes == 0)
-        session->moved_ms = yz_clock_mono_ms();
-}
-
 /* Move the scratch buffer, in which a frame was encoded, into the outbox. */
 static bool queue_scratch(struct gw_session *session)
 {
@@ -132,7 +122,7 @@ static bool queue_scratch(struct gw_session *session)
         memcpy(bytes, scratch->data, len);
     scratch->len = 0;
     scratch->failed = false;
-    note_empty(session);
+    gw_backlog_adding(&session->backlog, session->outbox.bytes);
     if (!bytes || !gw_outbox_reply(&session->outbox, bytes, len))
         return false;
     wake(session);
@@ -159,7 +149,7 @@ void gw_session_close(struct gw_session *session, enum yz_close close)
 
 static void bound_backlog(struct gw_session *session)
 {
-    if (session->outbox.bytes > session->backlog_max)
+    if (gw_backlog_exceeded(&session->backlog, session->outbox.bytes))
         gw_session_close(session, YZ_CLOSE_SLOW_READER);
 }
 
@@ -225,8 +215,8 @@ enum yz_err gw_session_open(struct gw_sessions *all, enum gw_encoding encoding, 
     session->all = all;
     session->peer = peer;
     session->encoding = encoding;
-    session->opened_ms = session->heard_ms = session->moved_ms = yz_clock_mono_ms();
-    session->backlog_max = (size_t)conf->session_backlog_max_bytes;
+    session->opened_ms = session->heard_ms = yz_clock_mono_ms();
+    gw_backlog_init(&session->backlog, (size_t)conf->session_backlog_max_bytes);
     gw_bucket_init(&session->bucket, conf->session_frames_burst, session->opened_ms);
     lower_due(all, session->opened_ms + conf->hello_timeout_ms);
     note_count(all);
@@ -262,7 +252,7 @@ static int64_t check_deadline(struct gw_session *session, int64_t now_ms, int64_
     const struct yz_conf *conf = session->all->parts.conf;
     int64_t idle_ms = session->heard_ms + conf->idle_timeout_ms;
     int64_t stuck_ms =
-        session->outbox.bytes > 0 ? session->moved_ms + conf->idle_timeout_ms : INT64_MAX;
+        gw_backlog_stuck_ms(&session->backlog, session->outbox.bytes, conf->idle_timeout_ms);
     int64_t expires_ms = now_ms + session->identity.expires_at_ms - wall_ms;
 
     switch (session->state) {
@@ -332,28 +322,17 @@ size_t gw_session_next(const struct gw_session *session)
 
 static void continue_channels(struct gw_session *session)
 {
-    session->paused = false;
+    gw_backlog_resumed(&session->backlog);
     for (size_t i = 0; i < session->hold_count; i++)
         gw_channels_continue(session->all->parts.channels, session->holds[i].sub);
-}
-
-/* It is drained so far that more of what was missed may come. */
-static void resume_reading(struct gw_session *session)
-{
-    session->backlog_max = (size_t)session->all->parts.conf->session_backlog_max_bytes;
-    if (session->paused && !session->greeting)
-        continue_channels(session);
 }
 
 size_t gw_session_take(struct gw_session *session, uint8_t *to, size_t room)
 {
     size_t len = gw_outbox_take(&session->outbox, session->encoding, to, room);
 
-    if (len > 0)
-        session->moved_ms = yz_clock_mono_ms();
-    if (session->outbox.bytes <
-        (size_t)session->all->parts.conf->session_backlog_max_bytes / RESUME_PART)
-        resume_reading(session);
+    if (len > 0 && gw_backlog_taken(&session->backlog, session->outbox.bytes) && !session->greeting)
+        continue_channels(session);
     return len;
 }
 
@@ -382,17 +361,6 @@ static void fill_welcome(struct gw_session *session, struct gw_welcome *welcome)
     welcome->max_frame_bytes = (uint32_t)conf->frame_max_bytes;
 }
 
-/* What is missed is no sign of a slow reader: there was room for it. Live pushes have as much room
- * behind it as ever. */
-static void raise_backlog(struct gw_session *session)
-{
-    size_t max = (size_t)session->all->parts.conf->session_backlog_max_bytes;
-    size_t needed = session->outbox.bytes + max - max / PAUSE_PART;
-
-    if (session->backlog_max < needed)
-        session->backlog_max = needed;
-}
-
 static void on_deliver(void *arg, struct gw_message *msg, bool live)
 {
     struct gw_session *session = arg;
@@ -400,7 +368,7 @@ static void on_deliver(void *arg, struct gw_message *msg, bool live)
     if (session->state == CLOSING)
         return;
     assert(!session->greeting);
-    note_empty(session);
+    gw_backlog_adding(&session->backlog, session->outbox.bytes);
     if (!gw_outbox_push(&session->outbox, session->encoding, msg)) {
         /* Out of memory. A push cannot be left out: the client resumes from where it is. */
         gw_session_close(session, YZ_CLOSE_CHANNEL_LOST);
@@ -410,19 +378,16 @@ static void on_deliver(void *arg, struct gw_message *msg, bool live)
     if (live)
         bound_backlog(session);
     else
-        raise_backlog(session);
+        gw_backlog_allow(&session->backlog, session->outbox.bytes);
 }
 
 static bool on_has_room(void *arg)
 {
     struct gw_session *session = arg;
-    size_t max = (size_t)session->all->parts.conf->session_backlog_max_bytes;
 
-    if (session->state != CLOSING && !session->greeting &&
-        session->outbox.bytes <= max / PAUSE_PART)
-        return true;
-    session->paused = true;
-    return false;
+    /* At the Welcome all of them go on. */
+    return session->state != CLOSING && !session->greeting &&
+           gw_backlog_has_room(&session->backlog, session->outbox.bytes);
 }
 
 /* The Welcome; what was missed follows. */

@@ -9,12 +9,10 @@
  *           by its serial, which is never used twice.
  * Thread    loop.
  * Limits    sessions_max; session_channels_max channels each; session_backlog_max_bytes waiting for
- *           one: what it missed is taken in up to a half of it, and again below a quarter; beyond
- *           the whole (by replies and live pushes), or when nothing was written for
- *           idle_timeout_ms, it is closed as a slow reader once what was queued before has been
- *           written (so a reconnect always gets further). The last missed push and a channel's
- *           values may exceed the half; as much is added to the whole until they are written.
- *           Frames by a token bucket; UNREADABLE_MAX undecodable frames in a row.
+ *           one (backlog.h), beyond which, or when it takes nothing for idle_timeout_ms, it is
+ *           closed as a slow reader once what was queued before has been written (so a reconnect
+ *           always gets further); frames by a token bucket; UNREADABLE_MAX undecodable frames in a
+ *           row.
  * States    HELLO --token ok--> OPEN;  HELLO, OPEN --any reason to close--> CLOSING --peer gone-->
  *           freed In CLOSING nothing is read and nothing added; the last item queued says why and
  *           whether to come back.

@@ -294,6 +294,14 @@ static void open_as_member(void)
     assert_string_equal(text_at(next(), "reply", "welcome", "member"), "m1");
 }
 
+/* Anew, with little room. */
+static void open_narrow(void)
+{
+    conf.session_backlog_max_bytes = 65536;
+    gw_session_free(session);
+    assert_int_equal(gw_session_open(sessions, GW_JSON, &wakes, &session), YZ_OK);
+}
+
 static struct gw_message *new_large_push(uint64_t offset, size_t size)
 {
     Yizhan__V1__Push push = YIZHAN__V1__PUSH__INIT;
@@ -657,7 +665,7 @@ static void closes_a_slow_reader_behind_what_is_queued(void **state)
     json_t *item;
 
     (void)state;
-    conf.session_backlog_max_bytes = 65536;
+    open_narrow();
     open_as_member();
     for (uint64_t i = 1; i <= 5000; i++)
         deliver(i);
@@ -679,9 +687,7 @@ static void paces_what_was_missed(void **state)
     json_t *item;
 
     (void)state;
-    conf.session_backlog_max_bytes = 65536;
-    gw_session_free(session);
-    assert_int_equal(gw_session_open(sessions, GW_JSON, &wakes, &session), YZ_OK);
+    open_narrow();
     send_hello("m1", "g1/c1/b1", 60, "[{\"channel\":\"org.g1\"}]");
     events->subscribed(session, &subs[0], "e", 5000, true, 5000);
     assert_non_null(text_at(next(), "reply", "welcome", "session"));
@@ -709,9 +715,7 @@ static void waits_for_room_until_a_quarter_is_left(void **state)
     size_t taken = 0;
 
     (void)state;
-    conf.session_backlog_max_bytes = 65536;
-    gw_session_free(session);
-    assert_int_equal(gw_session_open(sessions, GW_JSON, &wakes, &session), YZ_OK);
+    open_narrow();
     open_as_member();
     send_text("{\"id\":2,\"subscribe\":{\"channel\":\"org.g1\"}}");
     events->subscribed(session, &subs[0], "e", 5, true, 1);
@@ -727,9 +731,7 @@ static void a_large_missed_push_is_no_slow_reader(void **state)
     struct gw_message *msg;
 
     (void)state;
-    conf.session_backlog_max_bytes = 65536;
-    gw_session_free(session);
-    assert_int_equal(gw_session_open(sessions, GW_JSON, &wakes, &session), YZ_OK);
+    open_narrow();
     open_as_member();
     msg = new_large_push(1, 300000);
     assert_true(events->has_room(session));
