@@ -15,7 +15,6 @@
 #define READ_BUFFER    2048  /* of each WebSocket connection: most frames of phones are smaller */
 #define SERVICE_BUFFER 16384 /* shared by all, for HTTP */
 #define HEADERS_MAX    16384 /* bytes of one request's head; a token may have 8 KB */
-#define HEADER_TABLES  1024  /* requests whose head is being read at once; others wait */
 #define HEAD_TIMEOUT_S 10
 #define KEEPALIVE_S    30
 #define CLOSE_GRACE_S  10 /* for each write of what is left, once closing */
@@ -716,7 +715,9 @@ static bool start_lws(struct gw_server *server)
     info.count_threads = 1;
     info.pt_serv_buf_size = SERVICE_BUFFER;
     info.max_http_header_data = HEADERS_MAX;
-    info.max_http_header_pool = HEADER_TABLES;
+    /* As many heads may be read as there are connections, else whoever sends a thousand heads
+     * slowly shuts out all who come: memory is taken only while a head is being read. */
+    info.max_http_header_pool2 = (unsigned)server->parts.conf->sessions_max + HTTP_SPARE;
     info.timeout_secs = HEAD_TIMEOUT_S;
     info.keepalive_timeout = KEEPALIVE_S;
     info.retry_and_idle_policy = &no_keepalive_pings;
