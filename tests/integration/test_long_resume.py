@@ -118,7 +118,12 @@ def test_who_does_not_read_costs_little_and_is_closed(stack, town, desk):
         return stack.metric(gateway, "yizhan_gateway_slow_readers_total") - closed_before >= count
 
     until(all_closed, 40, every=0.5, what="all that do not read are closed")
-    until(lambda: stack.metric(gateway, "yizhan_gateway_subscribers") == 1, 40, what="they are gone")
+
+    def only_warm_is_left():
+        warm.expect({"ping": {}}, "pong")
+        return stack.metric(gateway, "yizhan_gateway_subscribers") == 1
+
+    until(only_warm_is_left, 40, every=0.5, what="they are gone")
 
 
 def narrow_phone(town, encoding, member="m1"):
