@@ -184,10 +184,10 @@ int ctl_list(const struct ctl *ctl, const char *flag, const char *const **values
     return ctl->args.counts[i];
 }
 
-static void print_error(const struct ctl *ctl, const char *code, const char *fmt, va_list list)
+__attribute__((format(printf, 3, 0))) static void
+print_error(const struct ctl *ctl, const char *code, const char *fmt, va_list list)
 {
     char text[1024];
-
     json_t *error;
 
     vsnprintf(text, sizeof text, fmt, list);

@@ -76,7 +76,7 @@ int main(int argc, char **argv)
         return CTL_USAGE;
     }
     if (strcmp(argv[rest], "help") == 0)
-        return ctl_help(count - 1, (const char *const *)argv + rest + 1);
+        return (int)ctl_help(count - 1, (const char *const *)argv + rest + 1);
     words = calloc((size_t)count, sizeof *words);
     if (!words)
         return CTL_FAILED;
@@ -84,5 +84,5 @@ int main(int argc, char **argv)
         words[i] = argv[rest + i];
     code = run(&conf, count, words);
     free(words);
-    return code;
+    return (int)code;
 }
