@@ -1,8 +1,8 @@
 #include "gateway/frame.h"
 
 #include "client.pb-c.h"
+#include "schemas/codec.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,54 +24,9 @@ static void strip_body(struct yz_violation *v)
     }
 }
 
-/* A varint at *at; false when it is cut off or longer than 64 bits. */
-static bool read_varint(const uint8_t *data, size_t len, size_t *at, uint64_t *value)
-{
-    *value = 0;
-    for (unsigned shift = 0; shift < 64 && *at < len; shift += 7) {
-        uint8_t byte = data[(*at)++];
-
-        *value |= (uint64_t)(byte & 0x7f) << shift;
-        if (!(byte & 0x80))
-            return true;
-    }
-    return false;
-}
-
-/* Field 1 of the outermost message; the fields before it are stepped over. */
-static uint32_t find_protobuf_id(const uint8_t *data, size_t len)
-{
-    size_t at = 0;
-    uint64_t key, value;
-
-    while (read_varint(data, len, &at, &key)) {
-        bool has_varint = (key & 7) == 0, has_length = (key & 7) == 2;
-
-        if ((!has_varint && !has_length) || !read_varint(data, len, &at, &value))
-            return 0;
-        if (key >> 3 == 1)
-            return has_varint && value <= UINT32_MAX ? (uint32_t)value : 0;
-        if (has_length && value > len - at)
-            return 0;
-        at += has_length ? (size_t)value : 0;
-    }
-    return 0;
-}
-
-static uint32_t find_json_id(const char *text, size_t len)
-{
-    json_t *object = json_loadb(text, len, 0, NULL);
-    const json_t *id = json_object_get(object, "id");
-    json_int_t value = json_integer_value(id);
-    uint32_t found = value > 0 && value <= UINT32_MAX ? (uint32_t)value : 0;
-
-    json_decref(object);
-    return found;
-}
-
 uint32_t gw_frame_id(enum gw_encoding encoding, const void *data, size_t len)
 {
-    return encoding == GW_JSON ? find_json_id(data, len) : find_protobuf_id(data, len);
+    return encoding == GW_JSON ? yz_json_frame_id(data, len) : yz_pb_frame_id(data, len);
 }
 
 static void read_wish(const Yizhan__V1__Subscribe *from, struct gw_wish *wish)
