@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "common/envelope.h"
+#include "nats_library.h"
 
 #include <string.h>
 
@@ -153,19 +154,6 @@ static void roles_have_scopes(void **state)
     assert_true(yz_actor_belongs(&actor, "g1/c1/b1"));
     assert_false(yz_actor_belongs(&actor, "g1/c1/b1/x"));
     assert_false(yz_actor_belongs(&actor, "g1/c"));
-}
-
-static int open_library(void **state)
-{
-    (void)state;
-    return nats_Open(-1) == NATS_OK ? 0 : -1;
-}
-
-static int close_library(void **state)
-{
-    (void)state;
-    nats_Close();
-    return 0;
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 /* A dead letter carries the whole event, its reason, and where it was accepted first. */
+#include "nats_library.h"
 #include "workers/deadletter.h"
 
 #include <setjmp.h>
@@ -80,19 +81,6 @@ static void test_a_strange_subject(void **state)
     assert_string_equal(natsMsg_GetSubject(msg), "dlq._._");
     natsMsg_Destroy(msg);
     natsMsg_Destroy(d.msg);
-}
-
-static int open_library(void **state)
-{
-    (void)state;
-    return nats_Open(-1) == NATS_OK ? 0 : -1;
-}
-
-static int close_library(void **state)
-{
-    (void)state;
-    nats_Close();
-    return 0;
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 /* A push and a value as messages of their streams; the metrics' text. */
+#include "nats_library.h"
 #include "workers/push.h"
 
 #include "envelope.pb-c.h"
@@ -95,19 +96,6 @@ static void test_metrics(void **state)
                                              "yizhan_worker_events_applied_total 3\n"));
     assert_non_null(strstr((char *)buf.data, "# TYPE yizhan_worker_partitions gauge\n"));
     yz_buf_deinit(&buf);
-}
-
-static int open_library(void **state)
-{
-    (void)state;
-    return nats_Open(-1) == NATS_OK ? 0 : -1;
-}
-
-static int close_library(void **state)
-{
-    (void)state;
-    nats_Close();
-    return 0;
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 /* A dead letter becomes an event again: what it keeps, and what it must not. */
+#include "nats_library.h"
 #include "workers/ctl/letter.h"
 
 #include "common/envelope.h"
@@ -83,20 +84,6 @@ static void shows_what_cannot_be_decoded(void **state)
     assert_null(json_object_get(value, "actor"));
     json_decref(value);
     natsMsg_Destroy(letter);
-}
-
-/* natsMsg_Create stands on the library's globals. */
-static int open_library(void **state)
-{
-    (void)state;
-    return nats_Open(-1) == NATS_OK ? 0 : -1;
-}
-
-static int close_library(void **state)
-{
-    (void)state;
-    nats_Close();
-    return 0;
 }
 
 int main(void)
