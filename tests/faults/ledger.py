@@ -4,26 +4,35 @@ It is the only thing the checker knows of the clients. A line is a JSON object w
 (monotonic), and `kind`:
 
     run       settings seed                               once, first: the settings of the stack, and what chose the faults
-    open      session tenant member path device gateway encoding   a WebSocket said hello and was welcomed; path: home org
+    open      session tenant member path roles device gateway encoding
+                                                          a WebSocket said hello and was welcomed
     subscribe session channel since{epoch,offset}|null epoch offset recovered missed
     refused   session channel code                        a subscribe was answered with an error
     leave     session channel                             an unsubscribe was answered
-    emit      session member event type payload attempt frame   sent; attempt 1 is the first copy of the event id.
-                                                          Another payload under the same id is a conflict on purpose.
-                                                          frame: the frame's id, unique in its session
-    accepted  session event sequence duplicate frame      answered; frame tells which of several copies
-    error     session event code temporary retry_ms frame answered
+    emit      session tenant member event type payload attempt frame
+                                                          about to be sent; attempt 1 is the first copy of the event id
+                                                          (of this member of this tenant). Another payload under the
+                                                          same id is a conflict on purpose. An emit without an answer may
+                                                          have been stored or not
+    accepted  session event sequence duplicate frame      answered; frame is the emit's, unique in the session
+    error     session event code temporary retry_ms field frame
+                                                          answered
+    outcome   session event status code sequence          the answer to the query event.outcome: what the member was told
     push      session channel offset id type payload      a durable push arrived
     value     session channel name version payload        a value arrived
     close     session code reason asked                   the connection is over; asked: by the client itself.
                                                           1006 and no reason: it broke
     fault     name target phase detail                    phase: begin or end
-    sample    process rss queues{metric: value} lag       taken between faults, a few times a second
-    end       -                                           faults are over, everything was given time to settle
+    sample    process rss queues{metric: value} lag       taken all along, about once a second; lag: events in EVENTS, or
+                                                          null when the broker did not say
+    end       -                                           faults are over, everything was given time to settle. Only the
+                                                          closes of the sessions still open follow
 
-A session is one connection: a phone that reconnects is a new session of the same device. Its tenant is that of `open`; a
-line of one session is written in the order in which it happened to that session. Numbers (offset, sequence, version) are
-int, payloads are objects in the JSON mapping as sent or received; what the wire leaves out is written as 0, "" or {}.
+Numbers (offset, sequence, version) are int; payloads are objects in the JSON mapping as sent or received; what the wire
+leaves out is written as 0, "" or {}. `since` null: subscribed without it. `since` with an empty epoch: all that is
+kept. A subscribe to a channel that the session holds already begins anew at its `since`. An event is (tenant, member,
+event): the same id is used by other members and in the other tenant on purpose. A session is one connection: a phone that
+reconnects is a new session of the same device. The lines of one session stand in the order in which the phone saw them.
 
 The detail of a poison fault's `begin` is {"poison": [{"sequence", "tenant", "actor", "event"}]}: the sequences in EVENTS
 under which it was stored; actor and event are null when its headers do not name them.
@@ -43,11 +52,15 @@ class Ledger:
         self._lock = threading.Lock()
         self._began = time.monotonic()
 
+    def seconds(self):
+        """Since the run began."""
+        return time.monotonic() - self._began
+
     def write(self, kind, **fields):
-        line = json.dumps({"t": round(time.monotonic() - self._began, 4), "kind": kind, **fields},
-                          ensure_ascii=False)  # fmt: skip
+        text = json.dumps({"t": 0, "kind": kind, **fields}, ensure_ascii=False)
         with self._lock:
-            self._file.write(line + "\n")
+            # The time is taken under the lock, so that it never falls from one line to the next.
+            self._file.write(f'{{"t": {self.seconds():.4f}{text[7:]}\n')
 
     def close(self):
         with self._lock:
