@@ -16,7 +16,7 @@ YZ_BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config
     libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev libjwt-dev libjansson-dev libssl-dev
     uthash-dev)
 # shellcheck disable=SC2034
-YZ_TEST_PACKAGES=(libcmocka-dev curl git)
+YZ_TEST_PACKAGES=(libcmocka-dev curl git faketime util-linux)
 # shellcheck disable=SC2034
 YZ_LINT_PACKAGES=(clang-format clang-tidy libclang-rt-dev shellcheck)
 YZ_PYTHON_PACKAGES=(python3 python3-venv ca-certificates)

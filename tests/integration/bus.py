@@ -17,8 +17,8 @@ class Bus:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._nc = self._do(nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.2,
-                                         error_cb=_ignore))  # fmt: skip
+        self._nc = self._do(nats.connect(url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.2,
+                                         ping_interval=2, error_cb=_ignore))  # fmt: skip
         self._js = self._nc.jetstream()
 
     def _do(self, coroutine, timeout=20):

@@ -84,6 +84,7 @@ class Process:
         self.name = name
         self.argv = [str(word) for word in argv]
         self.env = env or {}
+        self.settings = {}  # its own, over those of its stack
         self.log = pathlib.Path(folder) / f"{name}.log"
         self.popen = None
 
@@ -201,22 +202,22 @@ class Stack:
             "mongodb_database": "yizhan_test",
             **settings,
         }
-        self.nats = Process("nats", [program("YZ_NATS_SERVER", "nats-server"), "-c",
-                                     self._nats_conf()], self.folder)  # fmt: skip
+        self.nats = self._nats()
         self.database = Process("database", self._database_argv(), self.folder)
+        self.services = [self.nats, self.database]
         self.workers = [self._worker(n) for n in range(workers)]
         self.gateways = [self._gateway(n) for n in range(gateways)]
         self.phones = []
 
     def start(self):
         try:
-            self.nats.start()
-            self.database.start()
+            for service in self.services:
+                service.start()
             self.wait_nats()
             self._find_database()
             self.apply()
             for process in self.workers + self.gateways:
-                process.start(**self._env())
+                process.start(**self._env(**process.settings))
             for process in self.workers + self.gateways:
                 self.wait_ready(process)
         except BaseException as failure:
@@ -235,16 +236,19 @@ class Stack:
             self.bus.close()
         if "mongo" in self.__dict__:
             self.mongo.close()
-        self.nats.kill()
-        self.database.kill()
+        for service in self.services:
+            service.kill()
         self.ports.release()
 
     def logs(self):
         """(name, last lines) of each process, the first to look at first."""
-        everything = self.gateways + self.workers + [self.nats, self.database]
+        everything = self.gateways + self.workers + self.services
         return [(f"{p.name}{'' if p.running else ' (not running)'}", p.tail()) for p in everything]
 
     # the two services
+
+    def _nats(self):
+        return Process("nats", [program("YZ_NATS_SERVER", "nats-server"), "-c", self._nats_conf()], self.folder)
 
     def _nats_conf(self):
         path = self.folder / "nats.conf"
@@ -310,12 +314,12 @@ class Stack:
 
     def start_worker(self, worker, ready=True, fault=None, **settings):
         extra = {"YZ_FAULT": fault} if fault else {}
-        worker.start(**self._env(**settings), **extra)
+        worker.start(**self._env(**{**worker.settings, **settings}), **extra)
         if ready:
             self.wait_ready(worker)
 
     def start_gateway(self, gateway, ready=True, **settings):
-        gateway.start(**self._env(**settings))
+        gateway.start(**self._env(**{**gateway.settings, **settings}))
         if ready:
             self.wait_ready(gateway)
 

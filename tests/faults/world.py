@@ -1,0 +1,235 @@
+"""The whole system behind proxies, made to be disturbed: two gateways, two workers, NATS (one server, or three with R3)
+and the database, and a toxiproxy link on every connection between them.
+
+    phones-gateway<n>   gateway<n>-nats<m>   worker<n>-nats<m>   worker<n>-database   nats<a>-nats<b> (cluster only)
+
+The world's own eyes (`bus`, `mongo`, `ctl`, `admin`) take the direct way, so that what disturbs the parts does not blind
+the run. Whoever disturbs it mends what he broke and nothing else; `wait_calm` then proves that all is well again.
+
+    YZ_TOXIPROXY   program toxiproxy-server, else the one on PATH; the rest as in stack.py
+"""
+
+import contextlib
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
+
+import pymongo.errors  # noqa: E402
+
+from wallclock import Clock, why_not_faked  # noqa: E402
+from stack import Process, Stack, program  # noqa: E402
+from toxiproxy import Toxiproxy  # noqa: E402
+from waiting import until  # noqa: E402
+
+CALM_S = 120
+STREAMS = ("EVENTS", "CHANNELS", "THREADS", "STATE", "DEADLETTERS")
+BUCKETS = ("KV_WORKERS", "KV_PARTITIONS")
+STORE_BYTES = 512 << 20
+
+# Shorter than in production, so that a run of minutes sees many time-outs; each still above its neighbour's.
+SETTINGS = {
+    "log_level": "info",
+    "events_max_bytes": 64 << 20,
+    "lease_ttl_ms": 2000,
+    "ack_wait_ms": 8000,
+    "database_timeout_ms": 4000,
+    "uplink_timeout_ms": 2000,
+    "query_timeout_ms": 3000,
+    "hello_timeout_ms": 5000,
+    "drain_ms": 500,
+    "reconnect_spread_ms": 500,
+}
+
+
+class World(Stack):
+    """`rng` decides whatever is drawn by chance. `store_on_tmpfs`: NATS keeps its files on a small tmpfs, which can be
+    filled; None: when this user may mount one."""
+
+    def __init__(self, folder, rng, cluster=False, store_on_tmpfs=None, **settings):
+        self.rng, self.cluster = rng, cluster
+        self.memory = {}  # what a kind of fault must know at its end, by (kind, target)
+        self._mounts = []
+        self._tmpfs_wanted = store_on_tmpfs
+        replicas = {"replicas": 3} if cluster else {}
+        super().__init__(folder, workers=2, gateways=2, **{**SETTINGS, **replicas, **settings})
+        self.proxies = Toxiproxy(self.folder, self.ports)
+        self.clocks_missing = why_not_faked(self.workers[0].argv[0])
+        self.clocks = {}
+        self._connect_parts()
+        self.processes = {p.name: p for p in self.services + self.workers + self.gateways}
+
+    # how it is put together
+
+    def _nats(self):
+        """Called by Stack.__init__: the first of the servers, for what needs just one."""
+        count = 3 if self.cluster else 1
+        self.nats_ports = [self.nats_port] + [self.ports.take() for _ in range(count - 1)]
+        self.monitor_ports = [self.ports.take() for _ in range(count)]
+        self.route_ports = [self.ports.take() for _ in range(count)] if self.cluster else []
+        self.route_links = {pair: self.ports.take() for pair in itertools.permutations(range(count), 2)}
+        self.stores = [self._store(n) for n in range(count)]
+        self.nats_servers = [
+            Process(f"nats{n}", [program("YZ_NATS_SERVER", "nats-server"), "-c", self._server_conf(n)], self.folder)
+            for n in range(count)
+        ]
+        self.settings["nats_url"] = ",".join(f"nats://127.0.0.1:{port}" for port in self.nats_ports)
+        return self.nats_servers[0]
+
+    def _store(self, number):
+        """The folder of a server's streams, on a tmpfs of its own where that is possible."""
+        folder = self.folder / f"jetstream{number}"
+        folder.mkdir()
+        if self._tmpfs_wanted is False:
+            return folder
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={STORE_BYTES}", "yizhan-faults", folder],
+                              capture_output=True, text=True)  # fmt: skip
+        if done.returncode == 0:
+            self._mounts.append(folder)
+        elif self._tmpfs_wanted:
+            raise RuntimeError(f"no tmpfs for NATS: {done.stderr}")
+        return folder
+
+    @property
+    def store_can_fill(self):
+        return bool(self._mounts)
+
+    def _server_conf(self, number):
+        """The limit is above what the disk holds: what a full disk does is to be seen."""
+        path = self.folder / f"nats{number}.conf"
+        text = (
+            f'server_name: "n{number}"\nlisten: "127.0.0.1:{self.nats_ports[number]}"\n'
+            f'http: "127.0.0.1:{self.monitor_ports[number]}"\n'
+            f'jetstream {{ store_dir: "{self.stores[number]}", sync_interval: always, max_file_store: 64GB }}\n'
+        )
+        path.write_text(text + (self._cluster_conf(number) if self.cluster else ""))
+        return path
+
+    def _cluster_conf(self, number):
+        """Routes go through the proxies only: what gossip tells of this server leads nowhere, and clients are told
+        nothing."""
+        routes = ", ".join(f'"nats-route://127.0.0.1:{port}"' for (a, _), port in self.route_links.items()
+                           if a == number)  # fmt: skip
+        return (
+            f'cluster {{ name: "faults", listen: "127.0.0.1:{self.route_ports[number]}", no_advertise: true\n'
+            f'  advertise: "127.0.0.1:1"\n  routes: [{routes}] }}\n'
+        )
+
+    def _connect_parts(self):
+        for (a, b), port in self.route_links.items():
+            self.proxies.link(f"nats{a}-nats{b}", port, self.route_ports[b])
+        for gateway in self.gateways:
+            self.proxies.link(f"phones-{gateway.name}", self.ports.take(), gateway.port)
+        for process in self.gateways + self.workers:
+            self._connect_to_nats(process)
+            if not self.clocks_missing:
+                self.clocks[process.name] = Clock(self.folder / f"clock-{process.name}")
+                process.env = self.clocks[process.name].env()
+        for worker in self.workers:
+            link = self.proxies.link(f"{worker.name}-database", self.ports.take(), self.database_port)
+            # Told of the set's name, a driver would go on to the host that the set names: past the proxy.
+            worker.settings["mongodb_uri"] = f"mongodb://127.0.0.1:{link.listen}/?directConnection=true"
+
+    def _connect_to_nats(self, process):
+        """Each starts its list with another server."""
+        ports = [self.proxies.link(f"{process.name}-nats{n}", self.ports.take(), port).listen
+                 for n, port in enumerate(self.nats_ports)]  # fmt: skip
+        first = self.rng.randrange(len(ports))
+        process.settings["nats_url"] = ",".join(f"nats://127.0.0.1:{p}" for p in ports[first:] + ports[:first])
+
+    # life
+
+    def start(self):
+        self.proxies.start()
+        return super().start()
+
+    def stop(self):
+        super().stop()
+        self.proxies.stop()
+        for folder in self._mounts:
+            subprocess.run(["umount", "-l", folder], check=True)
+        self._mounts = []
+
+    def wait_nats(self):
+        until(self.bus_answers, CALM_S, every=0.1, what="JetStream answers")
+
+    def bus_answers(self):
+        """Each server listens, and JetStream has a leader where it needs one."""
+        try:
+            return all(self._server_healthy(n) for n in range(len(self.nats_servers)))
+        except OSError:
+            return False
+
+    def _server_healthy(self, number):
+        status, _, answer = self.http("GET", "/healthz", port=self.monitor_ports[number])
+        return status == 200 and answer.get("status") == "ok"
+
+    def restart(self, name):
+        """Bring a process back that is gone; does not wait until it is ready, since another fault may be in its way."""
+        process = self.processes[name]
+        if not process.running:
+            process.start(**(self._env(**process.settings) if process in self.gateways + self.workers else {}))
+
+    def link(self, name):
+        return self.proxies.links[name]
+
+    def url(self, gateway=0):
+        """Where phones connect: through the proxy."""
+        return f"ws://127.0.0.1:{self.link(f'phones-gateway{gateway}').listen}/v1/ws"
+
+    # all is well
+
+    def wait_calm(self, timeout=CALM_S):
+        """Every process runs and is ready, no link is disturbed, replicas are level, and nothing is left to settle."""
+        trouble = []
+
+        def calm():
+            trouble[:] = self.troubles()
+            return not trouble
+
+        try:
+            until(calm, timeout, every=0.2)
+        except AssertionError:
+            raise AssertionError(f"not calm within {timeout} s: {'; '.join(trouble)}") from None
+
+    def troubles(self):
+        """What is not well, as texts; empty when all is."""
+        dead = [f"{p.name} is not running" for p in self.processes.values() if not p.running]
+        if dead:
+            return dead
+        unready = [f"{p.name} is not ready: {text.strip()}" for p in self.gateways + self.workers
+                   for status, text in [self.admin(p, "/readyz")] if status != 200]  # fmt: skip
+        links = [] if self.proxies.clean() else ["a link is disturbed"]
+        try:
+            return unready + links + self._stream_troubles()
+        except (AssertionError, TimeoutError, ConnectionError, pymongo.errors.PyMongoError, json.JSONDecodeError) as error:
+            return unready + links + [f"NATS does not answer: {error!r}"]
+        except Exception as error:  # nats-py's own errors have no root of their own
+            if type(error).__module__.startswith("nats"):
+                return unready + links + [f"NATS does not answer: {error!r}"]
+            raise
+
+    def _stream_troubles(self):
+        found = []
+        for name in STREAMS + BUCKETS:
+            info = self.bus.stream(name)
+            for peer in info.get("cluster", {}).get("replicas") or []:
+                if not peer.get("current") or peer.get("offline"):
+                    found.append(f"{name} is behind on {peer.get('name')}")
+            if name == "EVENTS" and info["state"]["messages"]:
+                found.append(f"{info['state']['messages']} events are not settled")
+        return found
+
+    def lag(self):
+        """Events that are stored and not settled; None when NATS cannot say."""
+        with contextlib.suppress(Exception):
+            return self.bus.stream("EVENTS")["state"]["messages"]
+        return None
+
+    def leader(self, stream):
+        """Name of the process that leads the stream, None while there is none."""
+        name = self.bus.stream(stream).get("cluster", {}).get("leader")
+        return f"nats{name[1:]}" if name else None
