@@ -18,7 +18,7 @@
 
 static const char usage[] =
     "yz-gateway: WebSocket and HTTP for clients, events and pushes on the bus.\n\n"
-    "SIGTERM drains and ends; SIGHUP reads the token keys again.";
+    "SIGTERM drains and ends; SIGHUP reads the token keys and the certificate again.";
 
 /* One descriptor for each session, if the system allows it. The limit is lowered, too, when it is
  * far above: libwebsockets keeps tables of that size, and takes a limit of more than ten million

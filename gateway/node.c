@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "gateway/serial.h"
 #include "gateway/server.h"
+#include "gateway/tls.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct node {
     uv_signal_t signals[3];
     struct gw_metrics metrics;
     struct gw_auth *auth;
+    struct gw_tls *tls;
     struct gw_files *files;
     struct gw_link *link;
     struct gw_channels *channels;
@@ -93,6 +95,7 @@ static enum yz_err make_edge(struct node *node)
         .conf = node->conf,
         .loop = &node->loop,
         .intake = node->intake,
+        .tls = node->tls,
         .metrics = &node->metrics,
         .admin = {.link = node->link, .intake = node->intake, .metrics = &node->metrics}};
     enum yz_err err = gw_sessions_new(&session_parts, &node->sessions);
@@ -157,10 +160,14 @@ static void on_signal(uv_signal_t *handle, int signum)
 {
     struct node *node = handle->data;
 
-    if (signum != SIGHUP)
+    if (signum != SIGHUP) {
         begin_drain(node, signum);
-    else if (gw_auth_reload(node->auth) != YZ_OK)
+        return;
+    }
+    if (gw_auth_reload(node->auth) != YZ_OK)
         yz_warn("keys_kept", "reason=reload_failed");
+    if (node->tls)
+        gw_tls_reload(node->tls);
 }
 
 static void start_handles(struct node *node)
@@ -208,9 +215,11 @@ static void unmake(struct node *node)
     gw_uplink_free(node->uplink);
     gw_channels_free(node->channels);
     gw_link_free(node->link);
+    gw_tls_close(node->tls);
     run_out(node);
     if (node->server)
         gw_server_free(node->server);
+    gw_tls_free(node->tls);
     gw_files_free(node->files);
     gw_auth_free(node->auth);
 }
@@ -218,7 +227,8 @@ static void unmake(struct node *node)
 static int start(struct node *node, int client_fd, int admin_fd)
 {
     if (gw_auth_new(node->conf->keys_dir, node->conf->token_audience, &node->auth) != YZ_OK ||
-        gw_files_load(node->conf->static_dir, &node->files) != YZ_OK)
+        gw_files_load(node->conf->static_dir, &node->files) != YZ_OK ||
+        gw_tls_new(node->conf, &node->loop, &node->metrics, &node->tls) != YZ_OK)
         return 2;
     if (make_bus(node) != YZ_OK || make_edge(node) != YZ_OK ||
         gw_server_listen(node->server, client_fd, false) != YZ_OK ||

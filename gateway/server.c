@@ -42,7 +42,7 @@ struct connection {
 struct gw_server {
     struct gw_server_parts parts;
     struct lws_context *context;
-    struct lws_vhost *vhost;
+    struct lws_vhost *client_vhost, *admin_vhost;
     struct gw_listener *client_listener, *admin_listener;
     struct gw_addresses *addresses;
     size_t connections;
@@ -566,12 +566,21 @@ static void free_connection(struct connection *c)
     free(c);
 }
 
+/* While the vhost of the clients is made. */
+static int attach_tls(struct lws *wsi, void *ssl_ctx)
+{
+    struct gw_server *server = lws_context_user(lws_get_context(wsi));
+
+    return gw_tls_attach(server->parts.tls, ssl_ctx) ? 0 : -1;
+}
+
 static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                   size_t len)
 {
     struct connection *c = wsi ? lws_get_opaque_user_data(wsi) : NULL;
 
-    (void)user;
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
+        return attach_tls(wsi, user);
     if (!c)
         return 0;
     c->wsi = wsi;
@@ -655,8 +664,8 @@ static bool admit(struct gw_server *server, struct connection *c, const struct s
 static void adopt(struct gw_server *server, int fd, const struct sockaddr *peer, bool admin)
 {
     struct connection *c = calloc(1, sizeof *c);
-    lws_adopt_desc_t desc = {.vh = server->vhost,
-                             .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP,
+    lws_adopt_desc_t desc = {.vh = admin ? server->admin_vhost : server->client_vhost,
+                             .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
                              .fd.sockfd = fd,
                              .opaque = c};
 
@@ -702,6 +711,22 @@ static void on_check(uv_check_t *check)
     flush(server);
 }
 
+/* Two ports that nobody listens on, so that no Host header turns a client's connection into one of
+ * the other vhost. */
+static bool make_vhosts(struct gw_server *server, struct lws_context_creation_info *info)
+{
+    info->vhost_name = "admin";
+    info->port = CONTEXT_PORT_NO_LISTEN;
+    server->admin_vhost = lws_create_vhost(server->context, info);
+    info->vhost_name = "gateway";
+    info->port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    info->alpn = "http/1.1";
+    if (server->parts.tls)
+        info->options |= LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+    server->client_vhost = lws_create_vhost(server->context, info);
+    return server->admin_vhost && server->client_vhost;
+}
+
 static bool start_lws(struct gw_server *server)
 {
     void *loops[1] = {server->parts.loop};
@@ -721,12 +746,12 @@ static bool start_lws(struct gw_server *server)
     info.timeout_secs = HEAD_TIMEOUT_S;
     info.keepalive_timeout = KEEPALIVE_S;
     info.retry_and_idle_policy = &no_keepalive_pings;
-    info.vhost_name = "gateway";
+    info.user = server;
     info.pcontext = &server->context; /* becomes NULL when it is gone */
+    if (server->parts.tls)
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     server->context = lws_create_context(&info);
-    if (server->context)
-        server->vhost = lws_create_vhost(server->context, &info);
-    return server->vhost != NULL;
+    return server->context && make_vhosts(server, &info);
 }
 
 enum yz_err gw_server_new(const struct gw_server_parts *parts, struct gw_server **out)

@@ -16,6 +16,7 @@
 #include "gateway/admin.h"
 #include "gateway/http.h"
 #include "gateway/session.h"
+#include "gateway/tls.h"
 
 #include <uv.h>
 
@@ -31,6 +32,7 @@ struct gw_server_parts {
     struct gw_sessions *sessions;
     struct gw_http *http;
     struct gw_intake *intake;
+    struct gw_tls *tls; /* NULL: the client port is plain */
     struct gw_metrics *metrics;
     struct gw_admin admin;
 };
