@@ -1,7 +1,9 @@
 /* Text of a WebSocket message with subprotocol yizhan.v1.json. */
 #include "schemas/codec.h"
-#include "tests/fuzz/frame_checks.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/message_checks.h"
+
+#include <client.pb-c.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -15,10 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                          yz_payload_resolve, &arena, &frame, &v);
     if (err) {
         PROMISE(!frame && err != YZ_FRAME_TOO_LARGE);
-        frame_checks_refusal(err, &v);
+        message_refusal(err, &v);
         yz_json_frame_id((const char *)data, size);
     } else {
-        frame_checks_run(frame);
+        message_returns(frame, yz_payload_resolve);
         PROMISE(yz_json_frame_id((const char *)data, size) == 0 ||
                 yz_json_frame_id((const char *)data, size) ==
                     ((Yizhan__V1__ClientFrame *)frame)->id);

@@ -1,7 +1,9 @@
 /* Bytes of a WebSocket message with subprotocol yizhan.v1.protobuf. */
 #include "schemas/codec.h"
-#include "tests/fuzz/frame_checks.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/message_checks.h"
+
+#include <client.pb-c.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,10 +16,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     err = yz_pb_decode(&yizhan__v1__client_frame__descriptor, data, size, &arena, &frame, &v);
     if (err) {
         PROMISE(!frame && err != YZ_FRAME_TOO_LARGE);
-        frame_checks_refusal(err, &v);
+        message_refusal(err, &v);
         yz_pb_frame_id(data, size);
     } else {
-        frame_checks_run(frame);
+        struct yz_buf once;
+
+        message_returns(frame, yz_payload_resolve);
+        message_encode(frame, &once);
+        PROMISE(yz_pb_frame_id(once.data, once.len) == ((Yizhan__V1__ClientFrame *)frame)->id);
+        yz_buf_deinit(&once);
     }
     yz_arena_deinit(&arena);
     return 0;
