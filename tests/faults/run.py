@@ -1,0 +1,210 @@
+"""One run with faults: a crowd at work, a seeded schedule of harm, time to settle, and the question whether all is right.
+
+    python run.py --seed 7 --minutes 3            as scripts/faults does, which sets up what this needs
+"""
+
+import argparse
+import contextlib
+import json
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+import figures  # noqa: E402
+import schedule  # noqa: E402
+from ledger import Ledger, read  # noqa: E402
+from members import Crowd  # noqa: E402
+from sampler import Sampler  # noqa: E402
+from waiting import TooLate, until  # noqa: E402
+
+import checker  # noqa: E402
+import snapshot  # noqa: E402
+from kinds import KINDS  # noqa: E402
+from world import World  # noqa: E402
+
+WINDOW_MS = 3000
+SETTLE_S = 180  # for what is under way, once the faults are over
+LEVEL_S = 30  # for the last pushes: longer than a gateway needs to find one that was lost
+SETTINGS = {"duplicate_window_ms": WINDOW_MS, "code_grace_ms": 60000}
+
+
+class Run:
+    def __init__(self, folder, seed, minutes=3.0, cluster=None, only=(), members=16, say=print):
+        self.folder, self.seed, self.seconds, self.say = pathlib.Path(folder), seed, minutes * 60, say
+        self.cluster = schedule.is_cluster(seed) if cluster is None else cluster
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ledger = Ledger(self.folder / "ledger.jsonl")
+        self.world = World(self.folder / "world", random.Random(f"{seed}/world"), cluster=self.cluster, **SETTINGS)
+        self.ledger.write("run", settings={k: str(v) for k, v in self.world.settings.items()}, seed=str(seed))
+        self.steps = schedule.plan(seed, self.seconds, KINDS, self.world, only)
+        self.crowd = Crowd(self.world, self.ledger, seed, members, WINDOW_MS / 1000)
+        self.sampler = Sampler(self.world, self.ledger)
+        self.violations = []
+
+    def go(self):
+        """Everything up to the snapshot; what goes wrong here is an exception."""
+        with contextlib.ExitStack() as ending:
+            ending.callback(self.ledger.close)
+            ending.callback(self.world.stop)
+            self.say(f"seed {self.seed}: {len(self.steps)} faults in {self.seconds:.0f} s on "
+                     f"{'a cluster of three NATS servers' if self.cluster else 'one NATS server'}")  # fmt: skip
+            self.world.start()
+            self.sampler.start()
+            ending.callback(self.sampler.stop)
+            self.crowd.start()
+            try:
+                self.inject()
+                self.settle()
+                self.ledger.write("end")
+            finally:
+                self.crowd.leave()
+            assert not self.crowd.failures, f"the phones themselves failed: {self.crowd.failures[:3]!r}"
+            snapshot.take(self.world, self.folder / "snapshot.json")
+
+    # faults
+
+    def inject(self):
+        """Begin and end each step at its time; whatever happens, what was begun is ended."""
+        began = time.monotonic()
+        deeds = [(step.at_s, 0, step) for step in self.steps] + [(step.end_s, 1, step) for step in self.steps]
+        begun = {}
+        try:
+            for at_s, is_end, step in sorted(deeds, key=lambda deed: (deed[0], -deed[1], deed[2].number)):
+                self._pass_until(began + at_s)
+                if is_end:
+                    self._end(begun.pop(step.number))
+                else:
+                    begun[step.number] = step
+                    self._begin(step)
+            self._pass_until(began + self.seconds)
+        finally:
+            for step in begun.values():
+                self._end(step)
+
+    def _pass_until(self, moment):
+        """The run's own time goes by; a dead crowd ends it at once."""
+        while time.monotonic() < moment:
+            assert not self.crowd.failures, f"the phones themselves failed: {self.crowd.failures[:3]!r}"
+            time.sleep(min(0.2, max(0.0, moment - time.monotonic())))
+
+    def _begin(self, step):
+        kind = KINDS[step.kind]
+        detail = kind.begin(self.world, step.target, random.Random(step.seed)) or {}
+        self.ledger.write("fault", name=step.kind, target=step.target, phase="begin", detail=detail)
+        shown = json.dumps(detail, ensure_ascii=False)
+        self.say(f"{self.ledger.seconds():6.1f} s  {step.kind} on {step.target} for {step.hold_s:.1f} s  {shown[:120]}")
+
+    def _end(self, step):
+        KINDS[step.kind].end(self.world, step.target)
+        self.ledger.write("fault", name=step.kind, target=step.target, phase="end", detail={})
+
+    # afterwards
+
+    def settle(self):
+        """No new events; all under way are accepted; all is calm; every phone is back and has the last push."""
+        self.say(f"{self.ledger.seconds():6.1f} s  the faults are over; waiting until all is settled")
+        self.crowd.stop()
+        until(lambda: self.crowd.under_way() == 0, SETTLE_S, 0.1, "all events offered are accepted or refused")
+        self.world.wait_calm()
+        until(lambda: not self.crowd.disconnected(), SETTLE_S, 0.1, "all phones are connected")
+        with contextlib.suppress(TooLate):  # what is missing is the checker's to say
+            until(self._level, LEVEL_S, 0.5)
+        self.world.wait_calm()
+
+    def _level(self):
+        """Every phone stands at the last push of each of its channels, or has come with it."""
+        heads = {}
+        for phone, channel, place in self.crowd.places():
+            subject = (phone.person.tenant, channel)
+            if subject not in heads:
+                heads[subject] = self._head(*subject)
+            if heads[subject] and (place is None or place.offset < heads[subject]):
+                return False
+        return True
+
+    def _head(self, tenant, channel):
+        """Offset of the channel's last push, 0 while there is none."""
+        thread = channel.startswith("thread.")
+        stream = "THREADS" if thread else "CHANNELS"
+        subject = f"thr.{tenant}.{channel[7:]}" if thread else f"chan.{tenant}.{channel}"
+        answer = self.world.bus.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        return answer.get("message", {}).get("seq", 0)
+
+    # judgement
+
+    def check(self):
+        """The violations, as the checker finds them."""
+        lines = read(self.folder / "ledger.jsonl")
+        with open(self.folder / "snapshot.json", encoding="utf-8") as file:
+            self.violations = checker.check(lines, json.load(file))
+        return self.violations
+
+    def figures(self):
+        lines = read(self.folder / "ledger.jsonl")
+        outcomes = self._outcomes()
+        totals = self.sampler.totals
+        return {
+            **figures.of_ledger(lines),
+            **{f"events {status}": outcomes.count(status) for status in ("applied", "refused", "dead_lettered")},
+            "gaps repaired (pushes read again by gateways)": int(totals["yizhan_gateway_pushes_repaired_total"]),
+            "partitions taken over": int(totals["yizhan_worker_leases_taken_total"]),
+            **{f"most memory, MB: {kind}": max((rss for name, rss in self.sampler.rss_max.items()
+                                               if name.startswith(kind)), default=0) >> 20
+               for kind in ("gateway", "worker", "nats", "database")},
+        }  # fmt: skip
+
+    def _outcomes(self):
+        path = self.folder / "snapshot.json"
+        if not path.exists():
+            return []
+        return snapshot.statuses(json.loads(path.read_text(encoding="utf-8")))
+
+
+def judge(run, keep=False):
+    """Run it and say how it went; True when nothing was violated."""
+    failure = None
+    try:
+        run.go()
+        run.check()
+    except Exception:
+        failure = traceback.format_exc()
+    run.say(figures.table(run.figures()))
+    for violation in run.violations:
+        run.say(f"VIOLATION {violation}")
+    if failure:
+        for name, text in run.world.logs():
+            run.say(f"--- {name}\n{text}")
+        run.say(failure)
+    good = not failure and not run.violations
+    if good and not keep:
+        shutil.rmtree(run.folder)
+    else:
+        run.say(f"ledger, snapshot and logs: {run.folder}")
+    run.say(f"seed {run.seed}: {'passed' if good else 'FAILED'}")
+    return good
+
+
+def main(words=None):
+    parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--fault", action="append", default=[], choices=sorted(KINDS))
+    parser.add_argument("--cluster", action="store_true", default=None)
+    parser.add_argument("--members", type=int, default=16)
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--result", help="file for the figures, as JSON")
+    chosen = parser.parse_args(words)
+    folder = tempfile.mkdtemp(prefix=f"yizhan-faults-{chosen.seed}-")
+    run = Run(folder, chosen.seed, chosen.minutes, chosen.cluster, chosen.fault, chosen.members)
+    good = judge(run, chosen.keep)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
