@@ -155,6 +155,24 @@ need_python() {
     export YZ_PYTHON="$folder/bin/python"
 }
 
+# What tests with real servers need: Python, nats-server, a database, the proxy that disturbs them; and no
+# setting of somebody's running system.
+need_test_services() {
+    local name
+    need_python
+    while read -r name; do
+        case "$name" in
+        YZ_ROOT | YZ_VAR | YZ_CACHE | YZ_PYTHON | YZ_NATS_SERVER | YZ_DATABASE_SERVER | YZ_KUSTOMIZE | YZ_TOXIPROXY | \
+            YZ_BUILD_DIR | YZ_TEST_*) ;;
+        *) unset "$name" ;;
+        esac
+    done < <(compgen -e | grep '^YZ_')
+    YZ_NATS_SERVER="$("$YZ_ROOT/scripts/services" nats-server)"
+    YZ_DATABASE_SERVER="$("$YZ_ROOT/scripts/services" database-server)"
+    YZ_TOXIPROXY="$("$YZ_ROOT/scripts/services" toxiproxy)"
+    export YZ_NATS_SERVER YZ_DATABASE_SERVER YZ_TOXIPROXY
+}
+
 need_build_tools() {
     need_packages "the build (compiler, CMake and the libraries that Yizhan stands on)" "${YZ_BUILD_PACKAGES[@]}"
 }
