@@ -1,0 +1,17 @@
+# Short runs with faults, and the tests of what makes and judges them. scripts/faults runs the long ones.
+function(yz_faults_run name timeout)
+  add_test(NAME ${name}
+    COMMAND sh -c "exec \"\${YZ_PYTHON:-python3}\" \"$@\"" run ${CMAKE_CURRENT_LIST_DIR}/faults/campaign.py ${ARGN})
+  set_tests_properties(${name} PROPERTIES LABELS faults TIMEOUT ${timeout}
+    ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
+endfunction()
+
+yz_faults_run(faults.run 600 --seed 101 --minutes 0.7)
+yz_faults_run(faults.cluster 600 --seed 104 --minutes 0.7)
+
+file(GLOB faults_files CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/test_*.py)
+foreach(file ${faults_files})
+  get_filename_component(stem ${file} NAME_WE)
+  string(REPLACE "test_" "" name ${stem})
+  yz_pytest(faults.${name} faults 600 ${file})
+endforeach()
