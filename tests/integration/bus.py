@@ -1,6 +1,7 @@
 """NATS as a stranger sees it: nats-py, with its event loop in a thread of its own."""
 
 import asyncio
+import datetime
 import json
 import threading
 
@@ -10,6 +11,18 @@ import nats.js.errors
 
 async def _ignore(_):
     """Lost connections are part of the tests; a call that fails says so itself."""
+
+
+def _stored(msg):
+    """A direct get's reply as it was stored; the headers that the broker adds are taken off."""
+    headers = dict(msg.headers)
+    moment, _, fraction = headers.pop("Nats-Time-Stamp").rstrip("Z").partition(".")
+    at = datetime.datetime.fromisoformat(moment + "+00:00")
+    seq, subject = int(headers.pop("Nats-Sequence")), headers.pop("Nats-Subject")
+    for added in ("Nats-Stream", "Nats-Num-Pending", "Nats-Last-Sequence", "Nats-UpTo-Sequence"):
+        headers.pop(added, None)
+    return {"seq": seq, "ms": int(at.timestamp()) * 1000 + int(fraction[:3].ljust(3, "0")), "subject": subject,
+            "headers": headers, "data": msg.data}  # fmt: skip
 
 
 class Bus:
@@ -67,6 +80,40 @@ class Bus:
             except nats.js.errors.NotFoundError:
                 return found
             at = found[-1].seq + 1
+
+    def everything(self, stream, timeout=60):
+        """All stored messages of a stream in order, each a dict of seq, ms, subject, headers and data; in bulk."""
+        return self._do(self._everything(stream), timeout)
+
+    async def _everything(self, stream):
+        """The leader says how many there are; a consumer that reads a replica that is behind is asked again."""
+        for _ in range(20):
+            state = (await self._js.stream_info(stream)).state
+            if state.messages == 0:
+                return []
+            found = await self._each_of(stream, state.first_seq, state.last_seq)
+            if len(found) >= state.messages:
+                return found
+            await asyncio.sleep(0.25)
+        raise AssertionError(f"{stream} holds {state.messages} messages, and {len(found)} could be read")
+
+    async def _each_of(self, stream, first, last):
+        """Direct gets in batches: one request, many replies, then a status that says how many follow."""
+        replies = asyncio.Queue()
+        inbox = self._nc.new_inbox()
+        subscription = await self._nc.subscribe(inbox, cb=replies.put)
+        found, at = [], first
+        while at <= last:
+            wanted = {"seq": at, "next_by_subj": ">", "batch": 500}
+            await self._nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(wanted).encode(), reply=inbox)
+            before = len(found)
+            while (msg := await asyncio.wait_for(replies.get(), 10)).headers.get("Status") is None:
+                found.append(_stored(msg))
+            at = found[-1]["seq"] + 1 if found else last + 1
+            if len(found) == before:
+                break
+        await subscription.unsubscribe()
+        return found
 
     def listen(self, subject):
         """Core subscription; the list fills as messages come."""

@@ -1,0 +1,1 @@
+"""The rules of the checker: each module judges one of the guarantees and returns Violations."""

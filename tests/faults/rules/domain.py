@@ -1,0 +1,318 @@
+"""What events do, told a second time: the domains as a reader of PROTOCOL.md would write them, one event after another.
+
+A deed is an event that got an outcome. `Domain.judge` says what its outcome had to be, `Domain.apply` what it leaves
+behind: documents, pushes and values. No I/O, no clock.
+"""
+
+import base64
+import collections
+import dataclasses
+import datetime
+import hashlib
+import hmac
+
+import wire
+from people import checkin_code
+
+APPLIED = ("applied", "")
+STATUS = {"refused": "REFUSED", "dead_lettered": "DEAD_LETTERED"}
+
+
+@dataclasses.dataclass
+class Deed:
+    tenant: str
+    member: str
+    path: str
+    event: str
+    type: str
+    payload: dict
+    sequence: int  # of the message that decided: its place in the order
+    first: int  # of the first acceptance
+    at_ms: int
+    status: str
+    code: str
+    text: str = ""
+    field: str = ""
+    emitted: int = 0  # number of the ledger line
+    unsure: bool = False  # given up by the workers in the middle: it may have left effects
+
+    @property
+    def aggregate(self):
+        p = self.payload
+        if self.type == "notice.published":
+            return self.tenant, "notice", p.get("noticeId", "")
+        if self.type == "notice.read":
+            return self.tenant, "receipts", p.get("noticeId", ""), self.path
+        if self.type == "thread.posted":
+            return self.tenant, "thread", p.get("orgPath", ""), p.get("threadId", "")
+        return self.tenant, "meeting", p.get("orgPath", ""), p.get("meetingId", "")
+
+
+@dataclasses.dataclass
+class Push:
+    id: str
+    type: str
+    payload: dict
+    deed: Deed
+
+
+def stamp(ms):
+    moment = datetime.datetime.fromtimestamp(ms // 1000, datetime.timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+
+
+def stamp_ms(text):
+    moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return round(moment.timestamp() * 1000)
+
+
+def normal(type_, payload):
+    """A push's payload as every encoding gives it."""
+    name = wire.PUSHES[type_]
+    return wire.unpack(name, wire.pack(name, {k: v for k, v in payload.items() if v is not None}))
+
+
+class Domain:
+    def __init__(self, settings):
+        """settings: code_secret (bytes), code_grace_ms, offline_max_ms."""
+        self.settings = settings
+        self.documents = collections.defaultdict(dict)  # collection: {_id: document}
+        self.pushes = collections.defaultdict(list)  # (tenant, channel): [Push] in the order of deeds
+        self.values = {}  # (tenant, channel, name): (version, type, payload)
+        self.unsure = set()  # aggregates of which nothing exact can be said
+        self.seen_notice = {}  # (tenant, notice): ledger line at which somebody saw it pushed
+        self.all_notices = set()  # (tenant, notice) of all deeds that were applied: other partitions are not in order
+
+    # judging
+
+    def judge(self, deed):
+        """(status, code) that the outcome had to have; None: both ways are right."""
+        return getattr(self, "_judge_" + deed.type.replace(".", "_"))(deed)
+
+    def _judge_notice_published(self, deed):
+        if self._get("notices", deed, deed.payload["noticeId"]):
+            return "refused", "exists"
+        expires = deed.payload.get("expiresAt")
+        return ("refused", "invalid_value") if expires and stamp_ms(expires) <= deed.at_ms else APPLIED
+
+    def _judge_notice_read(self, deed):
+        key = deed.tenant, deed.payload["noticeId"]
+        if key not in self.all_notices:
+            return "refused", "not_found"
+        if (deed.status, deed.code) == ("refused", "not_found"):
+            # The notice is another aggregate: it may have come later. Whoever was shown it cannot be told so.
+            return None if deed.emitted <= self.seen_notice.get(key, 1 << 60) else APPLIED
+        org = self.notice_org[key]
+        belongs = deed.path == org or deed.path.startswith(org + "/")
+        return APPLIED if belongs else ("refused", "not_in_audience")
+
+    def _judge_meeting_convened(self, deed):
+        return ("refused", "exists") if self._meeting(deed) else APPLIED
+
+    def _judge_meeting_opened(self, deed):
+        meeting = self._meeting(deed)
+        if not meeting:
+            return "refused", "not_found"
+        codes = {"OPEN": "meeting_open_already", "CLOSED": "meeting_closed"}
+        return ("refused", codes[meeting["state"]]) if meeting["state"] in codes else APPLIED
+
+    def _judge_meeting_closed(self, deed):
+        meeting = self._meeting(deed)
+        if not meeting:
+            return "refused", "not_found"
+        codes = {"CONVENED": "meeting_not_open", "CLOSED": "meeting_closed"}
+        return ("refused", codes[meeting["state"]]) if meeting["state"] in codes else APPLIED
+
+    def _judge_checkin_recorded(self, deed):
+        meeting = self._meeting(deed)
+        if not meeting:
+            return "refused", "not_found"
+        if deed.member not in self._roster(deed):
+            return "refused", "not_on_roster"
+        if self._get("checkins", deed, *self._ref(deed), deed.member):
+            return "refused", "already_checked_in"
+        code = self._judge_code(deed, meeting)
+        return ("refused", code) if code else APPLIED
+
+    def _judge_code(self, deed, meeting):
+        slot, nonce = code_parts(deed.payload["code"])
+        if slot is None:
+            return "code_malformed"
+        named = f"meeting-key-v1\n{deed.tenant}\n{meeting['org_path']}\n{meeting['meeting_id']}".encode()
+        key = hmac.new(self.settings["code_secret"], named, hashlib.sha256).digest()
+        right = checkin_code(key, deed.tenant, meeting["org_path"], meeting["meeting_id"], slot, nonce)
+        if right != deed.payload["code"]:
+            return "code_wrong"
+        period = meeting["code_period_s"] * 1000
+        if deed.payload.get("method") == "OFFLINE":
+            return self._judge_offline(deed, meeting, slot * period, period)
+        return self._judge_now(deed, meeting, slot * period, period)
+
+    def _judge_now(self, deed, meeting, slot_ms, period):
+        grace = self.settings["code_grace_ms"]
+        if meeting["state"] != "OPEN":
+            return "meeting_closed" if meeting["state"] == "CLOSED" else "meeting_not_open"
+        if deed.at_ms < slot_ms - grace:
+            return "code_early"
+        return "code_expired" if deed.at_ms > slot_ms + period + grace else ""
+
+    def _judge_offline(self, deed, meeting, slot_ms, period):
+        opened, closed = meeting.get("opened_at"), meeting.get("closed_at")
+        if not opened:
+            return "meeting_not_open"
+        if slot_ms > deed.at_ms + self.settings["code_grace_ms"]:
+            return "code_early"
+        if deed.at_ms > slot_ms + period + self.settings["offline_max_ms"]:
+            return "code_expired"
+        if slot_ms < opened["ms"] - period:
+            return "meeting_not_open"
+        return "meeting_closed" if closed and slot_ms > closed["ms"] else ""
+
+    def _judge_thread_posted(self, deed):
+        p = deed.payload
+        there = self._get("posts", deed, p["orgPath"], p["threadId"], deed.member, p["messageId"])
+        return ("refused", "already_posted") if there else APPLIED
+
+    # applying
+
+    def apply(self, deed):
+        getattr(self, "_apply_" + deed.type.replace(".", "_"))(deed)
+
+    def tell(self, deed):
+        """A refusal or dead letter is told to its actor."""
+        self._push(deed, f"member.{deed.member}", "event.outcome", {
+            "eventId": deed.event, "type": deed.type, "status": STATUS[deed.status], "code": deed.code,
+            "text": deed.text, "field": deed.field, "sequence": str(deed.first), "receivedAt": stamp(deed.at_ms)})  # fmt: skip
+
+    def _apply_notice_published(self, deed):
+        p = deed.payload
+        document = {"notice_id": p["noticeId"], "org_path": p["orgPath"], "notice_class": p["noticeClass"],
+                    "title": p["title"], "body": p.get("body", ""), "publisher": deed.member,
+                    "publish_at": {"ms": deed.at_ms}, "sequence": deed.sequence}  # fmt: skip
+        if p.get("expiresAt"):
+            document["expires_at"] = {"ms": stamp_ms(p["expiresAt"])}
+        self._put("notices", deed, document, p["noticeId"])
+        self._push(deed, f"org.{p['orgPath']}", "notice.posted", {
+            **p, "publisher": deed.member, "publishedAt": stamp(deed.at_ms), "sequence": str(deed.sequence)})  # fmt: skip
+
+    def _apply_notice_read(self, deed):
+        notice = deed.payload["noticeId"]
+        old = self._get("notice_receipts", deed, notice, deed.path)
+        readers = old["readers"] if old else []
+        if deed.member not in readers:
+            readers = [*readers, deed.member]
+            self._put("notice_receipts", deed,
+                      {"notice_id": notice, "org_path": deed.path, "readers": readers}, notice, deed.path)  # fmt: skip
+        self._value(deed, f"member.{self.notice_publisher[deed.tenant, notice]}", f"receipts.{notice}.{deed.path}",
+                    "notice.receipt_count", {"noticeId": notice, "orgPath": deed.path, "read": len(readers)})  # fmt: skip
+
+    def _apply_meeting_convened(self, deed):
+        p = deed.payload
+        roster = sorted(p["roster"], key=lambda member: member.encode())
+        named = {"org_path": p["orgPath"], "meeting_id": p["meetingId"]}
+        self._put("meetings", deed, {
+            **named, "kind": p["kind"], "title": p["title"], "place": p.get("place", ""),
+            "starts_at": {"ms": stamp_ms(p["startsAt"])}, "ends_at": {"ms": stamp_ms(p["endsAt"])},
+            "convener": deed.member, "code_period_s": p.get("codePeriodS") or 30,
+            "convened_at": {"ms": deed.at_ms}, "should": len(roster), "state": "CONVENED",
+            "present": {"hex": "00" * ((len(roster) + 7) // 8)}, "present_count": 0}, *self._ref(deed))  # fmt: skip
+        self._put("meeting_rosters", deed, {**named, "members": roster}, *self._ref(deed))
+        told = {k: p[k] for k in ("orgPath", "meetingId", "kind", "title", "place", "startsAt", "endsAt") if k in p}
+        self._push(deed, f"org.{p['orgPath']}", "meeting.announced",
+                   {**told, "convener": deed.member, "rosterCount": len(roster)})  # fmt: skip
+
+    def _apply_meeting_opened(self, deed):
+        meeting = {**self._meeting(deed), "state": "OPEN", "opened_at": {"ms": deed.at_ms}}
+        self._put("meetings", deed, meeting, *self._ref(deed))
+        self._push_state(deed, "OPEN", 0)
+        self._attendance(deed, meeting)
+
+    def _apply_meeting_closed(self, deed):
+        present = self._meeting(deed)["present_count"]
+        meeting = {**self._meeting(deed), "state": "CLOSED", "closed_at": {"ms": deed.at_ms}, "present_at_close": present}
+        self._put("meetings", deed, meeting, *self._ref(deed))
+        self._push_state(deed, "CLOSED", present)
+        self._attendance(deed, meeting)
+
+    def _push_state(self, deed, state, present):
+        org_path, meeting_id = self._ref(deed)
+        self._push(deed, f"meeting.{org_path}.{meeting_id}", "meeting.state_changed",
+                   {"orgPath": org_path, "meetingId": meeting_id, "state": state, "present": present})  # fmt: skip
+
+    def _attendance(self, deed, meeting):
+        org_path, meeting_id = self._ref(deed)
+        self._value(deed, f"meeting.{org_path}.{meeting_id}", "attendance", "meeting.attendance_count",
+                    {"present": meeting["present_count"], "shouldAttend": meeting["should"]})  # fmt: skip
+
+    def _apply_checkin_recorded(self, deed):
+        p, meeting = deed.payload, self._meeting(deed)
+        slot, _ = code_parts(p["code"])
+        self._put("checkins", deed, {
+            "org_path": p["orgPath"], "meeting_id": p["meetingId"], "member": deed.member, "method": p["method"],
+            "slot": slot, "checked_in_at": {"ms": deed.at_ms}}, *self._ref(deed), deed.member)  # fmt: skip
+        bits = bytearray.fromhex(meeting["present"]["hex"])
+        place = self._roster(deed).index(deed.member)
+        bits[place // 8] |= 1 << place % 8
+        meeting = {**meeting, "present": {"hex": bits.hex()}, "present_count": meeting["present_count"] + 1}
+        self._put("meetings", deed, meeting, *self._ref(deed))
+        self._push(deed, f"member.{deed.member}", "checkin.confirmed", {
+            "orgPath": p["orgPath"], "meetingId": p["meetingId"], "method": p["method"],
+            "checkedInAt": stamp(deed.at_ms)})  # fmt: skip
+        self._attendance(deed, meeting)
+
+    def _apply_thread_posted(self, deed):
+        p = deed.payload
+        self._put("posts", deed, {
+            "org_path": p["orgPath"], "thread_id": p["threadId"], "message_id": p["messageId"], "author": deed.member,
+            "text": p["text"], "reply_to": int(p.get("replyTo", 0)), "sequence": deed.sequence,
+            "posted_at": {"ms": deed.at_ms}}, p["orgPath"], p["threadId"], deed.member, p["messageId"])  # fmt: skip
+        self._push(deed, f"thread.{p['orgPath']}.{p['threadId']}", "thread.post", {
+            **p, "author": deed.member, "sequence": str(deed.sequence), "postedAt": stamp(deed.at_ms)})  # fmt: skip
+
+    # documents, pushes, values
+
+    def _ref(self, deed):
+        return deed.payload["orgPath"], deed.payload["meetingId"]
+
+    def _meeting(self, deed):
+        return self._get("meetings", deed, *self._ref(deed))
+
+    def _roster(self, deed):
+        return self._get("meeting_rosters", deed, *self._ref(deed))["members"]
+
+    def _get(self, collection, deed, *parts):
+        return self.documents[collection].get("|".join((deed.tenant, *parts)))
+
+    def _put(self, collection, deed, document, *parts):
+        id_ = "|".join((deed.tenant, *parts))
+        old = self.documents[collection].get(id_)
+        self.documents[collection][id_] = {
+            **document, "_id": id_, "tenant": deed.tenant, "evt_seq": deed.sequence,
+            "evt_first": old["evt_first"] if old else deed.sequence}  # fmt: skip
+
+    def _push(self, deed, channel, type_, payload):
+        """Every event pushes once, and before its value: ordinal 0."""
+        self.pushes[deed.tenant, channel].append(Push(f"{deed.sequence}-0", type_, normal(type_, payload), deed))
+
+    def _value(self, deed, channel, name, type_, payload):
+        self.values[deed.tenant, channel, name] = deed.sequence, type_, normal(type_, payload)
+
+    def learn_notices(self, deeds):
+        """What reads may rely on whatever the order: notices are another aggregate than their receipts."""
+        self.notice_org, self.notice_publisher = {}, {}
+        for deed in deeds:
+            if deed.type == "notice.published" and deed.status == "applied":
+                key = deed.tenant, deed.payload["noticeId"]
+                self.all_notices.add(key)
+                self.notice_org.setdefault(key, deed.payload["orgPath"])
+                self.notice_publisher.setdefault(key, deed.member)
+
+
+def code_parts(code):
+    """(slot, nonce) of a check-in code; (None, None): it is none."""
+    try:
+        raw = base64.urlsafe_b64decode(code + "=" * (-len(code) % 4))
+    except ValueError:
+        return None, None
+    spelled = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return (int.from_bytes(raw[:4], "big"), raw[4:12]) if len(raw) == 28 and spelled == code else (None, None)

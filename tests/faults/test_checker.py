@@ -1,0 +1,471 @@
+"""The checker sees what is wrong: a run in which everything is right, and the same run broken in one place at a time.
+
+The bugs that make such runs of a real system stand in mutants/; here each rule is tried by hand, without any service.
+"""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(__file__).resolve().parents[1] / "integration")]
+
+import checker  # noqa: E402
+import sample  # noqa: E402
+from sample import MEETING, ORG, PATH, TENANT, THREAD  # noqa: E402
+
+POSTS = f"thr.{TENANT}.{PATH}.t1"
+
+
+class Broken:
+    """The run under repair: lines and snapshot, with what the cases need to take out and put in."""
+
+    def __init__(self):
+        self.lines, self.snapshot = sample.make()
+
+    def find(self, kind, **fields):
+        return [line for line in self.lines if line["kind"] == kind and all(line.get(k) == v for k, v in fields.items())]
+
+    def first(self, kind, **fields):
+        return self.find(kind, **fields)[0]
+
+    def drop(self, line):
+        self.lines[:] = [each for each in self.lines if each is not line]
+
+    def behind(self, line, *added):
+        at = next(n for n, each in enumerate(self.lines) if each is line)
+        self.lines[at + 1 : at + 1] = added
+
+    def document(self, collection, **fields):
+        return next(d for d in self.snapshot["documents"][collection] if all(d.get(k) == v for k, v in fields.items()))
+
+    def remove(self, collection, **fields):
+        self.snapshot["documents"][collection].remove(self.document(collection, **fields))
+
+    def stored(self, stream, **fields):
+        return next(m for m in self.snapshot["streams"][stream]["messages"] if all(m.get(k) == v for k, v in fields.items()))
+
+    def unstore(self, message):
+        for stream in self.snapshot["streams"].values():
+            stream["messages"] = [m for m in stream["messages"] if m is not message]
+
+    def check(self):
+        return checker.check(self.lines, self.snapshot)
+
+
+def test_a_run_in_which_everything_is_right_is_not_blamed():
+    broken = Broken()
+    assert checker.report(broken.check()) == ""
+
+
+def test_the_figures_of_a_run():
+    broken = Broken()
+    figures = checker.figures(broken.lines, broken.snapshot)
+    assert figures["events"] == 14 and figures["applied"] == 11 and figures["refused"] == 1
+    assert figures["conflicts offered"] == 1 and figures["duplicates offered"] == 1 and figures["temporary errors"] == 1
+    assert figures["sessions"] == 3 and figures["reconnects"] == 1 and figures["resumes"] == 3 and figures["faults"] == 1
+
+
+CASES = {}
+
+
+def case(rule, said):
+    """The function breaks the run; the checker must name the rule and say this of it."""
+
+    def register(function):
+        CASES[function.__name__] = (rule, said, function)
+        return function
+
+    return register
+
+
+# (a) one outcome, of the first acceptance; documents, pushes and values of what was applied, in order
+
+
+@case("a", "has no outcome")
+def an_outcome_is_missing(b):
+    b.remove("outcomes", event_id="p2")
+
+
+@case("a", "posts lacks")
+def a_document_is_missing(b):
+    b.remove("posts", message_id="x4")
+
+
+@case("a", "was first accepted as")
+def the_outcome_is_of_the_second_payload(b):
+    b.document("outcomes", event_id="p2")["hash"] = sample.hash_of("thread.posted", sample.post(2, "another text"))
+
+
+@case("a", "is of the later")
+def the_outcome_is_of_a_later_copy(b):
+    late = b.first("accepted", event="p3", duplicate=True)
+    late["sequence"] += 900
+    b.document("outcomes", event_id="p3")["sequence"] = late["sequence"]
+
+
+@case("a", "text is 'changed'")
+def a_document_has_another_payload(b):
+    b.document("posts", message_id="x1")["text"] = "changed"
+
+
+@case("a", "was due by the order of its aggregate")
+def the_later_rival_won(b):
+    b.document("outcomes", event_id="p1").update(status="refused", code="already_posted")
+
+
+@case("a", "applied was due")
+def a_refusal_without_a_reason(b):
+    b.document("outcomes", event_id="c1").update(status="refused", code="not_on_roster")
+
+
+@case("a", "present_count is 2")
+def a_count_was_taken_twice(b):
+    b.document("meetings", meeting_id="k1")["present_count"] = 2
+
+
+@case("a", "the value t1/meeting")
+def the_last_value_is_wrong(b):
+    b.stored("STATE", subject=f"state.{TENANT}.{MEETING}.attendance")["push"]["payload"]["present"] = 2
+
+
+@case("a", "was never stored")
+def the_last_value_is_missing(b):
+    b.unstore(b.stored("STATE", subject=f"state.{TENANT}.{MEETING}.attendance"))
+
+
+@case("a", "lacks push")
+def a_push_was_never_stored(b):
+    message = b.stored("THREADS", subject=POSTS)
+    b.unstore(message)
+    for line in b.find("push", id=message["push"]["id"]):
+        b.drop(line)
+
+
+@case("a", "stands behind that of")
+def pushes_stand_in_another_order(b):
+    one, other = b.snapshot["streams"]["THREADS"]["messages"][3:5]
+    one["push"], other["push"] = other["push"], one["push"]
+
+
+@case("a", "and the member was told nothing")
+def a_conflict_was_not_told(b):
+    inbox = f"chan.{TENANT}.member.ann"
+    message = next(m for m in b.snapshot["streams"]["CHANNELS"]["messages"]
+                   if m["subject"] == inbox and m["push"]["payload"].get("code") == "id_conflict")  # fmt: skip
+    b.unstore(message)
+    for line in b.find("push", id=message["push"]["id"]):
+        b.drop(line)
+
+
+@case("a", "due is event.outcome")
+def a_refusal_was_told_with_another_code(b):
+    message = next(m for m in b.snapshot["streams"]["CHANNELS"]["messages"] if m["push"]["payload"].get("code") == "already_posted")
+    message["push"]["payload"]["code"] = "exists"
+
+
+# (b) nothing that nobody sent
+
+
+@case("b", "no applied event of the run makes it")
+def a_document_out_of_nothing(b):
+    ghost = dict(b.document("posts", message_id="x1"), _id=f"{TENANT}|{PATH}|t1|ann|x9", message_id="x9")
+    b.snapshot["documents"]["posts"].append(ghost)
+
+
+@case("b", "was never sent")
+def an_outcome_out_of_nothing(b):
+    ghost = dict(b.document("outcomes", event_id="p1"), event_id="ghost", _id=f"{TENANT}|ann|ghost")
+    b.snapshot["documents"]["outcomes"].append(ghost)
+
+
+@case("b", "refused by the gateway for good")
+def a_refused_event_took_effect(b):
+    for line in b.find("accepted", event="p5"):
+        line.update(kind="error", code="forbidden", temporary=False, retry_ms=0)
+
+
+@case("b", "no event of the run makes it")
+def a_push_out_of_nothing(b):
+    stream = b.snapshot["streams"]["THREADS"]
+    ghost = dict(stream["messages"][0], seq=99, push={**stream["messages"][0]["push"], "id": "77-0"})
+    stream["messages"].append(ghost)
+
+
+@case("b", "lies under")
+def an_outcome_of_another_tenant(b):
+    b.document("outcomes", event_id="p1")["_id"] = "t2|ann|p1"
+
+
+@case("b", "no applied event of the run makes it")
+def tenants_mix(b):
+    ghost = dict(b.document("notices", notice_id="n1"), tenant="t2", _id="t2|n1")
+    b.snapshot["documents"]["notices"].append(ghost)
+
+
+@case("b", "no applied event behind it")
+def a_value_out_of_nothing(b):
+    stored = b.stored("STATE", subject=f"state.{TENANT}.{MEETING}.attendance")
+    b.snapshot["streams"]["STATE"]["messages"].append(dict(stored, subject=f"state.{TENANT}.meeting.{PATH}.k9.attendance"))
+
+
+# (c) each session: once, in order, without a hole
+
+
+@case("c", "did not see 1 pushes")
+def a_hole_in_a_session(b):
+    b.drop(b.find("push", session="s1", channel=THREAD)[2])
+
+
+@case("c", "stayed to the end")
+def the_last_push_never_came(b):
+    b.drop(b.find("push", session="s3", channel=ORG)[-1])
+
+
+@case("c", "when it stood at")
+def a_push_came_twice(b):
+    line = b.find("push", session="s1", channel=THREAD)[2]
+    b.behind(line, dict(line))
+
+
+@case("c", "when it stood at")
+def pushes_came_out_of_order(b):
+    one, other = b.find("push", session="s1", channel=THREAD)[1:3]
+    for field in ("offset", "id", "payload"):
+        one[field], other[field] = other[field], one[field]
+
+
+@case("c", "has no such message")
+def a_push_that_the_channel_does_not_hold(b):
+    line = b.find("push", session="s1", channel=THREAD)[-1]
+    b.behind(line, dict(line, offset=line["offset"] + 5, id="99-0"))
+
+
+@case("c", "where")
+def a_push_with_another_payload(b):
+    line = b.find("push", session="s1", channel=THREAD)[0]
+    line["payload"] = {**line["payload"], "text": "changed"}
+
+
+@case("c", "which it does not hold")
+def a_push_of_a_channel_that_was_left(b):
+    line = b.find("push", session="s1", channel=THREAD)[1]
+    b.behind(b.find("push", session="s1", channel=THREAD)[0], {"t": line["t"], "kind": "leave", "session": "s1", "channel": THREAD})
+
+
+@case("c", "was promised")
+def fewer_missed_than_promised(b):
+    b.first("subscribe", session="s3", channel=THREAD)["missed"] += 1
+
+
+@case("c", "is stored twice")
+def a_push_is_stored_twice(b):
+    stream = b.snapshot["streams"]["THREADS"]
+    stream["messages"].append(dict(stream["messages"][1], seq=stream["last_seq"] + 1))
+
+
+@case("c", "went back")
+def a_value_goes_back(b):
+    b.find("value", name="attendance")[-1]["version"] = 5
+
+
+@case("c", "has the value attendance")
+def the_last_value_never_came(b):
+    b.drop(b.find("value", name="attendance")[-1])
+
+
+@case("c", "stayed open in epoch")
+def a_session_of_an_old_epoch_was_not_closed(b):
+    b.snapshot["streams"]["THREADS"]["epoch"] = "2.b"
+
+
+@case("c", "was closed with 1011")
+def a_session_was_closed_without_a_reason(b):
+    b.first("close", session="s2")["code"] = 1011
+
+
+# (d) each phone over its sessions
+
+
+@case("d", "it never got")
+def a_phone_resumed_beyond_what_it_had(b):
+    b.first("subscribe", session="s3", channel=THREAD)["since"]["offset"] = 4
+    b.drop(b.find("push", session="s3", channel=THREAD)[0])
+    b.first("subscribe", session="s3", channel=THREAD)["missed"] -= 1
+
+
+@case("d", "nothing behind it is gone")
+def not_recovered_without_a_reason(b):
+    b.first("subscribe", session="s3", channel=THREAD)["recovered"] = False
+
+
+@case("d", "in epoch")
+def recovered_from_another_epoch(b):
+    b.first("subscribe", session="s3", channel=THREAD)["since"]["epoch"] = "0.z"
+
+
+@case("d", "recovered without a position")
+def recovered_without_a_position(b):
+    b.first("subscribe", session="s2", channel=THREAD)["recovered"] = True
+
+
+@case("d", "never the")
+def posts_between_are_missing_though_the_stream_has_forgotten_them(b):
+    first = b.find("push", session="s3", channel=THREAD)[:2]
+    for line in b.find("push", channel=THREAD):
+        if line["id"] in {gone["id"] for gone in first}:
+            b.drop(line)
+    for message in list(b.snapshot["streams"]["THREADS"]["messages"])[:5]:
+        b.unstore(message)
+    b.snapshot["streams"]["THREADS"]["max_per_subject"] = 1
+    b.first("subscribe", session="s3", channel=THREAD)["missed"] -= 2
+
+
+# (e) dead letters
+
+
+@case("e", "is not in DEADLETTERS")
+def poison_is_gone(b):
+    b.snapshot["streams"]["DEADLETTERS"]["messages"].clear()
+
+
+@case("e", "does not say why")
+def a_letter_without_a_reason(b):
+    b.stored("DEADLETTERS", seq=1)["headers"].pop("Yz-Dead-Reason")
+
+
+@case("e", "which nobody poisoned")
+def an_innocent_event_was_set_aside(b):
+    b.first("fault", phase="begin")["detail"]["poison"].clear()
+
+
+@case("e", "dead_lettered is due")
+def poison_was_applied(b):
+    b.document("outcomes", event_id="bad1").update(status="applied", code="")
+
+
+@case("e", "was not told")
+def poison_was_not_told(b):
+    message = next(m for m in b.snapshot["streams"]["CHANNELS"]["messages"] if m["push"]["payload"].get("status") == "DEAD_LETTERED")
+    b.unstore(message)
+
+
+@case("e", "no letter of sequence")
+def an_outcome_without_its_letter(b):
+    b.document("outcomes", event_id="p6").update(status="dead_lettered", code="bad_frame")
+
+
+@case("e", "times")
+def poison_stands_there_twice(b):
+    b.snapshot["streams"]["DEADLETTERS"]["messages"].append(dict(b.stored("DEADLETTERS", seq=1), seq=2))
+
+
+@case("e", "was not settled")
+def a_replay_was_not_settled(b):
+    b.snapshot["replay"]["settled"] = False
+
+
+@case("e", "is not back")
+def a_replay_vanished(b):
+    b.snapshot["replay"]["back"] = False
+
+
+# (f) bounds
+
+
+@case("f", "resident memory")
+def memory_grew(b):
+    b.first("sample")["rss"] = 2 << 30
+
+
+@case("f", "uplink_pending")
+def a_queue_grew(b):
+    b.first("sample")["queues"]["yizhan_gateway_uplink_pending"] = 9000
+
+
+# (g) calm
+
+
+@case("g", "EVENTS still holds")
+def an_event_is_left(b):
+    b.snapshot["streams"]["EVENTS"]["messages"].append(
+        {"seq": 5, "ms": 0, "subject": "evt.1.t1.x.y", "msg_id": "", "headers": {}, "push": None})  # fmt: skip
+
+
+@case("g", "lags")
+def a_consumer_lags(b):
+    b.snapshot["consumers"][3]["unacked"] = 1
+
+
+@case("g", "no living owner")
+def a_partition_has_no_owner(b):
+    del b.snapshot["leases"]["9"]
+
+
+@case("g", "no living owner")
+def a_partition_is_a_dead_workers(b):
+    b.snapshot["leases"]["9"]["worker"] = "w7"
+
+
+@case("g", "has 2 consumers")
+def a_partition_has_two_consumers(b):
+    b.snapshot["consumers"].append({"name": "p9-99", "pending": 0, "unacked": 0, "redelivered": 0})
+
+
+@case("g", "overdue")
+def a_timer_did_not_fire(b):
+    b.snapshot["documents"]["outbox"].append({"_id": "t1|1-0", "state": "due", "due_at": {"ms": 0}, "cause": sample.FIRST})
+
+
+@case("g", "is not ready")
+def a_process_is_not_ready(b):
+    b.snapshot["processes"][1]["ready"] = False
+
+
+@case("g", "has no end")
+def the_run_never_ended(b):
+    b.drop(b.first("end"))
+
+
+# (h) answers
+
+
+@case("h", "answered to different events")
+def one_sequence_for_two_payloads(b):
+    accepted = [line for line in b.find("accepted", event="p2")]
+    accepted[1].update(sequence=accepted[0]["sequence"], duplicate=True)
+
+
+@case("h", "within the duplicate window")
+def two_sequences_for_one_payload(b):
+    b.first("accepted", event="p3", duplicate=True)["sequence"] += 1000
+
+
+@case("h", "times as new")
+def the_same_sequence_is_new_twice(b):
+    b.first("accepted", event="p3", duplicate=True)["duplicate"] = False
+
+
+@case("h", "had not been sent before")
+def a_first_copy_is_a_duplicate(b):
+    b.first("accepted", event="p1")["duplicate"] = True
+
+
+@case("h", "was told as refused")
+def a_member_was_told_something_else(b):
+    b.first("outcome", event="p1").update(status="REFUSED", code="exists")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_wrong_is_reported(name):
+    rule, said, damage = CASES[name]
+    broken = Broken()
+    damage(broken)
+    found = broken.check()
+    matching = [v for v in found if v.rule == rule and said in v.text]
+    assert matching, f"({rule}) with {said!r} is not among:\n{checker.report(found)}"
+    assert all(v.text and isinstance(v.refs, list) for v in found)
+
+
+def test_every_rule_has_its_cases():
+    assert {rule for rule, _, _ in CASES.values()} == set("abcdefgh")
