@@ -125,7 +125,8 @@ class Sample:
         subject = f"state.{TENANT}.{channel}.{name}"
         state["messages"] = [m for m in state["messages"] if m["subject"] != subject] + [{
             "seq": state["last_seq"], "ms": NOON, "subject": subject, "msg_id": "", "headers": {},
-            "push": {"id": f"v-{sequence}-1", "type": type_, "payload": normal(type_, payload), "version": sequence}}]  # fmt: skip
+            "push": {"id": f"v-{sequence}-1", "type": type_, "payload": normal(type_, payload),
+                     "version": sequence}}]  # fmt: skip
         for session, channels in self.held.items():
             if channel in channels:
                 self.write("value", session=session, channel=channel, name=name, version=sequence, payload=payload)

@@ -45,6 +45,11 @@ class Broken:
     def stored(self, stream, **fields):
         return next(m for m in self.snapshot["streams"][stream]["messages"] if all(m.get(k) == v for k, v in fields.items()))
 
+    def inbox(self, **fields):
+        """The stored event.outcome of this kind."""
+        return next(m for m in self.snapshot["streams"]["CHANNELS"]["messages"]
+                    if all(m["push"]["payload"].get(k) == v for k, v in fields.items()))  # fmt: skip
+
     def unstore(self, message):
         for stream in self.snapshot["streams"].values():
             stream["messages"] = [m for m in stream["messages"] if m is not message]
@@ -150,9 +155,7 @@ def pushes_stand_in_another_order(b):
 
 @case("a", "and the member was told nothing")
 def a_conflict_was_not_told(b):
-    inbox = f"chan.{TENANT}.member.ann"
-    message = next(m for m in b.snapshot["streams"]["CHANNELS"]["messages"]
-                   if m["subject"] == inbox and m["push"]["payload"].get("code") == "id_conflict")  # fmt: skip
+    message = b.inbox(code="id_conflict")
     b.unstore(message)
     for line in b.find("push", id=message["push"]["id"]):
         b.drop(line)
@@ -160,7 +163,7 @@ def a_conflict_was_not_told(b):
 
 @case("a", "due is event.outcome")
 def a_refusal_was_told_with_another_code(b):
-    message = next(m for m in b.snapshot["streams"]["CHANNELS"]["messages"] if m["push"]["payload"].get("code") == "already_posted")
+    message = b.inbox(code="already_posted")
     message["push"]["payload"]["code"] = "exists"
 
 
@@ -249,8 +252,8 @@ def a_push_with_another_payload(b):
 
 @case("c", "which it does not hold")
 def a_push_of_a_channel_that_was_left(b):
-    line = b.find("push", session="s1", channel=THREAD)[1]
-    b.behind(b.find("push", session="s1", channel=THREAD)[0], {"t": line["t"], "kind": "leave", "session": "s1", "channel": THREAD})
+    line = b.find("push", session="s1", channel=THREAD)[0]
+    b.behind(line, {"t": line["t"], "kind": "leave", "session": "s1", "channel": THREAD})
 
 
 @case("c", "was promised")
@@ -346,8 +349,7 @@ def poison_was_applied(b):
 
 @case("e", "was not told")
 def poison_was_not_told(b):
-    message = next(m for m in b.snapshot["streams"]["CHANNELS"]["messages"] if m["push"]["payload"].get("status") == "DEAD_LETTERED")
-    b.unstore(message)
+    b.unstore(b.inbox(status="DEAD_LETTERED"))
 
 
 @case("e", "no letter of sequence")

@@ -41,7 +41,8 @@ def _duplicates(story):
             soon = abs(other.t - one.answered_t) < window_s
             if soon and not story.bus_fault_between(min(one.t, other.t), max(one.answered_t, other.answered_t)):
                 found.append(Violation("h", f"{'/'.join(one.key)}, the same payload, was accepted as {one.sequence} and as "
-                                            f"{other.sequence} within the duplicate window", line_refs([one, other])))  # fmt: skip
+                                            f"{other.sequence} within the duplicate window",
+                                       line_refs([one, other])))  # fmt: skip
     return found
 
 

@@ -221,8 +221,8 @@ def _values(story, part, found):
             continue
         version, payload = last.get(name, (0, None))
         if version != push["version"] or normal(push["type"], payload) != push["payload"]:
-            found.append(Violation("c", f"{part.name} stayed to the end and has the value {name} {payload} of {version}; the last "
-                                        f"is {push['payload']} of {push['version']}", [f"line {part.line}"]))  # fmt: skip
+            found.append(Violation("c", f"{part.name} stayed to the end and has the value {name} {payload} of {version}; the "
+                                        f"last is {push['payload']} of {push['version']}", [f"line {part.line}"]))  # fmt: skip
 
 
 # phones: over their sessions
@@ -248,8 +248,9 @@ def _phone(name, held, truths, found):
         if resumed and base is not None:
             missing = [o for o in truth.between(base, part.since["offset"]) if o not in have]
             if missing:
-                found.append(Violation("d", f"{name} resumed from {part.since['offset']}, and of what is behind {base} it never got "
-                                            f"{len(missing)} pushes: offsets {missing[:5]}", [f"line {part.line}"]))  # fmt: skip
+                found.append(Violation("d", f"{name} resumed from {part.since['offset']}, and of what is behind {base} it never "
+                                            f"got {len(missing)} pushes: offsets {missing[:5]}",
+                                       [f"line {part.line}"]))  # fmt: skip
         if not resumed:
             have, base, epoch = set(), part.lo, part.epoch
         elif base is None or part.since["offset"] < base:

@@ -64,7 +64,8 @@ def tell(story, deeds, found):
             if expected and expected != (deed.status, deed.code) and deed.aggregate not in domain.unsure:
                 found.append(Violation("a", f"{deed.type} {deed.tenant}/{deed.member}/{deed.event}, sequence {deed.sequence}: "
                                             f"{' '.join(expected).strip()} was due by the order of its aggregate, and it is "
-                                            f"{deed.status} {deed.code}".rstrip(), [f"line {deed.emitted}", deed.sequence]))  # fmt: skip
+                                            f"{deed.status} {deed.code}".rstrip(),
+                                       [f"line {deed.emitted}", deed.sequence]))  # fmt: skip
         if deed.status != "applied":
             domain.tell(deed)
         elif _can_apply(domain, deed):
@@ -244,7 +245,8 @@ def _in_order(channel, messages, want, found):
         before = last.get(deed.aggregate)
         if before and before.sequence > deed.sequence:
             found.append(Violation("a", f"{'/'.join(channel)}: the push of event {deed.sequence} stands behind that of "
-                                        f"{before.sequence} of the same {deed.aggregate[1]}", [f"line {deed.emitted}", id_]))  # fmt: skip
+                                        f"{before.sequence} of the same {deed.aggregate[1]}",
+                                   [f"line {deed.emitted}", id_]))  # fmt: skip
         last[deed.aggregate] = deed
 
 
@@ -257,7 +259,8 @@ def _conflicts_told(story, stored, due, seen, found):
         payload = (told or {}).get("payload") or {}
         if payload.get("code") != "id_conflict" or payload.get("eventId") != emit.event:
             found.append(Violation("a", f"{'/'.join(emit.key)} was accepted as {emit.sequence} with another payload than its "
-                                        f"first, and the member was told {payload.get('code', 'nothing')}", line_refs([emit])))  # fmt: skip
+                                        f"first, and the member was told {payload.get('code', 'nothing')}",
+                                   line_refs([emit])))  # fmt: skip
 
 
 # values

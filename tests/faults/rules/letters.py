@@ -31,7 +31,7 @@ def _innocent(story, letter, found):
     headers = letter["headers"]
     attempts = int(headers.get("Yz-Dead-Attempts", 0))
     if headers["Yz-Dead-Reason"] != "unprocessable" or attempts <= ATTEMPTS_MAX:
-        found.append(Violation("e", f"dead letter {letter['seq']} ({headers['Yz-Dead-Reason']}, {attempts} attempts) is the event "
+        found.append(Violation("e", f"dead letter {letter['seq']} ({headers['Yz-Dead-Reason']}, {attempts} attempts) is event "
                                     f"{headers.get('ce-id')} of sequence {headers['Yz-Origin-Sequence']}, which nobody poisoned",
                                [letter["seq"], headers.get("ce-id")]))  # fmt: skip
 
@@ -67,8 +67,8 @@ def _poison_outcome(story, name, key, sequence, found):
 def _outcomes(story, by_origin, found):
     for key, outcome in story.outcomes.items():
         if outcome["status"] == "dead_lettered" and outcome["sequence"] not in by_origin:
-            found.append(Violation("e", f"{'/'.join(key)} has the outcome dead_lettered {outcome['code']}, and no letter of sequence "
-                                        f"{outcome['sequence']} is in DEADLETTERS", [outcome["sequence"]]))  # fmt: skip
+            found.append(Violation("e", f"{'/'.join(key)} has the outcome dead_lettered {outcome['code']}, and no letter of "
+                                        f"sequence {outcome['sequence']} is in DEADLETTERS", [outcome["sequence"]]))  # fmt: skip
 
 
 def _replay(story, found):
@@ -82,4 +82,5 @@ def _replay(story, found):
         found.append(Violation("e", f"{name} has the outcome {replay['status']}", [replay["event"]]))
     elif (replay["status"] == "dead_lettered") != replay["back"]:
         found.append(Violation("e", f"{name} has the outcome {replay['status']} {replay['code']}, and "
-                                    f"{'is' if replay['back'] else 'is not'} back in DEADLETTERS", [replay["event"]]))  # fmt: skip
+                                    f"{'is' if replay['back'] else 'is not'} back in DEADLETTERS",
+                               [replay["event"]]))  # fmt: skip
