@@ -471,3 +471,15 @@ def test_what_is_wrong_is_reported(name):
 
 def test_every_rule_has_its_cases():
     assert {rule for rule, _, _ in CASES.values()} == set("abcdefgh")
+
+
+def test_one_id_for_two_aggregates_may_go_either_way():
+    """They have no common order: the later acceptance may be the one that stands, but the other one must be told."""
+    broken = Broken()
+    first, second = (line for line in broken.lines if line["kind"] == "emit" and line["event"] == "p2")
+    second["payload"] = {**second["payload"], "threadId": "t2"}
+    accepted = broken.find("accepted", event="p2")
+    accepted[0]["sequence"], accepted[1]["sequence"] = accepted[1]["sequence"], accepted[0]["sequence"]
+    first["payload"], second["payload"] = second["payload"], first["payload"]
+    broken.document("outcomes", event_id="p2")["sequence"] = accepted[1]["sequence"]
+    assert not [v for v in broken.check() if "is of the later" in v.text]

@@ -2,6 +2,7 @@
 
 import collections
 
+from .domain import aggregate_of
 from .story import Violation, line_refs
 
 
@@ -69,10 +70,14 @@ def _outcomes(story):
 
 
 def _first(key, emits, accepted, outcome):
-    """The outcome is that of the lowest sequence under which the event was stored."""
+    """The outcome is that of the lowest sequence under which the event was stored.
+
+    One id for events of different aggregates: they have no common order, so any one of them may stand, and only one.
+    """
     sequence, name = outcome["sequence"], "/".join(key)
     holders = [e for e in accepted if e.sequence == sequence]
-    lowest = min((e.sequence for e in accepted), default=None)
+    ours = {aggregate_of(e) for e in emits if e.hash == outcome["hash"]}
+    lowest = min((e.sequence for e in accepted if aggregate_of(e) in ours), default=None)
     if holders and holders[0].hash != outcome["hash"]:
         return [Violation("a", f"{name} was first accepted as {sequence} with payload {holders[0].hash}, and its outcome is "
                                f"of payload {outcome['hash']}", line_refs(holders))]  # fmt: skip

@@ -38,14 +38,7 @@ class Deed:
 
     @property
     def aggregate(self):
-        p = self.payload
-        if self.type == "notice.published":
-            return self.tenant, "notice", p.get("noticeId", "")
-        if self.type == "notice.read":
-            return self.tenant, "receipts", p.get("noticeId", ""), self.path
-        if self.type == "thread.posted":
-            return self.tenant, "thread", p.get("orgPath", ""), p.get("threadId", "")
-        return self.tenant, "meeting", p.get("orgPath", ""), p.get("meetingId", "")
+        return aggregate_of(self)
 
 
 @dataclasses.dataclass
@@ -54,6 +47,18 @@ class Push:
     type: str
     payload: dict
     deed: Deed
+
+
+def aggregate_of(event):
+    """What must stay in order, of a Deed or an Emit: (tenant, kind, names ...)."""
+    p = event.payload
+    if event.type == "notice.published":
+        return event.tenant, "notice", p.get("noticeId", "")
+    if event.type == "notice.read":
+        return event.tenant, "receipts", p.get("noticeId", ""), event.path
+    if event.type == "thread.posted":
+        return event.tenant, "thread", p.get("orgPath", ""), p.get("threadId", "")
+    return event.tenant, "meeting", p.get("orgPath", ""), p.get("meetingId", "")
 
 
 def stamp(ms):
