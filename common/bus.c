@@ -11,7 +11,7 @@
 #define RECONNECT_WAIT_MS   250
 #define RECONNECT_JITTER_MS 250
 #define CONNECT_TIMEOUT_MS  2000
-#define PING_INTERVAL_MS    5000
+#define PING_INTERVAL_MS    2000
 #define PINGS_OUT_MAX       2
 #define SERVERS_MAX         16
 

@@ -115,10 +115,11 @@ void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, bool rep
         natsMsg_Destroy(msg);
 }
 
-void gw_inbound_note_connected(struct gw_inbound *in)
+void gw_inbound_note_connected(struct gw_inbound *in, uint64_t connection)
 {
     pthread_mutex_lock(&in->lock);
     in->news.connected = true;
+    in->news.connection = connection;
     wake(in);
     pthread_mutex_unlock(&in->lock);
 }
@@ -136,6 +137,14 @@ void gw_inbound_note_closed(struct gw_inbound *in)
 {
     pthread_mutex_lock(&in->lock);
     in->news.disconnected = in->news.closed = true;
+    wake(in);
+    pthread_mutex_unlock(&in->lock);
+}
+
+void gw_inbound_note_failed(struct gw_inbound *in)
+{
+    pthread_mutex_lock(&in->lock);
+    in->news.failed = true;
     wake(in);
     pthread_mutex_unlock(&in->lock);
 }

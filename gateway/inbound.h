@@ -32,7 +32,9 @@ struct gw_inbound_item {
 /* What happened to the connection since the last look. */
 struct gw_inbound_news {
     bool disconnected, connected, closed;
-    bool dropped; /* at least one message was lost at the full queue */
+    uint64_t connection; /* which one is connected: another number than any before it of one open */
+    bool dropped;        /* at least one message was lost at the full queue */
+    bool failed;         /* at least one publish could not be sent */
 };
 
 /* async is woken (borrowed until gw_inbound_close). */
@@ -47,9 +49,10 @@ void gw_inbound_close(struct gw_inbound *inbound);
 /* msg is taken. A reply may use the whole queue, anything else seven eighths of it: what repairs a
  * loss must not be lost by it. */
 void gw_inbound_push(struct gw_inbound *inbound, uint64_t tap, natsMsg *msg, bool reply);
-void gw_inbound_note_connected(struct gw_inbound *inbound);
+void gw_inbound_note_connected(struct gw_inbound *inbound, uint64_t connection);
 void gw_inbound_note_disconnected(struct gw_inbound *inbound);
 void gw_inbound_note_closed(struct gw_inbound *inbound);
+void gw_inbound_note_failed(struct gw_inbound *inbound);
 
 /* Take up to count items, oldest first; the messages are the caller's. *more: others wait, and
  * async was woken again. */

@@ -1,10 +1,10 @@
 #include "gateway/link.h"
 
-#include "common/bus.h"
 #include "common/log.h"
 #include "gateway/inbound.h"
 #include "gateway/metrics.h"
 #include "gateway/pending.h"
+#include "gateway/sender.h"
 #include "gateway/stream.h"
 
 #include <assert.h>
@@ -16,26 +16,15 @@
 
 /* Messages handled in one wake-up; sessions get their turn between two. */
 #define LINK_WORK_MAX 512
-/* A peer that takes nothing for so long is gone: nats.c writes from the loop once its buffer is
- * full. */
-#define WRITE_DEADLINE_MS 2000
-#define REOPEN_MS         1000
-#define TAP_INBOX         1 /* the id of our inbox; others count up from there */
+#define REOPEN_MS     1000
+#define FAILURES_MAX  256 /* taken at once */
 
 struct gw_tap {
     uint64_t id;
-    char *subject;
-    natsSubscription *sub;
+    struct gw_subscription *subscription;
     gw_message_fn *on_message;
     void *arg;
     UT_hash_handle hh;
-};
-
-/* What nats.c's delivery thread holds of a subscription: it outlives the tap until the last call is
- * over. */
-struct outlet {
-    struct gw_inbound *inbound;
-    uint64_t tap;
 };
 
 /* libuv gives handles back later than the link is freed. */
@@ -46,17 +35,16 @@ struct handles {
 };
 
 struct gw_link {
-    const struct yz_conf *conf;
     struct gw_metrics *metrics;
     struct handles *handles;
     struct gw_inbound *inbound;
     struct gw_pending *pending;
     struct gw_streams *streams;
-    natsConnection *nc;
+    struct gw_sender *sender;
     bool connected, was_connected;
+    uint64_t connection;             /* the last one that was connected */
     char inbox[GW_INBOX_PREFIX_MAX]; /* "_INBOX.<nuid>." */
     size_t inbox_len;
-    natsSubscription *inbox_sub;
     uint64_t last_tap;
     struct gw_tap *taps; /* by id */
     struct {
@@ -66,160 +54,13 @@ struct gw_link {
     size_t listener_count;
 };
 
-/* nats.c's threads */
-
-static void on_bus_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
-{
-    struct outlet *outlet = closure;
-    const char *value;
-
-    (void)nc;
-    (void)sub;
-    /* The first look parses the headers: here it costs the loop nothing. */
-    (void)natsMsgHeader_Get(msg, "Status", &value);
-    gw_inbound_push(outlet->inbound, outlet->tap, msg, outlet->tap == TAP_INBOX);
-}
-
-static void on_outlet_complete(void *closure)
-{
-    struct outlet *outlet = closure;
-
-    gw_inbound_unref(outlet->inbound);
-    free(outlet);
-}
-
-static void on_bus_connected(natsConnection *nc, void *closure)
-{
-    (void)nc;
-    gw_inbound_note_connected(closure);
-}
-
-static void on_bus_disconnected(natsConnection *nc, void *closure)
-{
-    (void)nc;
-    gw_inbound_note_disconnected(closure);
-}
-
-/* The connection's last call. */
-static void on_bus_closed(natsConnection *nc, void *closure)
-{
-    (void)nc;
-    gw_inbound_note_closed(closure);
-    gw_inbound_unref(closure);
-}
-
-static void on_bus_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *closure)
-{
-    const char *text = NULL;
-
-    (void)sub;
-    (void)closure;
-    (void)natsConnection_GetLastError(nc, &text);
-    yz_error("nats_error", "reason=\"%s\" detail=\"%s\"", natsStatus_GetText(err),
-             text ? text : "");
-}
-
-/* The loop */
-
-static enum yz_err open_sub(struct gw_link *link, uint64_t tap, const char *subject,
-                            natsSubscription **sub)
-{
-    struct outlet *outlet = malloc(sizeof *outlet);
-
-    if (!outlet)
-        return YZ_INTERNAL;
-    *outlet = (struct outlet){gw_inbound_ref(link->inbound), tap};
-    if (natsConnection_Subscribe(sub, link->nc, subject, on_bus_message, outlet) != NATS_OK) {
-        on_outlet_complete(outlet);
-        return YZ_BUS_UNAVAILABLE;
-    }
-    /* Our queue is the bound; nats.c's own would drop without telling us what. */
-    (void)natsSubscription_SetPendingLimits(*sub, -1, -1);
-    if (natsSubscription_SetOnCompleteCB(*sub, on_outlet_complete, outlet) != NATS_OK) {
-        /* The connection was closed meanwhile, and a call may still run: a few bytes are left to
-         * it. */
-        natsSubscription_Destroy(*sub);
-        *sub = NULL;
-        return YZ_BUS_UNAVAILABLE;
-    }
-    return YZ_OK;
-}
-
-static enum yz_err set_callbacks(struct gw_link *link, natsOptions *options)
-{
-    struct gw_inbound *in = link->inbound;
-
-    if (natsOptions_SetRetryOnFailedConnect(options, true, on_bus_connected, in) != NATS_OK ||
-        natsOptions_SetReconnectedCB(options, on_bus_connected, in) != NATS_OK ||
-        natsOptions_SetDisconnectedCB(options, on_bus_disconnected, in) != NATS_OK ||
-        natsOptions_SetClosedCB(options, on_bus_closed, in) != NATS_OK ||
-        natsOptions_SetErrorHandler(options, on_bus_error, NULL) != NATS_OK ||
-        natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS) != NATS_OK)
-        return YZ_INTERNAL;
-    return YZ_OK;
-}
-
-static enum yz_err connect_bus(struct gw_link *link)
-{
-    natsOptions *options = NULL;
-    natsStatus s;
-    enum yz_err err = yz_bus_options(link->conf, "yz-gateway", &options);
-
-    if (err || (err = set_callbacks(link, options)))
-        goto out;
-    gw_inbound_ref(link->inbound); /* until on_bus_closed */
-    s = natsConnection_Connect(&link->nc, options);
-    if (s == NATS_OK) {
-        gw_inbound_note_connected(link->inbound);
-    } else if (s != NATS_NOT_YET_CONNECTED) {
-        yz_error("nats_connect_failed", "reason=\"%s\"", natsStatus_GetText(s));
-        gw_inbound_unref(link->inbound);
-        link->nc = NULL;
-        err = YZ_BUS_UNAVAILABLE;
-    }
-out:
-    natsOptions_Destroy(options);
-    return err;
-}
-
-static void close_bus(struct gw_link *link)
-{
-    for (struct gw_tap *tap = link->taps; tap; tap = tap->hh.next) {
-        natsSubscription_Destroy(tap->sub);
-        tap->sub = NULL;
-    }
-    natsSubscription_Destroy(link->inbox_sub);
-    link->inbox_sub = NULL;
-    natsConnection_Destroy(link->nc);
-    link->nc = NULL;
-}
-
-/* The connection with its inbox and the taps there are; it comes up in the background. */
-static enum yz_err open_bus(struct gw_link *link)
-{
-    char subject[GW_INBOX_MAX + 2];
-    enum yz_err err = connect_bus(link);
-
-    if (err)
-        return err;
-    snprintf(subject, sizeof subject, "%s*", link->inbox);
-    err = open_sub(link, TAP_INBOX, subject, &link->inbox_sub);
-    for (struct gw_tap *tap = link->taps; tap && !err; tap = tap->hh.next)
-        err = open_sub(link, tap->id, tap->subject, &tap->sub);
-    if (err)
-        close_bus(link);
-    return err;
-}
-
 /* nats.c gives up for good when a server refuses the credentials twice: begin anew until it takes
  * them. */
 static void on_reopen(uv_timer_t *timer)
 {
     struct gw_link *link = timer->data;
 
-    close_bus(link);
-    if (open_bus(link))
-        uv_timer_start(timer, on_reopen, REOPEN_MS, 0);
+    gw_sender_reopen(link->sender);
 }
 
 static void set_connected(struct gw_link *link, bool connected)
@@ -239,6 +80,18 @@ static void call_listeners(struct gw_link *link)
         link->listeners[i].fn(link->listeners[i].arg);
 }
 
+/* Publishes that could not be sent. */
+static void fail_unsent(struct gw_link *link)
+{
+    struct gw_failure failures[FAILURES_MAX];
+    size_t count;
+
+    while ((count = gw_sender_failed(link->sender, failures, FAILURES_MAX)) > 0) {
+        for (size_t i = 0; i < count; i++)
+            gw_pending_fail_one(link->pending, failures[i].request, failures[i].err);
+    }
+}
+
 static void on_news(struct gw_link *link)
 {
     struct gw_inbound_news news = gw_inbound_news(link->inbound);
@@ -254,8 +107,12 @@ static void on_news(struct gw_link *link)
     if (news.dropped)
         yz_warn("inbound_dropped", "total=%" PRIu64,
                 atomic_load_explicit(&link->metrics->inbound_dropped, memory_order_relaxed));
-    if (news.connected)
+    if (news.failed)
+        fail_unsent(link);
+    if (news.connected) {
+        link->connection = news.connection;
         set_connected(link, true);
+    }
     if (link->connected && (news.connected || news.dropped))
         call_listeners(link);
 }
@@ -273,7 +130,7 @@ static void on_item(struct gw_link *link, const struct gw_inbound_item *item)
 {
     struct gw_tap *tap;
 
-    if (item->tap == TAP_INBOX) {
+    if (item->tap == SENDER_TAP_INBOX) {
         on_inbox(link, item->msg);
         return;
     }
@@ -355,23 +212,27 @@ enum yz_err gw_link_new(const struct yz_conf *conf, uv_loop_t *loop, struct gw_m
                         struct gw_link **link)
 {
     struct gw_link *l = calloc(1, sizeof *l);
+    char subject[GW_INBOX_MAX + 2];
     enum yz_err err;
 
     if (!l)
         return YZ_INTERNAL;
-    l->conf = conf;
     l->metrics = metrics;
-    l->last_tap = TAP_INBOX;
+    l->last_tap = SENDER_TAP_INBOX;
     if ((err = make_inbox(l)) || (err = gw_pending_new(&l->pending)) ||
         (err = init_handles(l, loop)) ||
         (err = gw_inbound_new((size_t)conf->inbound_queue_max, &l->handles->async, metrics,
                               &l->inbound)) ||
-        (err = gw_streams_new(l, loop, &l->streams)) || (err = open_bus(l))) {
+        (err = gw_streams_new(l, loop, &l->streams)))
+        goto out;
+    snprintf(subject, sizeof subject, "%s*", l->inbox);
+    err = gw_sender_new(conf, subject, l->inbound, metrics, &l->sender);
+out:
+    if (err)
         gw_link_free(l);
-        return err;
-    }
-    *link = l;
-    return YZ_OK;
+    else
+        *link = l;
+    return err;
 }
 
 void gw_link_free(struct gw_link *link)
@@ -381,7 +242,7 @@ void gw_link_free(struct gw_link *link)
     if (link->streams)
         gw_streams_free(link->streams);
     assert(!link->taps);
-    close_bus(link);
+    gw_sender_free(link->sender);
     if (link->inbound) {
         gw_inbound_close(link->inbound);
         gw_inbound_unref(link->inbound);
@@ -427,34 +288,32 @@ enum yz_err gw_link_expect(struct gw_link *link, int64_t timeout_ms, gw_reply_fn
     return YZ_OK;
 }
 
-static enum yz_err sent(struct gw_link *link, natsStatus s, uint64_t id)
-{
-    if (s == NATS_OK)
-        return YZ_OK;
-    gw_pending_cancel(link->pending, id);
-    return s == NATS_MAX_PAYLOAD ? YZ_FRAME_TOO_LARGE : YZ_BUS_UNAVAILABLE;
-}
-
 enum yz_err gw_link_send(struct gw_link *link, natsMsg *msg, uint64_t id)
 {
-    natsStatus s = natsConnection_PublishMsg(link->nc, msg);
+    enum yz_err err = gw_sender_publish(link->sender, msg, link->connection, id);
 
-    natsMsg_Destroy(msg);
-    return sent(link, s, id);
+    if (err)
+        gw_pending_cancel(link->pending, id);
+    return err;
 }
 
 enum yz_err gw_link_request(struct gw_link *link, const char *subject, const void *data, size_t len,
                             int64_t timeout_ms, gw_reply_fn *on_reply, void *arg, uint64_t *id)
 {
     char inbox[GW_INBOX_MAX];
+    natsMsg *msg = NULL;
     uint64_t own;
     enum yz_err err = gw_link_expect(link, timeout_ms, on_reply, arg, inbox, &own);
 
     if (err)
         return err;
+    if (natsMsg_Create(&msg, subject, inbox, data, (int)len) != NATS_OK) {
+        gw_pending_cancel(link->pending, own);
+        return YZ_INTERNAL;
+    }
     if (id)
         *id = own;
-    return sent(link, natsConnection_PublishRequest(link->nc, subject, inbox, data, (int)len), own);
+    return gw_link_send(link, msg, own);
 }
 
 void gw_link_cancel(struct gw_link *link, uint64_t id)
@@ -466,17 +325,15 @@ enum yz_err gw_link_subscribe(struct gw_link *link, const char *subject, gw_mess
                               void *arg, struct gw_tap **tap)
 {
     struct gw_tap *t = calloc(1, sizeof *t);
-    enum yz_err err = YZ_INTERNAL;
+    enum yz_err err;
 
     if (!t)
-        return err;
+        return YZ_INTERNAL;
     t->id = ++link->last_tap;
     t->on_message = on_message;
     t->arg = arg;
-    t->subject = strdup(subject);
-    /* Without a connection (it is being opened anew) the tap is subscribed with the others then. */
-    if (!t->subject || (link->nc && (err = open_sub(link, t->id, subject, &t->sub)))) {
-        free(t->subject);
+    err = gw_sender_subscribe(link->sender, t->id, subject, &t->subscription);
+    if (err) {
         free(t);
         return err;
     }
@@ -488,8 +345,7 @@ enum yz_err gw_link_subscribe(struct gw_link *link, const char *subject, gw_mess
 void gw_link_unsubscribe(struct gw_link *link, struct gw_tap *tap)
 {
     HASH_DELETE(hh, link->taps, tap);
-    natsSubscription_Destroy(tap->sub);
-    free(tap->subject);
+    gw_sender_unsubscribe(link->sender, tap->subscription);
     free(tap);
 }
 

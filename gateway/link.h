@@ -3,12 +3,14 @@
  *
  * Lifetime  one per process, from start until after the last session is gone; who holds taps or
  *           requests ends first.
- * Thread    loop for all functions; nats.c's threads only put into a bounded queue and wake the
- *           loop.
- * Limits    inbound_queue_max messages; what does not fit is dropped and counted, and every held
- *           channel is then read again from its stream (nothing is missed silently). LINK_WORK_MAX
- *           messages a wake-up.
- * Failure   while the bus is away, publishes fail with YZ_BUS_UNAVAILABLE at once; sessions stay.
+ * Thread    loop for all functions, and none of them blocks: what goes out is written by a thread
+ * of its own (sender.h), in the order it was given; what comes in is put into a bounded queue by
+ * nats.c's threads, which wake the loop. Limits    bus_queue_max publishes and subscribes not yet
+ * written: YZ_BUSY beyond. inbound_queue_max messages; what does not fit is dropped and counted,
+ * and every held channel is then read again from its stream (nothing is missed silently).
+ * LINK_WORK_MAX messages a wake-up. Failure   while the bus is away, publishes fail with
+ * YZ_BUS_UNAVAILABLE at once; sessions stay. One that cannot be written fails with its on_reply,
+ * YZ_FRAME_TOO_LARGE when the broker takes no message of this size.
  */
 #ifndef GW_LINK_H
 #define GW_LINK_H

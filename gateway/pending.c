@@ -160,6 +160,14 @@ void gw_pending_tick(struct gw_pending *p)
         fail(p, slot, YZ_TIMED_OUT);
 }
 
+void gw_pending_fail_one(struct gw_pending *p, uint64_t id, enum yz_err err)
+{
+    struct slot *slot = find(p, id);
+
+    if (slot)
+        fail(p, slot, err);
+}
+
 void gw_pending_fail(struct gw_pending *p, enum yz_err err)
 {
     struct slot_list failing = TAILQ_HEAD_INITIALIZER(failing);

@@ -31,6 +31,8 @@ void gw_pending_cancel(struct gw_pending *pending, uint64_t id);
 void gw_pending_reply(struct gw_pending *pending, uint64_t id, natsMsg *msg);
 /* Time goes on by one tick: whose deadline has come is failed with YZ_TIMED_OUT. */
 void gw_pending_tick(struct gw_pending *pending);
+/* Fail this one, unless it is gone. */
+void gw_pending_fail_one(struct gw_pending *pending, uint64_t id, enum yz_err err);
 /* Fail all that wait now (not those added by the callbacks). */
 void gw_pending_fail(struct gw_pending *pending, enum yz_err err);
 size_t gw_pending_count(const struct gw_pending *pending);

@@ -127,13 +127,13 @@ static bool on_ack(void *arg, natsMsg *msg, enum yz_err err)
     uint64_t sequence = 0;
     bool duplicate = false;
 
-    if (err) /* in time or not: the client learns that it may not be stored */
+    if (!err && natsMsg_IsNoResponders(msg))
         err = YZ_BUS_UNAVAILABLE;
-    else if (natsMsg_IsNoResponders(msg))
-        err = YZ_BUS_UNAVAILABLE;
-    else
+    if (!err)
         err = gw_uplink_read_ack(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg),
                                  &sequence, &duplicate);
+    else if (err != YZ_FRAME_TOO_LARGE) /* in time or not: it may not be stored */
+        err = YZ_BUS_UNAVAILABLE;
     gw_count(err ? &u->metrics->events_failed : &u->metrics->events_accepted, 1);
     answered = *e;
     drop(e);

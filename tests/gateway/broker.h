@@ -123,7 +123,20 @@ static inline void broker_kill(struct broker *b)
     natsConnection_Destroy(b->nc);
     b->nc = NULL;
     kill(b->pid, SIGTERM);
+    kill(b->pid, SIGCONT); /* a test that failed may have left it stopped */
     waitpid(b->pid, NULL, 0);
+}
+
+/* Silent from now on: SIGSTOP takes effect a moment after kill returns. */
+static inline void broker_pause(struct broker *b)
+{
+    kill(b->pid, SIGSTOP);
+    waitpid(b->pid, NULL, WUNTRACED);
+}
+
+static inline void broker_resume(struct broker *b)
+{
+    kill(b->pid, SIGCONT);
 }
 
 /* The same port and store again. */

@@ -107,16 +107,16 @@ static void tells_news_once(void **state)
     struct world *w = *state;
     struct gw_inbound_news news;
 
-    gw_inbound_note_connected(w->inbound);
+    gw_inbound_note_connected(w->inbound, 7);
     news = gw_inbound_news(w->inbound);
     assert_true(news.connected && !news.disconnected);
     assert_false(gw_inbound_news(w->inbound).connected);
-    gw_inbound_note_connected(w->inbound);
+    gw_inbound_note_connected(w->inbound, 7);
     gw_inbound_note_disconnected(w->inbound);
     news = gw_inbound_news(w->inbound);
     assert_true(!news.connected && news.disconnected);
     gw_inbound_note_disconnected(w->inbound);
-    gw_inbound_note_connected(w->inbound);
+    gw_inbound_note_connected(w->inbound, 7);
     news = gw_inbound_news(w->inbound);
     assert_true(news.connected && news.disconnected); /* it was away between */
 }

@@ -188,14 +188,14 @@ static void never_accepts_without_the_stream(void **state)
 static void answers_at_once_when_the_bus_goes_away(void **state)
 {
     WORLD(state);
-    kill(w->broker.pid, SIGSTOP);
+    broker_pause(&w->broker);
     assert_int_equal(emit(w, "e1"), YZ_OK);
     RIG_AWAIT(&w->rig, w->accepted == 1, 2000); /* silent: its time runs out */
     assert_int_equal(w->err, YZ_BUS_UNAVAILABLE);
 
-    kill(w->broker.pid, SIGCONT);
+    broker_resume(&w->broker);
     rig_run(&w->rig, 100);
-    kill(w->broker.pid, SIGSTOP);
+    broker_pause(&w->broker);
     assert_int_equal(emit(w, "e2"), YZ_OK);
     kill(w->broker.pid, SIGKILL);
     RIG_AWAIT(&w->rig, w->accepted == 2, 2000);
