@@ -17,9 +17,10 @@ HOLD_MAX_S = 6.0
 THREAD = "thread.g1/c1/b1.t1"
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    made = World(tmp_path_factory.mktemp("world"), random.Random(1)).start()
+@pytest.fixture(scope="module", params=["single", "cluster"])
+def world(request, tmp_path_factory):
+    made = World(tmp_path_factory.mktemp("world"), random.Random(1), cluster=request.param == "cluster")
+    made.start()
     yield made
     made.stop()
 

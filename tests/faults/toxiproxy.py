@@ -93,6 +93,11 @@ class Link:
         for way in STREAMS:
             self._add("reset_peer", way, timeout=after_ms)
 
+    def cut(self):
+        """Every connection is closed once; the next is taken."""
+        self._enable(False)
+        self._enable(True)
+
     def refuse(self):
         """All connections are closed, none is taken until the link is mended."""
         self._enable(False)

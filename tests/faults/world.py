@@ -15,6 +15,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 
@@ -51,13 +52,18 @@ class World(Stack):
 
     def __init__(self, folder, rng, cluster=False, store_on_tmpfs=None, **settings):
         self.rng, self.cluster = rng, cluster
+        self.tenants = ["poisoned"]  # in whose name events are made by hand
+        self._starting = threading.Lock()
+        self.nurses = []  # of workers that an event kills
         self.memory = {}  # what a kind of fault must know at its end, by (kind, target)
         self._mounts = []
         self._tmpfs_wanted = store_on_tmpfs
         replicas = {"replicas": 3} if cluster else {}
         super().__init__(folder, workers=2, gateways=2, **{**SETTINGS, **replicas, **settings})
+        self.services = [*self.nats_servers, self.database]
         self.proxies = Toxiproxy(self.folder, self.ports)
         self.clocks_missing = why_not_faked(self.workers[0].argv[0])
+        self.has_fault_points = b"crash_on_event" in pathlib.Path(self.workers[0].argv[0]).read_bytes()
         self.clocks = {}
         self._connect_parts()
         self.processes = {p.name: p for p in self.services + self.workers + self.gateways}
@@ -147,6 +153,9 @@ class World(Stack):
         return super().start()
 
     def stop(self):
+        for nurse in list(self.nurses):
+            nurse.over.set()
+            nurse.join()
         super().stop()
         self.proxies.stop()
         for folder in self._mounts:
@@ -157,21 +166,35 @@ class World(Stack):
         until(self.bus_answers, CALM_S, every=0.1, what="JetStream answers")
 
     def bus_answers(self):
-        """Each server listens, and JetStream has a leader where it needs one."""
+        """Each server is healthy, and in a cluster the leader of JetStream knows that the others are there."""
         try:
-            return all(self._server_healthy(n) for n in range(len(self.nats_servers)))
+            return all(self._monitor(n, "healthz").get("status") == "ok" for n in range(len(self.nats_servers))) and (
+                not self.cluster or any(self._knows_all(n) for n in range(len(self.nats_servers)))
+            )
         except OSError:
             return False
 
-    def _server_healthy(self, number):
-        status, _, answer = self.http("GET", "/healthz", port=self.monitor_ports[number])
-        return status == 200 and answer.get("status") == "ok"
+    def _monitor(self, number, page):
+        """A page of a server's monitoring port, as a dict."""
+        return self.http("GET", f"/{page}", port=self.monitor_ports[number])[2]
 
-    def restart(self, name):
+    def _knows_all(self, number):
+        meta = self._monitor(number, "jsz").get("meta_cluster", {})
+        others = meta.get("replicas") or []
+        return (meta.get("leader") == f"n{number}" and len(others) == len(self.nats_servers) - 1
+                and all(peer.get("current") and not peer.get("offline") for peer in others))  # fmt: skip
+
+    def restart(self, name, **env):
         """Bring a process back that is gone; does not wait until it is ready, since another fault may be in its way."""
         process = self.processes[name]
-        if not process.running:
-            process.start(**(self._env(**process.settings) if process in self.gateways + self.workers else {}))
+        ours = self._env(**process.settings) if process in self.gateways + self.workers else {}
+        with self._starting:
+            if not process.running:
+                process.start(**ours, **env)
+
+    def way_to_nats(self):
+        """All that stands between the world's own eyes and a stream: for kinds that must reach it."""
+        return {server.name for server in self.nats_servers} | {f"nats{a}-nats{b}" for a, b in self.route_links}
 
     def link(self, name):
         return self.proxies.links[name]
@@ -197,14 +220,16 @@ class World(Stack):
 
     def troubles(self):
         """What is not well, as texts; empty when all is."""
+        if self.nurses:
+            return ["an event that kills workers is not set aside yet"]
         dead = [f"{p.name} is not running" for p in self.processes.values() if not p.running]
         if dead:
             return dead
-        unready = [f"{p.name} is not ready: {text.strip()}" for p in self.gateways + self.workers
+        unready = [f"{p.name} is not ready: {text}" for p in self.gateways + self.workers
                    for status, text in [self.admin(p, "/readyz")] if status != 200]  # fmt: skip
         links = [] if self.proxies.clean() else ["a link is disturbed"]
         try:
-            return unready + links + self._stream_troubles()
+            return unready + links + ([] if self.bus_answers() else ["NATS is not healthy"]) + self._stream_troubles()
         except (AssertionError, TimeoutError, ConnectionError, pymongo.errors.PyMongoError, json.JSONDecodeError) as error:
             return unready + links + [f"NATS does not answer: {error!r}"]
         except Exception as error:  # nats-py's own errors have no root of their own

@@ -6,6 +6,7 @@ import json
 import threading
 
 import nats
+import nats.errors
 import nats.js.errors
 
 
@@ -114,6 +115,18 @@ class Bus:
                 break
         await subscription.unsubscribe()
         return found
+
+    def next_message(self, subject, timeout=5):
+        """The first message that is published on the subject from now on; None when none comes."""
+        return self._do(self._next_message(subject, timeout), timeout + 5)
+
+    async def _next_message(self, subject, timeout):
+        subscription = await self._nc.subscribe(subject, max_msgs=1)
+        try:
+            return await subscription.next_msg(timeout)
+        except nats.errors.TimeoutError:
+            await subscription.unsubscribe()
+            return None
 
     def listen(self, subject):
         """Core subscription; the list fills as messages come."""

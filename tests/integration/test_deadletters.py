@@ -5,6 +5,7 @@ import json
 import pytest
 
 import wire
+from handmade import headers, partition
 from people import new_id
 from waiting import until
 
@@ -12,34 +13,11 @@ SETTINGS = {"ack_wait_ms": 3000, "lease_ttl_ms": 1000}
 NOTICE = {"noticeId": "n1", "orgPath": "g1/c1/b1", "noticeClass": "INFO", "title": "t"}
 
 
-def fnv1a(text):
-    value = 0xCBF29CE484222325
-    for byte in text.encode():
-        value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-    return value
-
-
-def partition(tenant, aggregate):
-    value = fnv1a(f"{tenant}\n{aggregate}")
-    return (value ^ value >> 32) % 64
-
-
-def headers(town, event_id, type_="notice.published", **changes):
-    made = {
-        "ce-specversion": "1.0", "ce-id": event_id, "ce-source": "test", "ce-type": type_,
-        "ce-subject": "notice|n1", "content-type": "application/protobuf", "ce-tenant": town.name,
-        "ce-actor": "sec", "ce-orgpath": "g1/c1/b1", "ce-roles": "member,secretary@g1/c1/b1",
-        "ce-schemaversion": "1", "Nats-Msg-Id": new_id(),
-    }  # fmt: skip
-    made.update(changes)
-    return {k: v for k, v in made.items() if v is not None}
-
-
 def publish(town, body, domain="notice", **changes):
     """Straight into EVENTS, as a gateway with a fault or a stranger with the password would."""
     event_id = new_id("e")
     subject = f"evt.{partition(town.name, 'notice|n1')}.{town.name}.{domain}.g1/c1/b1"
-    ack = town.stack.bus.publish(subject, body, headers(town, event_id, **changes))
+    ack = town.stack.bus.publish(subject, body, headers(town.name, event_id, **changes))
     return event_id, ack.seq
 
 

@@ -14,8 +14,8 @@ class Kind:
     """One way to harm a world. An instance has no state: what its end must know stands in the world's memory.
 
     name      as --fault names it and as the ledger writes it
-    needs     of "single" (one NATS server), "cluster", "tmpfs" (root), "clock" (libfaketime): why_not() says what is
-              missing in a world
+    needs     of "single" (one NATS server), "cluster", "tmpfs" (root), "clock" (libfaketime), "fault_points" (a build
+              with YZ_FAULTS): why_not() says what is missing in a world
     hold      seconds from begin to end: shortest and longest; (0, 0): over at once
     loud      what shows it: a metric, log event or doctor code, for the runbook
 
@@ -48,7 +48,7 @@ class Kind:
     def why_not(self, world):
         """What this world lacks for this kind; None when it can be done."""
         have = {"single": not world.cluster, "cluster": world.cluster, "tmpfs": world.store_can_fill,
-                "clock": not world.clocks_missing}  # fmt: skip
+                "clock": not world.clocks_missing, "fault_points": world.has_fault_points}  # fmt: skip
         missing = [need for need in self.needs if not have[need]]
         return f"needs {', '.join(missing)}" if missing else None
 

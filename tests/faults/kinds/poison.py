@@ -1,0 +1,167 @@
+"""Events that cannot be processed, put straight into EVENTS as a gateway with a fault would; and events that came before.
+
+The detail names what must stand in DEADLETTERS: {"poison": [{sequence, tenant, actor, event, reason}]}, reason being the
+code of Yz-Dead-Reason. What has no readable headers has no actor or event.
+"""
+
+import threading
+
+import wire
+from handmade import headers, partition
+from kinds.kind import Kind, register
+from people import new_id
+
+NOTICE = {"noticeId": "n1", "orgPath": "g1/c1/b1", "noticeClass": "INFO", "title": "t"}
+GOOD = wire.pack("NoticePublished", NOTICE)
+HELD_S = 120
+
+# name: (body, changed headers, changed subject, reason)
+POISONS = {
+    "noise": (b"\xff\xfe\xfd not protobuf", {}, {}, "bad_frame"),
+    "empty": (b"", {}, {}, "missing_field"),
+    "cut off": (GOOD[:-3], {}, {}, "bad_frame"),
+    "field from the future": (GOOD + b"\xf8\x07\x01", {}, {}, "unknown_field"),
+    "oversized field": (wire.pack("NoticePublished", {**NOTICE, "title": "t" * 100}), {}, {}, "too_long"),
+    "out of contract": (wire.pack("NoticePublished", {**NOTICE, "orgPath": "../x"}), {}, {}, "invalid_value"),
+    "unknown type": (GOOD, {"type_": "no.such"}, {}, "unknown_type"),
+    "no authority": (GOOD, {"ce-roles": "member"}, {}, "forbidden"),
+    "authority elsewhere": (GOOD, {"ce-roles": "member,secretary@g1/c2"}, {}, "forbidden"),
+    "no actor": (GOOD, {"ce-actor": None}, {}, "missing_field"),
+    "no id": (GOOD, {"ce-id": None}, {}, "missing_field"),
+    "no headers": (GOOD, None, {}, "missing_field"),
+    "another tenant's subject": (GOOD, {}, {"tenant": "stranger"}, "invalid_value"),
+    "another partition": (GOOD, {}, {"partition": 1}, "invalid_value"),
+    "another aggregate": (GOOD, {"ce-subject": "notice|n2"}, {}, "invalid_value"),
+}
+
+
+class IntoEvents(Kind):
+    hold = (0.0, 0.0)
+
+    def targets(self, world):
+        return ["EVENTS"]
+
+    def touches(self, world, target):
+        return world.way_to_nats()
+
+
+def put(world, tenant, name):
+    """One of POISONS; its row in the detail."""
+    body, changes, place, reason = POISONS[name]
+    event, actor = new_id("poison"), new_id("poisoner")[:16]
+    number = (partition(tenant, "notice|n1") + place.get("partition", 0)) % 64
+    made = None if changes is None else headers(tenant, event, **{"ce-actor": actor, **changes})
+    subject = f"evt.{number}.{place.get('tenant', tenant)}.notice.g1/c1/b1"
+    sequence = world.bus.publish(subject, body, made).seq
+    named = made is not None and "ce-actor" in made and "ce-id" in made
+    return {"sequence": sequence, "tenant": tenant, "actor": actor if named else None, "event": event if named else None,
+            "reason": reason, "sort": name}  # fmt: skip
+
+
+@register
+class Poison(IntoEvents):
+    """One of every sort."""
+
+    name = "poison"
+    loud = "yizhan_worker_events_dead_lettered_total, yzctl dlq list"
+
+    def begin(self, world, target, rng):
+        names = list(POISONS)
+        rng.shuffle(names)
+        return {"poison": [put(world, rng.choice(world.tenants), name) for name in names]}
+
+
+@register
+class DeadLettersFull(IntoEvents):
+    """Poison while DEADLETTERS takes no more: it stays in EVENTS, and what is behind it proceeds."""
+
+    name = "dead_letters_full"
+    hold = (2.0, 12.0)
+    loud = "log dead_letter_refused"
+
+    def begin(self, world, target, rng):
+        info = world.bus.stream("DEADLETTERS")
+        self.remember(world, target, info["config"]["max_bytes"])
+        world.bus.update_stream("DEADLETTERS", max_bytes=max(1, info["state"]["bytes"]))
+        return {"poison": [put(world, rng.choice(world.tenants), rng.choice(list(POISONS))) for _ in range(3)]}
+
+    def end(self, world, target):
+        if limit := self.recall(world, target):
+            world.bus.update_stream("DEADLETTERS", max_bytes=limit)
+
+
+@register
+class Duplicate(IntoEvents):
+    """What a gateway has just published comes once more, under a message id that the broker has not seen."""
+
+    name = "duplicate"
+    loud = "yizhan_worker_events_duplicate_total"
+
+    def begin(self, world, target, rng):
+        again = []
+        for _ in range(3):
+            if (message := world.bus.next_message("evt.>", 2)) is not None:
+                ack = world.bus.publish(message.subject, message.data, {**message.headers, "Nats-Msg-Id": new_id("again")})
+                again.append({"event": message.headers["ce-id"], "sequence": ack.seq})
+        return {"again": again}
+
+
+class Nurse(threading.Thread):
+    """Starts workers again that an event killed, as a supervisor does, until that event is set aside; then gives them a
+    start without the seed of death."""
+
+    def __init__(self, world, fault, sequence):
+        super().__init__(daemon=True)
+        self.world, self.fault, self.sequence = world, fault, sequence
+        self.deaths = 0
+        self.over = threading.Event()
+
+    def run(self):
+        for _ in range(HELD_S * 10):
+            if self.over.wait(0.1) or self._is_set_aside():
+                break
+            for worker in self.world.workers:
+                # Nothing but the fault point ends a worker in this way; other deaths are for wait_calm to see.
+                if not worker.running and worker.popen.returncode == -9:
+                    self.deaths += 1
+                    self.world.restart(worker.name, YZ_FAULT=self.fault)
+        for worker in self.world.workers:
+            worker.kill()
+            self.world.restart(worker.name)
+        self.world.nurses.remove(self)
+
+    def _is_set_aside(self):
+        try:
+            reply = self.world.bus.api("STREAM.MSG.GET.EVENTS", {"seq": self.sequence})
+        except Exception:  # the bus may be away: it is asked again
+            return False
+        return reply.get("error", {}).get("err_code") == 10037
+
+
+@register
+class Crashing(IntoEvents):
+    """An event that ends every worker that takes it, until it alone is set aside."""
+
+    name, needs = "crashing_event", ("fault_points",)
+    hold = (5.0, 10.0)
+    loud = "restarts of yz-worker; yizhan_worker_events_dead_lettered_total"
+
+    def touches(self, world, target):
+        return world.way_to_nats() | {worker.name for worker in world.workers} | {"database"}
+
+    def begin(self, world, target, rng):
+        event, tenant = new_id("poison"), rng.choice(world.tenants)
+        fault = f"crash_on_event:{event}"
+        for worker in world.workers:
+            worker.kill()
+            world.restart(worker.name, YZ_FAULT=fault)
+        actor, notice = new_id("poisoner")[:16], new_id("n")
+        aggregate = f"notice|{notice}"
+        made = headers(tenant, event, **{"ce-actor": actor, "ce-subject": aggregate})
+        body = wire.pack("NoticePublished", {**NOTICE, "noticeId": notice})
+        sequence = world.bus.publish(f"evt.{partition(tenant, aggregate)}.{tenant}.notice.g1/c1/b1", body, made).seq
+        nurse = Nurse(world, fault, sequence)
+        world.nurses.append(nurse)
+        nurse.start()
+        return {"poison": [{"sequence": sequence, "tenant": tenant, "actor": actor, "event": event,
+                            "reason": "unprocessable", "sort": "crash"}]}  # fmt: skip
