@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/subject.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,6 +45,10 @@ static enum yz_err set_credentials(natsOptions *options, const struct yz_conf *c
 
     if (!*conf->nats_user)
         return YZ_OK;
+    if (!yz_id_valid(conf->nats_user)) {
+        yz_error("nats_user_malformed", "setting=nats_user");
+        return YZ_INVALID_VALUE;
+    }
     file = *conf->nats_password_file ? fopen(conf->nats_password_file, "re") : NULL;
     if (!file || !fgets(password, sizeof password, file)) {
         yz_error("nats_password_unreadable", "setting=nats_password_file reason=\"%s\"",
@@ -58,9 +63,47 @@ static enum yz_err set_credentials(natsOptions *options, const struct yz_conf *c
                                                                                   : YZ_INTERNAL;
 }
 
+static void inbox_prefix(const struct yz_conf *conf, char out[YZ_INBOX_MAX])
+{
+    snprintf(out, YZ_INBOX_MAX, "_INBOX%s%s", *conf->nats_user ? "_" : "", conf->nats_user);
+}
+
+enum yz_err yz_bus_inbox(const struct yz_conf *conf, char out[YZ_INBOX_MAX])
+{
+    char prefix[YZ_INBOX_MAX];
+    natsInbox *inbox = NULL;
+
+    /* The library makes them with its own prefix only. */
+    if (natsInbox_Create(&inbox) != NATS_OK)
+        return YZ_INTERNAL;
+    inbox_prefix(conf, prefix);
+    snprintf(out, YZ_INBOX_MAX, "%.*s%s", YZ_ID_MAX + 8, prefix, strchr(inbox, '.'));
+    natsInbox_Destroy(inbox);
+    return YZ_OK;
+}
+
+bool yz_bus_on_error(natsConnection *nc, natsStatus status)
+{
+    bool denied = status == NATS_NOT_PERMITTED;
+    const char *text = NULL;
+
+    (void)natsConnection_GetLastError(nc, &text);
+    yz_error(denied ? "nats_denied" : "nats_error", "reason=\"%s\" detail=\"%s\"",
+             natsStatus_GetText(status), text ? text : "");
+    return denied;
+}
+
+static void on_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *closure)
+{
+    (void)sub;
+    (void)closure;
+    (void)yz_bus_on_error(nc, status);
+}
+
 enum yz_err yz_bus_options(const struct yz_conf *conf, const char *name, natsOptions **options)
 {
     natsOptions *o = NULL;
+    char prefix[YZ_INBOX_MAX];
     enum yz_err err;
 
     if (natsOptions_Create(&o) != NATS_OK)
@@ -68,7 +111,10 @@ enum yz_err yz_bus_options(const struct yz_conf *conf, const char *name, natsOpt
     if ((err = set_servers(o, conf->nats_url)) || (err = set_credentials(o, conf)))
         goto out;
     err = YZ_INTERNAL;
-    if (natsOptions_SetName(o, name) != NATS_OK ||
+    inbox_prefix(conf, prefix);
+    if (natsOptions_SetCustomInboxPrefix(o, prefix) != NATS_OK ||
+        natsOptions_SetErrorHandler(o, on_error, NULL) != NATS_OK ||
+        natsOptions_SetName(o, name) != NATS_OK ||
         natsOptions_UseGlobalMessageDelivery(o, true) != NATS_OK ||
         natsOptions_SetTimeout(o, CONNECT_TIMEOUT_MS) != NATS_OK ||
         natsOptions_SetMaxReconnect(o, -1) != NATS_OK ||

@@ -15,15 +15,23 @@
 
 #include <nats/nats.h>
 
-/* Servers, credentials, name, reconnect policy and global message delivery (one delivery thread for
- * all subscriptions). The caller may set callbacks before connecting. *options is the caller's to
- * destroy. */
+#define YZ_INBOX_MAX 104 /* with the NUL: "_INBOX_", a user's name, ".", 22 characters */
+
+/* Servers, credentials, inbox prefix, name, reconnect policy and global message delivery (one
+ * delivery thread for all subscriptions). The caller may set callbacks before connecting. *options
+ * is the caller's to destroy. */
 YZ_MUST_USE enum yz_err yz_bus_options(const struct yz_conf *conf, const char *name,
                                        natsOptions **options);
+/* The error handler of those options; one of the caller's own begins with it. What the servers deny
+ * (permissions) is an error in the log and true here. */
+bool yz_bus_on_error(natsConnection *nc, natsStatus status);
 /* Connect, trying again until deadline_ms has passed (0: one try). Logs the reason of each failure.
  */
 YZ_MUST_USE enum yz_err yz_bus_connect(natsOptions *options, int64_t deadline_ms,
                                        natsConnection **nc);
+/* "<prefix>.<unique>": a reply subject of this process. The prefix holds the user's name, so that
+ * the servers can let each program read its own replies and nobody else's. */
+YZ_MUST_USE enum yz_err yz_bus_inbox(const struct yz_conf *conf, char out[YZ_INBOX_MAX]);
 /* Value of an unsigned header; fallback when it is absent or no number. */
 uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback);
 

@@ -43,7 +43,7 @@ struct gw_link {
     struct gw_sender *sender;
     bool connected, was_connected;
     uint64_t connection;             /* the last one that was connected */
-    char inbox[GW_INBOX_PREFIX_MAX]; /* "_INBOX.<nuid>." */
+    char inbox[GW_INBOX_PREFIX_MAX]; /* yz_bus_inbox and "." */
     size_t inbox_len;
     uint64_t last_tap;
     struct gw_tap *taps; /* by id */
@@ -117,7 +117,7 @@ static void on_news(struct gw_link *link)
         call_listeners(link);
 }
 
-/* "_INBOX.<nuid>.<id in hex>" */
+/* "<inbox>.<id in hex>" */
 static void on_inbox(struct gw_link *link, natsMsg *msg)
 {
     const char *subject = natsMsg_GetSubject(msg);
@@ -197,15 +197,13 @@ static void close_handles(struct handles *h)
     uv_close((uv_handle_t *)&h->reopen, on_handle_closed);
 }
 
-static enum yz_err make_inbox(struct gw_link *link)
+static enum yz_err make_inbox(struct gw_link *link, const struct yz_conf *conf)
 {
-    natsInbox *inbox;
+    char inbox[YZ_INBOX_MAX];
+    enum yz_err err = yz_bus_inbox(conf, inbox);
 
-    if (natsInbox_Create(&inbox) != NATS_OK)
-        return YZ_INTERNAL;
-    link->inbox_len = (size_t)snprintf(link->inbox, sizeof link->inbox, "%s.", inbox);
-    natsInbox_Destroy(inbox);
-    return YZ_OK;
+    link->inbox_len = err ? 0 : (size_t)snprintf(link->inbox, sizeof link->inbox, "%s.", inbox);
+    return err;
 }
 
 enum yz_err gw_link_new(const struct yz_conf *conf, uv_loop_t *loop, struct gw_metrics *metrics,
@@ -219,7 +217,7 @@ enum yz_err gw_link_new(const struct yz_conf *conf, uv_loop_t *loop, struct gw_m
         return YZ_INTERNAL;
     l->metrics = metrics;
     l->last_tap = SENDER_TAP_INBOX;
-    if ((err = make_inbox(l)) || (err = gw_pending_new(&l->pending)) ||
+    if ((err = make_inbox(l, conf)) || (err = gw_pending_new(&l->pending)) ||
         (err = init_handles(l, loop)) ||
         (err = gw_inbound_new((size_t)conf->inbound_queue_max, &l->handles->async, metrics,
                               &l->inbound)) ||

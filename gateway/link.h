@@ -15,6 +15,7 @@
 #ifndef GW_LINK_H
 #define GW_LINK_H
 
+#include "common/bus.h"
 #include "common/conf.h"
 #include "common/err.h"
 
@@ -24,7 +25,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define GW_INBOX_PREFIX_MAX 48
+#define GW_INBOX_PREFIX_MAX (YZ_INBOX_MAX + 1)
 #define GW_INBOX_MAX        (GW_INBOX_PREFIX_MAX + 17)
 
 struct gw_link;

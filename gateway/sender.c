@@ -130,24 +130,24 @@ static void on_bus_closed(natsConnection *nc, void *closure)
 
 static void on_bus_error(natsConnection *nc, natsSubscription *sub, natsStatus err, void *closure)
 {
-    const char *text = NULL;
+    struct gw_metrics *metrics = closure;
 
     (void)sub;
-    (void)closure;
-    (void)natsConnection_GetLastError(nc, &text);
-    yz_error("nats_error", "reason=\"%s\" detail=\"%s\"", natsStatus_GetText(err),
-             text ? text : "");
+    if (yz_bus_on_error(nc, err))
+        gw_count(&metrics->bus_denied, 1);
 }
 
 /* The sender's thread */
 
-static enum yz_err set_callbacks(natsOptions *options, struct gw_inbound *in)
+static enum yz_err set_callbacks(struct gw_sender *sender, natsOptions *options)
 {
+    struct gw_inbound *in = sender->inbound;
+
     if (natsOptions_SetRetryOnFailedConnect(options, true, on_bus_connected, in) != NATS_OK ||
         natsOptions_SetReconnectedCB(options, on_bus_connected, in) != NATS_OK ||
         natsOptions_SetDisconnectedCB(options, on_bus_disconnected, in) != NATS_OK ||
         natsOptions_SetClosedCB(options, on_bus_closed, in) != NATS_OK ||
-        natsOptions_SetErrorHandler(options, on_bus_error, NULL) != NATS_OK ||
+        natsOptions_SetErrorHandler(options, on_bus_error, sender->metrics) != NATS_OK ||
         natsOptions_SetWriteDeadline(options, WRITE_DEADLINE_MS) != NATS_OK)
         return YZ_INTERNAL;
     return YZ_OK;
@@ -157,7 +157,7 @@ static enum yz_err make_options(struct gw_sender *sender, natsOptions **options)
 {
     enum yz_err err = yz_bus_options(sender->conf, "yz-gateway", options);
 
-    if (!err && (err = set_callbacks(*options, sender->inbound)))
+    if (!err && (err = set_callbacks(sender, *options)))
         natsOptions_Destroy(*options);
     return err;
 }

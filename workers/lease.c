@@ -275,8 +275,8 @@ static json_t *all_of(const char *prefix)
 
 static enum yz_err read_partitions(struct wk_lease *lease)
 {
-    return wk_stream_each(lease->nc, PARTITIONS_STREAM, all_of(PARTITIONS_PREFIX), on_partition,
-                          lease, NULL);
+    return wk_stream_each(lease->conf, lease->nc, PARTITIONS_STREAM, all_of(PARTITIONS_PREFIX),
+                          on_partition, lease, NULL);
 }
 
 /* A live message of one of the buckets. true: a partition was given up, look at once. */
@@ -631,7 +631,8 @@ static void *run(void *arg)
     struct wk_lease *lease = arg;
 
     /* Who beats now is in the bucket: no need to wait for the next beats to share with them. */
-    if (wk_stream_each(lease->nc, WORKERS_STREAM, all_of(WORKERS_PREFIX), on_worker, lease, NULL))
+    if (wk_stream_each(lease->conf, lease->nc, WORKERS_STREAM, all_of(WORKERS_PREFIX), on_worker,
+                       lease, NULL))
         lease->peer_count = 0;
     lease->watching_since_mono_ms = yz_clock_mono_ms();
     while (still_running(lease)) {

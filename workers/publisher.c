@@ -22,7 +22,7 @@ struct wk_publisher {
     struct wk_metrics *metrics;
     char name[64];
     natsConnection *nc;
-    natsInbox *inbox;
+    char inbox[YZ_INBOX_MAX];
     natsSubscription *sub;
     unsigned round; /* of the connection and try; stands in the reply subject */
     size_t under_way;
@@ -38,17 +38,15 @@ struct last_of_subject {
 static void disconnect(struct wk_publisher *pub)
 {
     natsSubscription_Destroy(pub->sub);
-    natsInbox_Destroy(pub->inbox);
     natsConnection_Destroy(pub->nc);
     pub->sub = NULL;
-    pub->inbox = NULL;
     pub->nc = NULL;
 }
 
 static bool connect_anew(struct wk_publisher *pub)
 {
     natsOptions *options = NULL;
-    char wildcard[128];
+    char wildcard[YZ_INBOX_MAX + 8];
     bool good = false;
 
     disconnect(pub);
@@ -56,7 +54,7 @@ static bool connect_anew(struct wk_publisher *pub)
         return false;
     good = natsOptions_SetAllowReconnect(options, false) == NATS_OK &&
            natsConnection_Connect(&pub->nc, options) == NATS_OK &&
-           natsInbox_Create(&pub->inbox) == NATS_OK;
+           yz_bus_inbox(pub->conf, pub->inbox) == YZ_OK;
     if (good) {
         snprintf(wildcard, sizeof wildcard, "%s.*.*", pub->inbox);
         good = natsConnection_SubscribeSync(&pub->sub, pub->nc, wildcard) == NATS_OK;

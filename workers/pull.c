@@ -34,8 +34,8 @@ struct wk_pull {
     natsConnection *nc;
     wk_pull_broken_fn *on_broken;
     void *arg;
-    natsInbox *inbox;
-    char wildcard[128];
+    char inbox[YZ_INBOX_MAX];
+    char wildcard[YZ_INBOX_MAX + 8];
     natsSubscription *sub;
     struct source sources[YZ_PARTITIONS];
 
@@ -318,8 +318,10 @@ void wk_pull_detach(struct wk_pull *pull, unsigned partition)
 
 static enum yz_err subscribe(struct wk_pull *pull)
 {
-    if (natsInbox_Create(&pull->inbox) != NATS_OK)
-        return YZ_INTERNAL;
+    enum yz_err err = yz_bus_inbox(pull->conf, pull->inbox);
+
+    if (err)
+        return err;
     snprintf(pull->wildcard, sizeof pull->wildcard, "%s.*.*", pull->inbox);
     if (natsConnection_Subscribe(&pull->sub, pull->nc, pull->wildcard, on_message, pull) !=
             NATS_OK ||
@@ -387,7 +389,6 @@ void wk_pull_free(struct wk_pull *pull)
     for (size_t i = 0; i < pull->count; i++)
         natsMsg_Destroy(pull->ring[(pull->head + i) % pull->cap]);
     free(pull->ring);
-    natsInbox_Destroy(pull->inbox);
     pthread_cond_destroy(&pull->cond);
     pthread_mutex_destroy(&pull->mutex);
     free(pull);

@@ -315,14 +315,14 @@ static enum yz_err look_up(struct wk_batch *batch, struct lookup *lookup, int64_
     yz_clock_format(since_ms / 1000, (int32_t)(since_ms % 1000) * 1000000, since);
     if (!nc)
         return YZ_BUS_UNAVAILABLE;
-    err = wk_stream_each(nc, stream,
+    err = wk_stream_each(batch->means.conf, nc, stream,
                          json_pack("{s:s, s:s, s:i}", "next_by_subj", lookup->subject, "start_time",
                                    since, "batch", LOOKUP_BATCH),
                          on_stored, lookup, &pending);
     while (!err && pending > 0) {
         pending = 0;
         err =
-            wk_stream_each(nc, stream,
+            wk_stream_each(batch->means.conf, nc, stream,
                            json_pack("{s:s, s:I, s:i}", "next_by_subj", lookup->subject, "seq",
                                      (json_int_t)lookup->last_sequence + 1, "batch", LOOKUP_BATCH),
                            on_stored, lookup, &pending);

@@ -129,12 +129,11 @@ static enum yz_err read_rows(natsSubscription *sub, wk_stream_row_fn *on_row, vo
     }
 }
 
-enum yz_err wk_stream_each(natsConnection *nc, const char *stream, json_t *request,
-                           wk_stream_row_fn *on_row, void *arg, uint64_t *pending)
+enum yz_err wk_stream_each(const struct yz_conf *conf, natsConnection *nc, const char *stream,
+                           json_t *request, wk_stream_row_fn *on_row, void *arg, uint64_t *pending)
 {
-    char api[YZ_SUBJECT_MAX];
+    char api[YZ_SUBJECT_MAX], inbox[YZ_INBOX_MAX];
     char *text = json_dumps(request, JSON_COMPACT);
-    natsInbox *inbox = NULL;
     natsSubscription *sub = NULL;
     enum yz_err err = YZ_BUS_UNAVAILABLE;
 
@@ -142,12 +141,11 @@ enum yz_err wk_stream_each(natsConnection *nc, const char *stream, json_t *reque
     if (pending)
         *pending = 0;
     snprintf(api, sizeof api, "$JS.API.DIRECT.GET.%s", stream);
-    if (natsInbox_Create(&inbox) == NATS_OK &&
+    if (yz_bus_inbox(conf, inbox) == YZ_OK &&
         natsConnection_SubscribeSync(&sub, nc, inbox) == NATS_OK &&
         natsConnection_PublishRequestString(nc, api, inbox, text) == NATS_OK)
         err = read_rows(sub, on_row, arg, pending);
     natsSubscription_Destroy(sub);
-    natsInbox_Destroy(inbox);
     free(text);
     return err;
 }

@@ -9,6 +9,7 @@
 #ifndef WK_STREAM_H
 #define WK_STREAM_H
 
+#include "common/conf.h"
 #include "common/err.h"
 
 #include <jansson.h>
@@ -45,7 +46,8 @@ YZ_MUST_USE enum yz_err wk_stream_last(natsConnection *nc, const char *stream, c
 /* A direct get that has many replies. request is taken. on_row borrows msg. *pending (may be NULL):
  * how many more there were. */
 typedef void wk_stream_row_fn(void *arg, natsMsg *msg);
-YZ_MUST_USE enum yz_err wk_stream_each(natsConnection *nc, const char *stream, json_t *request,
+YZ_MUST_USE enum yz_err wk_stream_each(const struct yz_conf *conf, natsConnection *nc,
+                                       const char *stream, json_t *request,
                                        wk_stream_row_fn *on_row, void *arg, uint64_t *pending);
 
 #endif

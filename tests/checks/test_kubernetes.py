@@ -1,6 +1,7 @@
 """k8s/ renders, is valid against Kubernetes' own API schemas, and keeps the promises it makes for the processes."""
 
 import os
+import re
 import subprocess
 
 import kubernetes_validate
@@ -65,6 +66,7 @@ def test_what_serves_is_probed(rendered):
 
 def test_every_setting_in_the_environment_exists(rendered):
     known = {f"YZ_{row[1].upper()}" for row in tree.macro_rows("common/conf.def", "(?:INT|STR)")}
+    known |= {word[1:] for word in re.findall(r"\$YZ_\w+", tree.text("k8s/base/nats-users.conf"))}
     for document in rendered:
         names = set(document.get("data", {})) if document["kind"] == "ConfigMap" else set()
         if document["kind"] != "ConfigMap":
@@ -92,6 +94,52 @@ def test_nats_is_a_cluster_of_three_on_disks(rendered):
     config = next(text for d in rendered if d["kind"] == "ConfigMap" for text in d.get("data", {}).values()
                   if "jetstream" in text)
     assert "sync_interval: always" in config
+
+
+def settings_of(container):
+    return {e["name"]: e.get("value") for e in container.get("env", [])}
+
+
+def mounted_password(spec, container):
+    """(secret, key) behind the container's YZ_NATS_PASSWORD_FILE."""
+    folder, _, name = settings_of(container)["YZ_NATS_PASSWORD_FILE"].rpartition("/")
+    volume = next(m["name"] for m in container["volumeMounts"] if m["mountPath"] == folder)
+    secret = next(v["secret"] for v in spec["volumes"] if v["name"] == volume)
+    assert len(secret["items"]) == 1, "a pod sees its own password only"
+    assert secret["items"][0]["path"] == name
+    return secret["secretName"], secret["items"][0]["key"]
+
+
+def test_each_program_is_its_own_user_of_the_bus(rendered):
+    found = {}
+    for name, _, spec in pods(rendered):
+        for container in spec["containers"]:
+            if container["name"] != "nats":
+                secret, key = mounted_password(spec, container)
+                assert secret.startswith("yizhan-nats") and key == settings_of(container)["YZ_NATS_USER"], name
+                found[container["name"]] = settings_of(container)["YZ_NATS_USER"]
+    assert found == {"gateway": "gateway", "worker": "worker", "apply": "operator"}
+
+
+def test_the_bus_knows_the_users(rendered):
+    config = next(d["data"] for d in rendered if d["kind"] == "ConfigMap" and "nats.conf" in d.get("data", {}))
+    assert "include nats-users.conf" in config["nats.conf"].splitlines()
+    assert config["nats-users.conf"] == tree.text("k8s/base/nats-users.conf")
+    users = {word.removeprefix("user: ") for word in re.findall(r"user: \w+", config["nats-users.conf"])}
+    nats = next(c for name, _, spec in pods(rendered) if name == "StatefulSet/nats" for c in spec["containers"])
+    for user in users:
+        password = next(e for e in nats["env"] if e["name"] == f"YZ_NATS_PASSWORD_{user.upper()}")
+        secret = password["valueFrom"]["secretKeyRef"]
+        assert secret["name"].startswith("yizhan-nats") and secret["key"] == user
+    assert users == {"gateway", "worker", "operator"}
+
+
+def test_compose_gives_each_program_its_own_user():
+    services = yaml.safe_load(tree.text("k8s/compose.yaml"))["services"]
+    for service, user in {"gateway": "gateway", "worker": "worker", "init": "operator"}.items():
+        environment = services[service]["environment"]
+        assert environment["YZ_NATS_USER"] == user
+        assert environment["YZ_NATS_PASSWORD_FILE"] == f"/keys/nats-{user}.password"
 
 
 def test_compose_names_real_services_and_known_settings():

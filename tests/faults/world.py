@@ -79,8 +79,7 @@ class World(Stack):
         self.route_links = {pair: self.ports.take() for pair in itertools.permutations(range(count), 2)}
         self.stores = [self._store(n) for n in range(count)]
         self.nats_servers = [
-            Process(f"nats{n}", [program("YZ_NATS_SERVER", "nats-server"), "-c", self._server_conf(n)], self.folder)
-            for n in range(count)
+            self._nats_server(f"nats{n}", self._server_conf(n)) for n in range(count)
         ]
         self.settings["nats_url"] = ",".join(f"nats://127.0.0.1:{port}" for port in self.nats_ports)
         return self.nats_servers[0]
@@ -133,7 +132,7 @@ class World(Stack):
             self._connect_to_nats(process)
             if not self.clocks_missing:
                 self.clocks[process.name] = Clock(self.folder / f"clock-{process.name}")
-                process.env = self.clocks[process.name].env()
+                process.env.update(self.clocks[process.name].env())
         for worker in self.workers:
             link = self.proxies.link(f"{worker.name}-database", self.ports.take(), self.database_port)
             # Told of the set's name, a driver would go on to the host that the set names: past the proxy.

@@ -27,12 +27,12 @@ def _stored(msg):
 
 
 class Bus:
-    def __init__(self, url):
+    def __init__(self, url, user=None, password=None):
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._nc = self._do(nats.connect(url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.2,
-                                         ping_interval=2, error_cb=_ignore))  # fmt: skip
+        self._nc = self._do(nats.connect(url.split(","), user=user, password=password, max_reconnect_attempts=-1,
+                                         reconnect_time_wait=0.2, ping_interval=2, error_cb=_ignore))  # fmt: skip
         self._js = self._nc.jetstream()
 
     def _do(self, coroutine, timeout=20):

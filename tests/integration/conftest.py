@@ -18,6 +18,7 @@ def stack(request, tmp_path_factory):
     running = Stack(tmp_path_factory.mktemp("stack"), **settings).start()
     yield running
     running.stop()
+    running.check_denials()
 
 
 @pytest.fixture
@@ -34,6 +35,8 @@ def new_stack(tmp_path):
     yield make
     for made in started:
         made.stop()
+    for made in started:
+        made.check_denials()
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ import wire
 from bus import Bus
 from people import Keys, Person, new_id
 from phone import Phone
+from rights import TESTER, Rights
 from waiting import until
 
 START_S = 60
@@ -192,6 +193,7 @@ class Stack:
         self.keys = Keys(self.folder / "keys")
         secret = self.folder / "keys" / "checkin-code.secret"
         secret.write_bytes(secrets.token_bytes(32))
+        self.rights = Rights(self.folder / "keys")
         self.nats_port = self.ports.take()
         self.database_port = self.ports.take()
         self.settings = {
@@ -208,6 +210,7 @@ class Stack:
         self.workers = [self._worker(n) for n in range(workers)]
         self.gateways = [self._gateway(n) for n in range(gateways)]
         self.phones = []
+        self.denials_expected = False  # a test that oversteps on purpose says so
 
     def start(self):
         try:
@@ -240,6 +243,12 @@ class Stack:
             service.kill()
         self.ports.release()
 
+    def check_denials(self):
+        """What our programs do lies within the rights that nats-users.conf gives them."""
+        servers = [p for p in self.services if p.name.startswith("nats")]
+        denied = [line for p in servers for line in p.text().splitlines() if "Permissions Violation" in line]
+        assert not denied or self.denials_expected, "\n".join(denied[:10])
+
     def logs(self):
         """(name, last lines) of each process, the first to look at first."""
         everything = self.gateways + self.workers + self.services
@@ -248,7 +257,13 @@ class Stack:
     # the two services
 
     def _nats(self):
-        return Process("nats", [program("YZ_NATS_SERVER", "nats-server"), "-c", self._nats_conf()], self.folder)
+        return self._nats_server("nats", self._nats_conf())
+
+    def _nats_server(self, name, conf):
+        """With the users that are shipped; conf is a file in the stack's folder."""
+        with open(conf, "a") as file:
+            file.write(f"include {self.rights.write(self.folder)}\n")
+        return Process(name, [program("YZ_NATS_SERVER", "nats-server"), "-c", conf], self.folder, self.rights.environment())
 
     def _nats_conf(self):
         path = self.folder / "nats.conf"
@@ -302,6 +317,7 @@ class Stack:
     def _worker(self, number):
         port = self.ports.take()
         worker = Process(f"worker{number}", [built("yz-worker"), "--admin-port", port], self.folder)
+        worker.settings.update(self.rights.of("worker"))
         worker.admin_port = port
         return worker
 
@@ -309,6 +325,7 @@ class Stack:
         client, admin = self.ports.take(), self.ports.take()
         argv = [built("yz-gateway"), "--listen-port", client, "--admin-port", admin]
         gateway = Process(f"gateway{number}", argv, self.folder)
+        gateway.settings.update(self.rights.of("gateway"))
         gateway.port, gateway.admin_port = client, admin
         return gateway
 
@@ -351,7 +368,7 @@ class Stack:
         """Run yzctl; its standard output."""
         done = subprocess.run(
             [str(built("yzctl")), *map(str, words)], capture_output=True, text=True, timeout=120,
-            env={**os.environ, **self._env(**settings)},
+            env={**os.environ, **self._env(**{**self.rights.of("operator"), **settings})},
         )  # fmt: skip
         assert done.returncode == code, f"yzctl {words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
@@ -363,7 +380,7 @@ class Stack:
 
     @functools.cached_property
     def bus(self):
-        return Bus(self.settings["nats_url"])
+        return Bus(self.settings["nats_url"], TESTER, self.rights.passwords[TESTER])
 
     @functools.cached_property
     def mongo(self):

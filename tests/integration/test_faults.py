@@ -28,7 +28,7 @@ def stack(stack):
     """The file's stack, mended after whatever the last test did to it."""
     for process in stack.workers + stack.gateways:
         if not process.running:
-            process.start(**stack._env())
+            process.start(**stack._env(**process.settings))
         stack.wait_ready(process)
     return stack
 

@@ -329,7 +329,7 @@ static size_t stored(const char *stream, const char *subject)
 {
     struct seen seen = {0};
 
-    assert_int_equal(wk_stream_each(nc, stream,
+    assert_int_equal(wk_stream_each(&conf, nc, stream,
                                     json_pack("{s:s, s:i, s:i}", "next_by_subj", subject, "seq", 1,
                                               "batch", 1000),
                                     on_push, &seen, NULL),

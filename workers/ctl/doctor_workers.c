@@ -38,15 +38,16 @@ static void on_entry(void *arg, natsMsg *msg)
     json_object_set_new(arg, strrchr(subject, '.') + 1, value ? value : json_null());
 }
 
-static json_t *read_bucket(natsConnection *nc, const char *bucket)
+static json_t *read_bucket(struct ctl_doctor *doctor, const char *bucket)
 {
     char stream[32], filter[48];
     json_t *entries = json_object();
 
     snprintf(stream, sizeof stream, "KV_%s", bucket);
     snprintf(filter, sizeof filter, "$KV.%s.>", bucket);
-    if (wk_stream_each(nc, stream, json_pack("{s:[s], s:i}", "multi_last", filter, "batch", 1024),
-                       on_entry, entries, NULL)) {
+    if (wk_stream_each(doctor->ctl->conf, doctor->nc, stream,
+                       json_pack("{s:[s], s:i}", "multi_last", filter, "batch", 1024), on_entry,
+                       entries, NULL)) {
         json_decref(entries);
         return NULL;
     }
@@ -85,8 +86,8 @@ static void examine_partitions(struct ctl_doctor *doctor, const json_t *workers,
 
 static void examine_leases(struct ctl_doctor *doctor)
 {
-    json_t *workers = read_bucket(doctor->nc, YZ_BUCKET_WORKERS);
-    json_t *partitions = read_bucket(doctor->nc, YZ_BUCKET_PARTITIONS);
+    json_t *workers = read_bucket(doctor, YZ_BUCKET_WORKERS);
+    json_t *partitions = read_bucket(doctor, YZ_BUCKET_PARTITIONS);
 
     if (!workers || !partitions)
         ctl_found(&doctor->findings, CTL_BROKEN, AREA, "yzctl apply creates them",
@@ -131,7 +132,8 @@ static void examine_lag(struct ctl_doctor *doctor)
     int64_t waiting = messages_of(doctor->nc, YZ_STREAM_EVENTS), stored_ms = 0, age_s = 0;
     json_t *request = json_pack("{s:i, s:i, s:s}", "seq", 1, "batch", 1, "next_by_subj", "evt.>");
 
-    if (wk_stream_each(doctor->nc, YZ_STREAM_EVENTS, request, on_oldest, &stored_ms, NULL) ||
+    if (wk_stream_each(doctor->ctl->conf, doctor->nc, YZ_STREAM_EVENTS, request, on_oldest,
+                       &stored_ms, NULL) ||
         waiting < 0)
         return; /* the streams' findings say it */
     if (stored_ms > 0)

@@ -85,7 +85,7 @@ json_t *ctl_letters(const struct ctl *ctl, natsConnection *nc, const char *subje
     json_t *request = json_pack("{s:I, s:I, s:s}", "seq", (json_int_t)(from ? from : 1), "batch",
                                 (json_int_t)limit, "next_by_subj", subject);
     enum yz_err err =
-        wk_stream_each(nc, YZ_STREAM_DEADLETTERS, request, on_letter, letters, pending);
+        wk_stream_each(ctl->conf, nc, YZ_STREAM_DEADLETTERS, request, on_letter, letters, pending);
 
     if (err) {
         report(ctl, err);
