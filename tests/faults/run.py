@@ -18,11 +18,8 @@ from members import Crowd  # noqa: E402
 from sampler import Sampler  # noqa: E402
 from waiting import TooLate, until  # noqa: E402
 
-try:
-    import checker  # noqa: E402
-    import snapshot  # noqa: E402
-except ImportError:
-    checker = snapshot = None
+import checker  # noqa: E402
+import snapshot  # noqa: E402
 from kinds import KINDS  # noqa: E402
 from world import World  # noqa: E402
 
@@ -63,8 +60,7 @@ class Run:
             finally:
                 self.crowd.leave()
             assert not self.crowd.failures, f"the phones themselves failed: {self.crowd.failures[:3]!r}"
-            if snapshot:
-                snapshot.write(snapshot.take(self.world), self.folder / "snapshot.json")
+            snapshot.write(snapshot.take(self.world), self.folder / "snapshot.json")
 
     # faults
 
@@ -139,8 +135,6 @@ class Run:
 
     def check(self):
         """The violations, as the checker finds them."""
-        if not checker:
-            return []
         lines = read(self.folder / "ledger.jsonl")
         with open(self.folder / "snapshot.json", encoding="utf-8") as file:
             self.violations = checker.check(lines, json.load(file))
