@@ -380,7 +380,9 @@ static struct wk_letter *make_letters(struct wk_batch *batch, size_t *count)
     return letters;
 }
 
-/* A worker that slept may have lost its leases without knowing: ask before it pushes. */
+/* A worker that slept may have lost its leases without knowing: ask before it pushes. When it is
+ * the answer that is lost, what is let go here must not be overtaken by the events behind it: a new
+ * consumer begins with it. */
 static void verify_leases(struct wk_batch *batch)
 {
     bool asked[YZ_PARTITIONS] = {false}, held[YZ_PARTITIONS] = {false};
@@ -391,8 +393,11 @@ static void verify_leases(struct wk_batch *batch)
         struct wk_item *item = &batch->items[i];
         unsigned p = item->delivery.partition;
 
-        if (!asked[p])
+        if (!asked[p]) {
             held[p] = wk_lease_verify(batch->means.lease, p, item->delivery.revision);
+            if (!held[p])
+                wk_lease_renew(batch->means.lease, p, item->delivery.revision);
+        }
         asked[p] = true;
         item->lost = item->lost || !held[p];
     }
