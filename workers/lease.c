@@ -376,17 +376,54 @@ static enum yz_err beat(struct wk_lease *lease)
     return err;
 }
 
+/* Our guess of what the bucket holds was refused. Mostly somebody was faster, and the next look
+ * shows it. But a bucket that was made anew or restored has nothing, or something older than what
+ * we know and would hold to for ever: the leader's word decides. */
+static void doubt(struct wk_lease *lease, unsigned partition)
+{
+    struct partition *p = &lease->partitions[partition];
+    char key[YZ_SUBJECT_MAX];
+    json_t *reply;
+    json_int_t sequence = 0;
+    int code = 0;
+    enum yz_err err;
+
+    partition_key(partition, key);
+    err = wk_stream_call(lease->nc, "STREAM.MSG.GET." PARTITIONS_STREAM,
+                         json_pack("{s:s}", "last_by_subj", key), &reply, &code);
+    if (err && code != WK_STREAM_NO_MESSAGE)
+        return;
+    if (!err) {
+        sequence = json_integer_value(json_object_get(json_object_get(reply, "message"), "seq"));
+        json_decref(reply);
+    }
+    if ((uint64_t)sequence >= p->stored_revision)
+        return;
+    yz_warn("lease_forgotten",
+            "partition=%u known=%" PRIu64 " stored=%" PRIu64
+            " reason=\"the bucket PARTITIONS is not the one that was there\"",
+            partition, p->stored_revision, (uint64_t)sequence);
+    p->stored_revision = p->stored_suspect = 0;
+    p->stored_held = false;
+    p->holder[0] = '\0';
+}
+
 static enum yz_err put_lease(struct wk_lease *lease, unsigned partition, bool held,
                              uint64_t suspect_until, uint64_t *revision)
 {
     char key[YZ_SUBJECT_MAX], value[512];
     struct partition *p = &lease->partitions[partition];
+    enum yz_err err;
+    int code = 0;
 
     partition_key(partition, key);
     snprintf(value, sizeof value,
              "{\"worker\":\"%s\",\"state\":\"%s\",\"since_ms\":%lld,\"suspect_until\":%" PRIu64 "}",
              lease->worker, held ? "held" : "free", (long long)yz_clock_wall_ms(), suspect_until);
-    return wk_stream_put(lease->nc, key, value, (int64_t)p->stored_revision, revision, NULL);
+    err = wk_stream_put(lease->nc, key, value, (int64_t)p->stored_revision, revision, &code);
+    if (err && code == WK_STREAM_WRONG_LAST)
+        doubt(lease, partition);
+    return err;
 }
 
 static void let_go(struct wk_lease *lease, unsigned partition)

@@ -23,6 +23,7 @@
 /* The broker's error codes that are decided upon. */
 enum {
     WK_STREAM_CONSUMER_NOT_FOUND = 10014,
+    WK_STREAM_NO_MESSAGE = 10037,
     WK_STREAM_NOT_FOUND = 10059,
     WK_STREAM_WRONG_LAST = 10071,
     WK_STREAM_FULL = 10077,

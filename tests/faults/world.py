@@ -30,6 +30,7 @@ CALM_S = 120
 STREAMS = ("EVENTS", "CHANNELS", "THREADS", "STATE", "DEADLETTERS")
 BUCKETS = ("KV_WORKERS", "KV_PARTITIONS")
 STORE_BYTES = 512 << 20
+PARTITIONS = 64
 
 # Shorter than in production, so that a run of minutes sees many time-outs; each still above its neighbour's.
 SETTINGS = {
@@ -205,7 +206,8 @@ class World(Stack):
     # all is well
 
     def wait_calm(self, timeout=CALM_S):
-        """Every process runs and is ready, no link is disturbed, replicas are level, and nothing is left to settle."""
+        """Every process runs and is ready, no link is disturbed, replicas are level, each partition has its owner, and
+        nothing is left to settle."""
         trouble = []
 
         def calm():
@@ -226,14 +228,19 @@ class World(Stack):
             return dead
         unready = [f"{p.name} is not ready: {text}" for p in self.gateways + self.workers
                    for status, text in [self.admin(p, "/readyz")] if status != 200]  # fmt: skip
+        if unready:
+            return unready
         links = [] if self.proxies.clean() else ["a link is disturbed"]
+        owned = sum(self.metric(worker, "yizhan_worker_partitions") for worker in self.workers)
+        if owned != PARTITIONS:
+            links.append(f"{owned:.0f} of {PARTITIONS} partitions have an owner")
         try:
-            return unready + links + ([] if self.bus_answers() else ["NATS is not healthy"]) + self._stream_troubles()
+            return links + ([] if self.bus_answers() else ["NATS is not healthy"]) + self._stream_troubles()
         except (AssertionError, TimeoutError, ConnectionError, pymongo.errors.PyMongoError, json.JSONDecodeError) as error:
-            return unready + links + [f"NATS does not answer: {error!r}"]
+            return links + [f"NATS does not answer: {error!r}"]
         except Exception as error:  # nats-py's own errors have no root of their own
             if type(error).__module__.startswith("nats"):
-                return unready + links + [f"NATS does not answer: {error!r}"]
+                return links + [f"NATS does not answer: {error!r}"]
             raise
 
     def _stream_troubles(self):

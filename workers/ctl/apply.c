@@ -93,7 +93,7 @@ static const char *refusal(const struct ctl_reply *reply)
     return reply->text;
 }
 
-/* For a stream to be created: its epoch, and for EVENTS its first sequence. */
+/* For a stream to be created: its epoch, and its first sequence if it counts on. */
 static enum yz_err stamp(struct run *run, const struct ctl_stream *stream, json_t *config,
                          int64_t *generation)
 {
@@ -103,8 +103,9 @@ static enum yz_err stamp(struct run *run, const struct ctl_stream *stream, json_
     if (err)
         return err;
     ctl_epoch_format(*generation, yz_clock_wall_ms(), epoch);
-    ctl_epoch_put(config, epoch);
-    if (strcmp(stream->name, YZ_STREAM_EVENTS) == 0)
+    if (stream->has_epoch)
+        ctl_epoch_put(config, epoch);
+    if (stream->counts_on)
         json_object_set_new(config, "first_seq",
                             json_integer((json_int_t)*generation << CTL_FIRST_BITS));
     return YZ_OK;
@@ -115,7 +116,8 @@ static const char *try_create(struct run *run, const struct ctl_stream *stream, 
                               struct ctl_reply *reply, bool *taken)
 {
     int64_t generation = 0;
-    enum yz_err err = stream->has_epoch ? stamp(run, stream, config, &generation) : YZ_OK;
+    bool stamped = stream->has_epoch || stream->counts_on;
+    enum yz_err err = stamped ? stamp(run, stream, config, &generation) : YZ_OK;
     char verb[96];
 
     snprintf(verb, sizeof verb, "STREAM.CREATE.%s", stream->name);

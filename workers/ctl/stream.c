@@ -13,14 +13,14 @@
 #define THREAD_MESSAGES_MANY 10 /* a thread is read back further than a channel */
 
 const struct ctl_stream ctl_streams[] = {
-    {YZ_STREAM_EVENTS, "evt.>", NULL, false, true},
-    {YZ_STREAM_CHANNELS, "chan.>", "live.chan.>", false, true},
-    {YZ_STREAM_THREADS, "thr.>", "live.thr.>", false, true},
-    {YZ_STREAM_STATE, "state.>", "live.state.>", false, true},
-    {YZ_STREAM_DEADLETTERS, "dlq.>", NULL, false, true},
-    {"KV_" YZ_BUCKET_WORKERS, "$KV." YZ_BUCKET_WORKERS ".>", NULL, true, false},
-    {"KV_" YZ_BUCKET_PARTITIONS, "$KV." YZ_BUCKET_PARTITIONS ".>", NULL, true, false},
-    {NULL, NULL, NULL, false, false},
+    {YZ_STREAM_EVENTS, "evt.>", NULL, false, true, true},
+    {YZ_STREAM_CHANNELS, "chan.>", "live.chan.>", false, true, false},
+    {YZ_STREAM_THREADS, "thr.>", "live.thr.>", false, true, false},
+    {YZ_STREAM_STATE, "state.>", "live.state.>", false, true, false},
+    {YZ_STREAM_DEADLETTERS, "dlq.>", NULL, false, true, false},
+    {"KV_" YZ_BUCKET_WORKERS, "$KV." YZ_BUCKET_WORKERS ".>", NULL, true, false, false},
+    {"KV_" YZ_BUCKET_PARTITIONS, "$KV." YZ_BUCKET_PARTITIONS ".>", NULL, true, false, true},
+    {NULL, NULL, NULL, false, false, false},
 };
 
 const struct ctl_stream *ctl_stream_find(const char *name)

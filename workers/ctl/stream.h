@@ -17,7 +17,7 @@
 
 #define CTL_EPOCH_KEY  "yizhan-epoch"
 #define CTL_EPOCH_MAX  48
-#define CTL_FIRST_BITS 40 /* EVENTS begins with generation << 40 */
+#define CTL_FIRST_BITS 40 /* a stream that counts on begins with generation << 40 */
 
 struct ctl_stream {
     const char *name;    /* of the stream: "KV_WORKERS" for the bucket WORKERS */
@@ -25,6 +25,7 @@ struct ctl_stream {
     const char *live;    /* republished to, or NULL */
     bool is_bucket;
     bool has_epoch; /* clients hold positions in it, or documents its sequences */
+    bool counts_on; /* made anew it must not repeat a sequence: documents and consumers know them */
 };
 
 /* Ends with name NULL. */
