@@ -69,7 +69,8 @@ struct wk_audience {
     const char *exclude; /* "m1,m2", at most 16 */
 };
 /* A durable push on `channel` ("org.g1/c1"); type is a push type, payload its message (encoded at
- * once). */
+ * once). What is no channel's name gets no push, and is logged: it came from a document that is not
+ * whole. */
 void wk_push(struct wk_fold *fold, const char *channel, const char *type,
              const ProtobufCMessage *payload, const struct wk_audience *audience);
 /* The current value of a counter of the channel; of several in a short time only the last goes out.

@@ -41,7 +41,7 @@ static enum yz_err list_consumers(natsConnection *nc, unsigned partition, json_t
     all = json_object_get(reply, "consumers");
     json_array_foreach(all, i, name)
     {
-        if (strncmp(json_string_value(name), prefix, strlen(prefix)) == 0)
+        if (json_is_string(name) && strncmp(json_string_value(name), prefix, strlen(prefix)) == 0)
             json_array_append(*names, name);
     }
     json_decref(reply);

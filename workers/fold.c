@@ -1,8 +1,10 @@
 #include "workers/fold.h"
 
+#include "common/log.h"
 #include "schemas/arena.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -580,12 +582,22 @@ static void add_push(struct wk_fold *fold, struct list *list, const char *channe
                      const char *type, const ProtobufCMessage *payload,
                      const struct wk_audience *audience)
 {
-    struct wk_fold_push *push = list_add(list, sizeof *push);
+    struct wk_fold_push *push;
+    struct yz_channel parsed;
+    int ordinal = fold->ordinal++;
 
+    /* Made of a stored document that is not whole. Nobody can be subscribed to it, and the broker
+     * would refuse its subject as often as the batch is tried. */
+    if (!yz_channel_parse(channel, &parsed)) {
+        yz_error("push_without_channel", "sequence=%" PRIu64 " type=%s channel=\"%s\"",
+                 fold->event->sequence, type, channel);
+        return;
+    }
+    push = list_add(list, sizeof *push);
     push->event = fold->index;
     push->sequence = fold->event->sequence;
     push->time_ms = fold->event->received_at_ms;
-    push->ordinal = fold->ordinal++;
+    push->ordinal = ordinal;
     push->tenant = fold->event->env->actor.tenant;
     push->channel = keep_text(fold, channel);
     push->name = keep_text(fold, name);

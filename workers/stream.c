@@ -47,12 +47,13 @@ enum yz_err wk_stream_call(natsConnection *nc, const char *api, json_t *request,
 enum yz_err wk_stream_ack(const char *text, size_t len, uint64_t *sequence, int *code)
 {
     json_t *ack = json_loadb(text, len, 0, NULL);
-    bool failed = !ack || json_object_get(ack, "error") || !json_object_get(ack, "seq");
+    json_int_t stored = json_integer_value(json_object_get(ack, "seq"));
+    bool failed = !ack || json_object_get(ack, "error") || stored <= 0;
 
     if (code)
         *code = ack ? error_code(ack) : 0;
     if (!failed && sequence)
-        *sequence = (uint64_t)json_integer_value(json_object_get(ack, "seq"));
+        *sequence = (uint64_t)stored;
     json_decref(ack);
     return failed ? YZ_INTERNAL : YZ_OK;
 }

@@ -1,12 +1,15 @@
 # One executable per fuzz_*.c, and fuzz_domain_<name> for every line of domains.def. With YZ_FUZZ (clang) it is a
 # libFuzzer target: run it with its corpus folder (scripts/fuzz does). Without, it replays the corpus. Either way ctest
 # runs the corpus as fuzz.replay.<target>.
-add_library(yz_fuzz_checks STATIC fuzz/message_checks.c)
+add_library(yz_fuzz_checks STATIC fuzz/message_checks.c fuzz/bus_message.c)
 target_link_libraries(yz_fuzz_checks PUBLIC yz_schemas PRIVATE yz_warnings)
 
-# Its objects come before the gateway's archive, in whose stead they define some functions.
+# Their objects come before the archives, in whose stead they define some functions.
 add_library(yz_fuzz_edge OBJECT fuzz/edge.c)
 target_link_libraries(yz_fuzz_edge PUBLIC yz_gateway PRIVATE yz_warnings)
+
+add_library(yz_fuzz_quiet OBJECT fuzz/quiet.c)
+target_link_libraries(yz_fuzz_quiet PUBLIC yz_common PRIVATE yz_warnings)
 
 function(yz_fuzz_target target source)
   set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${target})
@@ -33,14 +36,14 @@ endfunction()
 # What a target drives, when it is more than the schemas.
 set(fuzz_needs_codec test_scalars)
 set(fuzz_needs_session yz_fuzz_edge yz_gateway)
-set(fuzz_needs_channels yz_gateway)
+set(fuzz_needs_channels yz_fuzz_quiet yz_gateway)
 set(fuzz_needs_token yz_gateway)
 set(fuzz_needs_http yz_fuzz_edge yz_gateway)
 set(fuzz_needs_wire yz_fuzz_edge yz_gateway)
-set(fuzz_needs_push yz_ctl yz_gateway)
+set(fuzz_needs_envelope yz_ctl)
 set(fuzz_needs_code yz_worker)
-set(fuzz_needs_fold yz_worker)
-set(fuzz_needs_jetstream yz_ctl)
+set(fuzz_needs_fold yz_fuzz_quiet yz_worker)
+set(fuzz_needs_jetstream yz_fuzz_quiet yz_ctl)
 set(fuzz_needs_flags yz_ctl)
 
 file(GLOB fuzz_sources CONFIGURE_DEPENDS fuzz/fuzz_*.c)
@@ -56,3 +59,6 @@ foreach(domain ${YZ_DOMAINS})
   yz_fuzz_target(fuzz_domain_${domain} fuzz/fuzz_domain.c)
   target_compile_definitions(fuzz_domain_${domain} PRIVATE YZ_FUZZ_DOMAIN=${domain})
 endforeach()
+
+# The target learns which documents a handler looks at.
+target_link_options(fuzz_fold PRIVATE -Wl,--wrap=wk_need)

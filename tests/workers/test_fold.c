@@ -52,6 +52,22 @@ static void push(const char *channel)
     wk_push(fold, channel, "thread.post", &message.base, NULL);
 }
 
+static void test_a_push_needs_a_channel(void **state)
+{
+    struct wk_event event = {.sequence = 7, .env = &env};
+    size_t count;
+
+    (void)state;
+    wk_fold_reset(fold);
+    wk_fold_begin(fold, &event, 0);
+    push("member.");
+    push("member.m1");
+    push("chan.>");
+    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(wk_fold_pushes(fold, &count)->ordinal, 1);
+    assert_int_equal(count, 1);
+}
+
 static void preset(int n, uint64_t sequence)
 {
     bson_t *document = number(n);
@@ -219,6 +235,7 @@ static void test_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_a_push_needs_a_channel),
         TEST(test_each_sees_the_one_before),
         TEST(test_a_replay_leaves_a_newer_document_alone),
         TEST(test_a_taken_key_leaves_nothing_behind),

@@ -177,7 +177,8 @@ int64_t ctl_stream_generation(const json_t *info)
     const json_t *state = json_object_get(info, "state");
 
     /* Of the next sequence: an untouched stream's last one is still the generation's before. */
-    return (json_integer_value(json_object_get(state, "last_seq")) + 1) >> CTL_FIRST_BITS;
+    return (int64_t)(((uint64_t)json_integer_value(json_object_get(state, "last_seq")) + 1) >>
+                     CTL_FIRST_BITS);
 }
 
 json_t *ctl_stream_merge(const json_t *declared, const json_t *actual)
