@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 import pymongo.errors  # noqa: E402
 
 from wallclock import Clock, why_not_faked  # noqa: E402
-from stack import Process, Stack, program  # noqa: E402
+from stack import Stack  # noqa: E402
 from toxiproxy import Toxiproxy  # noqa: E402
 from waiting import until  # noqa: E402
 

@@ -16,7 +16,7 @@ class Kind:
     name      as --fault names it and as the ledger writes it
     needs     of "single" (one NATS server), "cluster", "tmpfs" (root), "clock" (libfaketime), "fault_points" (a build
               with YZ_FAULTS): why_not() says what is missing in a world
-    hold      seconds from begin to end: shortest and longest; (0, 0): over at once
+    hold      seconds from begin to end: shortest and longest
     loud      what shows it: a metric, log event or doctor code, for the runbook
 
     begin() and end() break and mend, and wait for nothing: another fault may stand in the way. Between them nobody else may

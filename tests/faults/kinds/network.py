@@ -20,7 +20,7 @@ class Reset(OnLink):
     """RST to both ends, and to who tries again meanwhile."""
 
     name = "reset"
-    hold = (0.0, 4.0)
+    hold = (0.2, 4.0)
 
     def begin(self, world, target, rng):
         world.link(target).reset()
@@ -32,7 +32,7 @@ class Refuse(OnLink):
     """An orderly close, and nobody listens for a while."""
 
     name = "refuse"
-    hold = (0.0, 6.0)
+    hold = (0.2, 6.0)
 
     def begin(self, world, target, rng):
         world.link(target).refuse()

@@ -36,7 +36,7 @@ POISONS = {
 
 
 class IntoEvents(Kind):
-    hold = (0.0, 0.0)
+    hold = (0.2, 0.5)
 
     def targets(self, world):
         return ["EVENTS"]
