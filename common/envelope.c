@@ -64,16 +64,18 @@ enum yz_err yz_envelope_write(const struct yz_envelope *env, const char *domain,
 enum yz_err yz_envelope_request(const struct yz_envelope *env, const char *domain,
                                 const char *reply, const void *payload, size_t len, natsMsg **msg)
 {
-    char subject[YZ_SUBJECT_MAX], id[YZ_MSG_ID_MAX], time[YZ_RFC3339_MAX] = "";
+    char plain[YZ_SUBJECT_MAX], own[YZ_SUBJECT_MAX], id[YZ_MSG_ID_MAX], time[YZ_RFC3339_MAX] = "";
     const struct yz_actor *actor = &env->actor;
     natsStatus s;
 
     yz_event_subject(yz_partition(actor->tenant, env->aggregate), actor->tenant, domain,
-                     actor->org_path, subject);
+                     actor->org_path, plain);
+    if (env->own)
+        yz_event_subject_own(plain, own);
     yz_event_msg_id(actor->tenant, actor->member, env->event_id, env->type, payload, len, id);
     if (env->occurred_at_ms)
         format_ms(env->occurred_at_ms, time);
-    if (natsMsg_Create(msg, subject, reply, payload, (int)len) != NATS_OK)
+    if (natsMsg_Create(msg, env->own ? own : plain, reply, payload, (int)len) != NATS_OK)
         return YZ_INTERNAL;
     s = set_header(NATS_OK, *msg, "Nats-Msg-Id", id);
     s = set_header(s, *msg, "ce-specversion", "1.0");
@@ -143,6 +145,7 @@ enum yz_err yz_envelope_read(natsMsg *msg, struct yz_envelope *env, struct yz_vi
     enum yz_err err;
 
     memset(env, 0, sizeof *env);
+    env->own = yz_event_subject_is_own(natsMsg_GetSubject(msg));
     if ((err = get_header(msg, "ce-specversion", false, version, sizeof version, v)) ||
         (err = get_header(msg, "ce-id", false, env->event_id, sizeof env->event_id, v)) ||
         (err = get_header(msg, "ce-type", false, env->type, sizeof env->type, v)) ||
@@ -154,7 +157,7 @@ enum yz_err yz_envelope_read(natsMsg *msg, struct yz_envelope *env, struct yz_vi
         return err;
     if (strcmp(version, "1.0") != 0)
         return yz_violate(v, YZ_INVALID_VALUE, "ce-specversion", "Only CloudEvents 1.0 is read.");
-    if (!yz_id_valid(env->event_id))
+    if (!yz_id_valid(env->event_id + (env->own && env->event_id[0] == '$')))
         return yz_violate(v, YZ_INVALID_VALUE, "ce-id", NULL);
     if (time[0] && !yz_clock_parse(time, strlen(time), &seconds, &nanos))
         return yz_violate(v, YZ_INVALID_VALUE, "ce-time", NULL);

@@ -35,11 +35,13 @@ bool yz_actor_belongs(const struct yz_actor *actor, const char *org_path);
 
 struct yz_envelope {
     struct yz_actor actor;
-    char event_id[YZ_ID_MAX];
+    char event_id[YZ_ID_MAX]; /* an id; with own it may have a '$' before it, which no client's has
+                               */
     char type[YZ_TYPE_MAX];
     char aggregate[YZ_AGGREGATE_MAX];
     char traceparent[YZ_TRACE_MAX];
     int64_t occurred_at_ms; /* 0: not given */
+    bool own;               /* published by a worker or operator: see yz_event_subject_own */
 };
 
 /* A message for the event stream: subject, headers and body (copied). *msg is the caller's to
@@ -78,7 +80,8 @@ bool yz_violation_read(natsMsg *msg, struct yz_violation *v);
 #define YZ_HEADER_ORIGIN_SEQUENCE "Yz-Origin-Sequence"
 /* RFC 3339, the broker's time of first acceptance */
 #define YZ_HEADER_ORIGIN_TIME "Yz-Origin-Time"
-/* on an event that a worker made from a row of the outbox */
+/* on an event that a worker made from a row of the outbox; believed on its own subject only, as are
+ * the three of a replay */
 #define YZ_HEADER_CAUSE "Yz-Cause" /* sequence of the event that wrote the row */
 
 #endif

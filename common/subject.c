@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OWN "$own."
+
 /* Length of the id at p (up to a byte that is none of an id's). */
 static size_t id_span(const char *p)
 {
@@ -133,6 +135,36 @@ void yz_event_subject(unsigned partition, const char *tenant, const char *domain
                       const char *org_path, char out[YZ_SUBJECT_MAX])
 {
     snprintf(out, YZ_SUBJECT_MAX, "evt.%u.%s.%s.%s", partition, tenant, domain, org_path);
+}
+
+/* What stands behind "evt.<p>." */
+static const char *behind_partition(const char *subject)
+{
+    for (int dots = 0; dots < 2; dots++) {
+        subject += strcspn(subject, ".");
+        subject += *subject == '.';
+    }
+    return subject;
+}
+
+bool yz_event_subject_is_own(const char *subject)
+{
+    return strncmp(behind_partition(subject), OWN, strlen(OWN)) == 0;
+}
+
+void yz_event_subject_own(const char *subject, char out[YZ_SUBJECT_MAX])
+{
+    const char *rest = yz_event_subject_rest(subject);
+
+    snprintf(out, YZ_SUBJECT_MAX, "%.*s" OWN "%s", (int)(behind_partition(subject) - subject),
+             subject, rest);
+}
+
+const char *yz_event_subject_rest(const char *subject)
+{
+    const char *rest = behind_partition(subject);
+
+    return strncmp(rest, OWN, strlen(OWN)) == 0 ? rest + strlen(OWN) : rest;
 }
 
 void yz_query_subject(const char *tenant, const char *type, char out[YZ_SUBJECT_MAX])

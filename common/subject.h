@@ -67,6 +67,14 @@ unsigned yz_partition(const char *tenant, const char *aggregate);
 /* "evt.<p>.<tenant>.<domain>.<org path>" */
 void yz_event_subject(unsigned partition, const char *tenant, const char *domain,
                       const char *org_path, char out[YZ_SUBJECT_MAX]);
+/* An event that a worker or an operator publishes by itself (a row of the outbox, a dead letter's
+ * replay) has a subject of its own: "evt.<p>.$own.<tenant>.<domain>.<org path>". The bus lets no
+ * gateway publish there, and only there the headers of such events are believed. */
+bool yz_event_subject_is_own(const char *subject);
+/* An event's subject in that form, which it may have already. */
+void yz_event_subject_own(const char *subject, char out[YZ_SUBJECT_MAX]);
+/* "<tenant>.<domain>.<org path>" of an event's subject of either form; "" when there is none. */
+const char *yz_event_subject_rest(const char *subject);
 void yz_query_subject(const char *tenant, const char *type, char out[YZ_SUBJECT_MAX]);
 void yz_deadletter_subject(const char *tenant, const char *domain, char out[YZ_SUBJECT_MAX]);
 

@@ -10,9 +10,11 @@
 
 #define ATTEMPTS "attempts"
 
-/* Token `index` of the subject "evt.<p>.<tenant>.<domain>.<org>". */
-static void subject_token(const char *subject, int index, char out[YZ_ID_MAX])
+/* Token `index` behind an event's partition: 0 the tenant, 1 the domain. */
+static void subject_token(natsMsg *msg, int index, char out[YZ_ID_MAX])
 {
+    const char *subject = yz_event_subject_rest(natsMsg_GetSubject(msg));
+
     for (; index > 0 && *subject; index--) {
         subject += strcspn(subject, ".");
         subject += *subject == '.';
@@ -26,7 +28,7 @@ static void attempts_id(const struct wk_delivery *delivery, char out[WK_ID_MAX])
 {
     char tenant[YZ_ID_MAX], sequence[24];
 
-    subject_token(natsMsg_GetSubject(delivery->msg), 2, tenant);
+    subject_token(delivery->msg, 0, tenant);
     snprintf(sequence, sizeof sequence, "%" PRIu64, delivery->sequence);
     wk_id(out, tenant, sequence, NULL);
 }
@@ -142,6 +144,15 @@ enum yz_err wk_deadletter_count(struct wk_store *store, const struct wk_delivery
     return YZ_OK;
 }
 
+/* What the letter says anew, or what its replay would be believed for and the event was not. */
+static bool stays_behind(natsMsg *event, const char *key)
+{
+    if (strncmp(key, "Nats-", 5) == 0 || strncmp(key, "Yz-Dead-", 8) == 0)
+        return true;
+    return !yz_event_subject_is_own(natsMsg_GetSubject(event)) &&
+           (strcmp(key, YZ_HEADER_CAUSE) == 0 || strncmp(key, "Yz-Origin-", 10) == 0);
+}
+
 static natsStatus copy_headers(natsMsg *from, natsMsg *to)
 {
     const char **keys = NULL, *value = NULL;
@@ -151,9 +162,7 @@ static natsStatus copy_headers(natsMsg *from, natsMsg *to)
     if (natsMsgHeader_Keys(from, &keys, &count) != NATS_OK)
         return NATS_OK; /* there are none */
     for (int i = 0; s == NATS_OK && i < count; i++) {
-        bool ours = strncmp(keys[i], "Nats-", 5) == 0 || strncmp(keys[i], "Yz-Dead-", 8) == 0;
-
-        if (!ours && natsMsgHeader_Get(from, keys[i], &value) == NATS_OK)
+        if (!stays_behind(from, keys[i]) && natsMsgHeader_Get(from, keys[i], &value) == NATS_OK)
             s = natsMsgHeader_Set(to, keys[i], value);
     }
     free((void *)keys);
@@ -190,8 +199,8 @@ enum yz_err wk_deadletter_message(const struct wk_delivery *delivery,
     char subject[YZ_SUBJECT_MAX], tenant[YZ_ID_MAX], domain[YZ_ID_MAX], id[40], number[24];
     natsStatus s;
 
-    subject_token(natsMsg_GetSubject(delivery->msg), 2, tenant);
-    subject_token(natsMsg_GetSubject(delivery->msg), 3, domain);
+    subject_token(delivery->msg, 0, tenant);
+    subject_token(delivery->msg, 1, domain);
     yz_deadletter_subject(tenant, domain, subject);
     snprintf(id, sizeof id, "d-%" PRIu64, delivery->sequence);
     snprintf(number, sizeof number, "%lld", (long long)attempts);
@@ -216,7 +225,8 @@ bool wk_deadletter_origin(natsMsg *msg, uint64_t *sequence, int64_t *accepted_at
     int32_t nanos;
 
     *sequence = yz_bus_header_u64(msg, YZ_HEADER_ORIGIN_SEQUENCE, 0);
-    if (*sequence == 0 || natsMsgHeader_Get(msg, YZ_HEADER_ORIGIN_TIME, &time) != NATS_OK ||
+    if (*sequence == 0 || !yz_event_subject_is_own(natsMsg_GetSubject(msg)) ||
+        natsMsgHeader_Get(msg, YZ_HEADER_ORIGIN_TIME, &time) != NATS_OK ||
         !yz_clock_parse(time, strlen(time), &seconds, &nanos))
         return false;
     *accepted_at_ms = seconds * 1000 + nanos / 1000000;

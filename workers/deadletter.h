@@ -30,7 +30,8 @@ YZ_MUST_USE enum yz_err wk_deadletter_message(const struct wk_delivery *delivery
                                               const struct yz_violation *reason, int64_t attempts,
                                               natsMsg **msg);
 
-/* Sequence and time of the first acceptance of a replayed dead letter; false: it is none. */
+/* Sequence and time of the first acceptance of a replayed dead letter; false: it is none, or says
+ * so on a subject where it is not believed. */
 bool wk_deadletter_origin(natsMsg *msg, uint64_t *sequence, int64_t *accepted_at_ms);
 
 #endif

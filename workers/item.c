@@ -12,7 +12,7 @@
 static enum yz_err check_place(const struct wk_item *item, struct yz_violation *v)
 {
     const struct yz_envelope *env = &item->env;
-    char aggregate[YZ_AGGREGATE_MAX], subject[YZ_SUBJECT_MAX];
+    char aggregate[YZ_AGGREGATE_MAX], place[YZ_ID_MAX + YZ_TYPE_MAX + 2];
     const struct yz_domain_schema *domain = NULL;
     size_t len;
 
@@ -22,9 +22,8 @@ static enum yz_err check_place(const struct wk_item *item, struct yz_violation *
     if (yz_partition(env->actor.tenant, aggregate) != item->delivery.partition)
         return yz_violate(v, YZ_INVALID_VALUE, "subject", "It is another aggregate's partition.");
     yz_event_type_find(env->type, &domain);
-    yz_event_subject(item->delivery.partition, env->actor.tenant, domain->name, "", subject);
-    len = strlen(subject);
-    if (strncmp(natsMsg_GetSubject(item->delivery.msg), subject, len) != 0)
+    len = (size_t)snprintf(place, sizeof place, "%s.%s.", env->actor.tenant, domain->name);
+    if (strncmp(yz_event_subject_rest(natsMsg_GetSubject(item->delivery.msg)), place, len) != 0)
         return yz_violate(v, YZ_INVALID_VALUE, "subject", "It is another tenant's or domain's.");
     return YZ_OK;
 }
@@ -37,7 +36,7 @@ static enum yz_err check_authority(const struct wk_item *item, struct yz_violati
     enum yz_err err;
 
     /* The system's own, from a row of the outbox: its cause was authorised. */
-    if (natsMsgHeader_Get(item->delivery.msg, YZ_HEADER_CAUSE, &cause) == NATS_OK)
+    if (item->env.own && natsMsgHeader_Get(item->delivery.msg, YZ_HEADER_CAUSE, &cause) == NATS_OK)
         return YZ_OK;
     err = yz_authorize(type->authority, &item->env.actor, org_path);
     return err ? yz_violate(v, err, "", NULL) : YZ_OK;

@@ -119,7 +119,7 @@ static int64_t number_of(const bson_t *row, const char *field)
 static enum yz_err row_message(const bson_t *row, natsMsg **msg)
 {
     const struct yz_domain_schema *domain = NULL;
-    struct yz_envelope env = {0};
+    struct yz_envelope env = {.own = true};
     bson_subtype_t subtype;
     const uint8_t *payload = NULL;
     uint32_t len = 0;
@@ -136,7 +136,7 @@ static enum yz_err row_message(const bson_t *row, natsMsg **msg)
     snprintf(env.actor.roles, sizeof env.actor.roles, "%s", text_of(row, "roles"));
     snprintf(env.type, sizeof env.type, "%s", text_of(row, "type"));
     snprintf(env.aggregate, sizeof env.aggregate, "%s", text_of(row, "aggregate"));
-    snprintf(env.event_id, sizeof env.event_id, "t-%lld-%lld", (long long)number_of(row, "cause"),
+    snprintf(env.event_id, sizeof env.event_id, "$t-%lld-%lld", (long long)number_of(row, "cause"),
              (long long)number_of(row, "ordinal"));
     snprintf(cause, sizeof cause, "%lld", (long long)number_of(row, "cause"));
     if (yz_envelope_write(&env, domain->name, payload, len, msg) != YZ_OK)

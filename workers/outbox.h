@@ -3,7 +3,7 @@
  *
  * A row: _id "<tenant>|<sequence of the cause>-<ordinal>", state "due" or "done", partition (of the
  * cause: its owner scans it), due_at, done_at, type, aggregate, payload, cause, and the actor of
- * the cause (member, org_path, roles). Its event's id is "t-<sequence>-<ordinal>", so whoever
+ * the cause (member, org_path, roles). Its event's id is "$t-<sequence>-<ordinal>", so whoever
  * publishes it twice publishes the same event. Rows are not deleted: a done one expires by its TTL
  * index.
  *

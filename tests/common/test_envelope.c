@@ -49,6 +49,28 @@ static void envelope_is_a_cloud_event(void **state)
     natsMsg_Destroy(msg);
 }
 
+/* What a worker publishes by itself: another subject, and an id that no client can have taken. */
+static void own_event_is_told_by_its_subject(void **state)
+{
+    struct yz_envelope own = sample, back;
+    struct yz_violation v;
+    natsMsg *msg;
+
+    (void)state;
+    own.own = true;
+    snprintf(own.event_id, sizeof own.event_id, "$t-5-0");
+    assert_int_equal(yz_envelope_write(&own, "notice", "", 0, &msg), YZ_OK);
+    assert_true(yz_event_subject_is_own(natsMsg_GetSubject(msg)));
+    assert_int_equal(yz_envelope_read(msg, &back, &v), YZ_OK);
+    assert_memory_equal(&back, &own, sizeof back);
+    natsMsg_Destroy(msg);
+    own.own = false;
+    assert_int_equal(yz_envelope_write(&own, "notice", "", 0, &msg), YZ_OK);
+    assert_int_equal(yz_envelope_read(msg, &back, &v), YZ_INVALID_VALUE);
+    assert_string_equal(v.field, "ce-id");
+    natsMsg_Destroy(msg);
+}
+
 static void phone_before_1970_returns(void **state)
 {
     struct yz_envelope early = sample, back;
@@ -160,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(envelope_is_a_cloud_event),
+        cmocka_unit_test(own_event_is_told_by_its_subject),
         cmocka_unit_test(phone_before_1970_returns),
         cmocka_unit_test(bad_header_names_itself),
         cmocka_unit_test(caller_of_a_query_returns),

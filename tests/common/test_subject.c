@@ -131,7 +131,7 @@ static void other_channels_are_none(void **state)
 
 static void subjects_are_built(void **state)
 {
-    char subject[YZ_SUBJECT_MAX], live[YZ_SUBJECT_MAX];
+    char subject[YZ_SUBJECT_MAX], own[YZ_SUBJECT_MAX], live[YZ_SUBJECT_MAX];
 
     (void)state;
     yz_value_subject("t1", "meeting.g1.m1", "attendance", subject);
@@ -140,6 +140,16 @@ static void subjects_are_built(void **state)
     assert_string_equal(live, "live.state.t1.meeting.g1.m1.attendance");
     yz_event_subject(63, "t1", "meeting", "g1/c1", subject);
     assert_string_equal(subject, "evt.63.t1.meeting.g1/c1");
+    assert_false(yz_event_subject_is_own(subject));
+    assert_string_equal(yz_event_subject_rest(subject), "t1.meeting.g1/c1");
+    yz_event_subject_own(subject, own);
+    assert_string_equal(own, "evt.63.$own.t1.meeting.g1/c1");
+    assert_true(yz_event_subject_is_own(own));
+    assert_string_equal(yz_event_subject_rest(own), "t1.meeting.g1/c1");
+    yz_event_subject_own(own, subject);
+    assert_string_equal(subject, own);
+    assert_false(yz_event_subject_is_own("evt.63.$owner.t1.meeting.g1"));
+    assert_string_equal(yz_event_subject_rest("evt.3"), "");
     yz_query_subject("t1", "meeting.get", subject);
     assert_string_equal(subject, "qry.t1.meeting.get");
     yz_deadletter_subject("t1", "meeting", subject);

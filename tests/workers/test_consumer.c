@@ -368,7 +368,7 @@ static void test_events_settle_and_the_outbox_delivers(void **state)
     wait_for("applied", EVENTS_SENT + 1);
     assert_int_equal(count_status("refused"), 1);
     assert_int_equal(count("posts", BCON_NEW("text", "from the outbox")), 1);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", BCON_REGEX("^t-", ""))), 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", BCON_REGEX("^\\$t-", ""))), 1);
     wk_lease_stop(means.lease, PATIENCE_MS);
     atomic_store(&stopping, true);
     for (unsigned i = 0; i < 2; i++)

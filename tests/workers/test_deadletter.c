@@ -51,7 +51,37 @@ static void test_letter(void **state)
     natsMsg_Destroy(d.msg);
 }
 
+static void add_claims(natsMsg *msg)
+{
+    natsMsgHeader_Set(msg, YZ_HEADER_CAUSE, "6");
+    natsMsgHeader_Set(msg, YZ_HEADER_ORIGIN_SEQUENCE, "7");
+    natsMsgHeader_Set(msg, YZ_HEADER_ORIGIN_TIME, "2025-12-31T23:59:59Z");
+}
+
 static void test_a_replay_that_fails_again_keeps_its_origin(void **state)
+{
+    struct wk_delivery d = delivery("evt.3.$own.t1.thread.g1/c1");
+    uint64_t sequence;
+    int64_t accepted_at_ms;
+    natsMsg *msg = NULL;
+
+    (void)state;
+    assert_false(wk_deadletter_origin(d.msg, &sequence, &accepted_at_ms));
+    add_claims(d.msg);
+    assert_true(wk_deadletter_origin(d.msg, &sequence, &accepted_at_ms));
+    assert_int_equal(sequence, 7);
+    assert_int_equal(accepted_at_ms, 1767225599000);
+    assert_int_equal(wk_deadletter_message(&d, &reason, 4, &msg), YZ_OK);
+    assert_string_equal(natsMsg_GetSubject(msg), "dlq.t1.thread");
+    assert_string_equal(header(msg, YZ_HEADER_ORIGIN_SEQUENCE), "7");
+    assert_string_equal(header(msg, YZ_HEADER_ORIGIN_TIME), "2025-12-31T23:59:59Z");
+    assert_string_equal(header(msg, YZ_HEADER_CAUSE), "6");
+    natsMsg_Destroy(msg);
+    natsMsg_Destroy(d.msg);
+}
+
+/* From a gateway's subject such headers are nobody's word; its letter must not launder them. */
+static void test_claims_of_a_gateway_are_not_believed(void **state)
 {
     struct wk_delivery d = delivery("evt.3.t1.thread.g1/c1");
     uint64_t sequence;
@@ -59,13 +89,12 @@ static void test_a_replay_that_fails_again_keeps_its_origin(void **state)
     natsMsg *msg = NULL;
 
     (void)state;
+    add_claims(d.msg);
     assert_false(wk_deadletter_origin(d.msg, &sequence, &accepted_at_ms));
-    natsMsgHeader_Set(d.msg, YZ_HEADER_ORIGIN_SEQUENCE, "7");
-    natsMsgHeader_Set(d.msg, YZ_HEADER_ORIGIN_TIME, "2025-12-31T23:59:59Z");
     assert_int_equal(wk_deadletter_message(&d, &reason, 4, &msg), YZ_OK);
-    assert_true(wk_deadletter_origin(msg, &sequence, &accepted_at_ms));
-    assert_int_equal(sequence, 7);
-    assert_int_equal(accepted_at_ms, 1767225599000);
+    assert_string_equal(header(msg, YZ_HEADER_ORIGIN_SEQUENCE), "42");
+    assert_string_equal(header(msg, YZ_HEADER_ORIGIN_TIME), "2026-01-01T00:00:00.123Z");
+    assert_string_equal(header(msg, YZ_HEADER_CAUSE), "");
     natsMsg_Destroy(msg);
     natsMsg_Destroy(d.msg);
 }
@@ -88,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_letter),
         cmocka_unit_test(test_a_replay_that_fails_again_keeps_its_origin),
+        cmocka_unit_test(test_claims_of_a_gateway_are_not_believed),
         cmocka_unit_test(test_a_strange_subject),
     };
 

@@ -138,16 +138,16 @@ natsMsg *ctl_letter_event(natsMsg *letter, uint64_t sequence)
 {
     const char *subject = NULL;
     natsMsg *event = NULL;
-    char id[YZ_MSG_ID_MAX];
+    char id[YZ_MSG_ID_MAX], own[YZ_SUBJECT_MAX];
     natsStatus s;
 
     if (natsMsgHeader_Get(letter, YZ_HEADER_ORIGIN_SUBJECT, &subject) != NATS_OK ||
         strncmp(subject, "evt.", 4) != 0)
         return NULL;
+    yz_event_subject_own(subject, own);
     /* Not the event's own id: inside the duplicate window the broker would drop it. */
     snprintf(id, sizeof id, "r-%" PRIu64, sequence);
-    s = natsMsg_Create(&event, subject, NULL, natsMsg_GetData(letter),
-                       natsMsg_GetDataLength(letter));
+    s = natsMsg_Create(&event, own, NULL, natsMsg_GetData(letter), natsMsg_GetDataLength(letter));
     if (s == NATS_OK)
         s = copy_headers(letter, event);
     if (s == NATS_OK)

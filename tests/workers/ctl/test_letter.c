@@ -48,7 +48,7 @@ static void goes_back_to_where_it_came_from(void **state)
 
     (void)state;
     assert_non_null(event);
-    assert_string_equal(natsMsg_GetSubject(event), "evt.3.t.notice.g1/c1");
+    assert_string_equal(natsMsg_GetSubject(event), "evt.3.$own.t.notice.g1/c1");
     assert_int_equal(natsMsg_GetDataLength(event), 4);
     assert_memory_equal(natsMsg_GetData(event), "body", 4);
     assert_header(event, "ce-id", "e1");
