@@ -10,10 +10,12 @@ import sys
 import tempfile
 import threading
 
-import figures
-import schedule
-from kinds import KINDS
-from run import Run, judge
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+import figures  # noqa: E402
+import schedule  # noqa: E402
+from kinds import KINDS  # noqa: E402
+from run import Run, judge  # noqa: E402
 
 SOAK_MINUTES = 30
 _printing = threading.Lock()

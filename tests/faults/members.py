@@ -23,6 +23,7 @@ UNDER_WAY = 10  # events of one member; more wait until these are accepted
 ACT_S = 0.8  # mean time between two acts of a member
 NOTICE_S = 4
 MEETING_S = (5, 14)
+LEAVE_S = 10
 MEETINGS_HELD = 3  # the newest ones, whose channels a phone keeps
 HABITS = (STEADY, RESTLESS, STEADY, FRESH, STEADY, RESTLESS, SLOW, STEADY)
 
@@ -413,13 +414,14 @@ class Crowd:
         """Every phone hangs up; then the loop ends."""
 
         async def leave():
+            self.stopping = True
             for phone in self.phones:
                 phone.leave()
-            tasks = list(self._tasks) + self._living
-            _, late = await asyncio.wait(tasks, timeout=15)
-            for task in late:
+            await asyncio.wait(list(self._tasks) + self._living, timeout=LEAVE_S)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
         self._call(leave())
         self._loop.call_soon_threadsafe(self._loop.stop)

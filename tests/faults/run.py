@@ -5,33 +5,30 @@ import json
 import pathlib
 import random
 import shutil
-import sys
 import time
 import traceback
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
-
-import figures  # noqa: E402
-import schedule  # noqa: E402
-from ledger import Ledger, read  # noqa: E402
-from members import Crowd  # noqa: E402
-from sampler import Sampler  # noqa: E402
-from waiting import TooLate, until  # noqa: E402
-
-import checker  # noqa: E402
-import snapshot  # noqa: E402
-from kinds import KINDS  # noqa: E402
-from world import World  # noqa: E402
+import checker
+import figures
+import schedule
+import snapshot
+from kinds import KINDS
+from ledger import Ledger, read
+from members import Crowd
+from sampler import Sampler
+from waiting import TooLate, until
+from world import World
 
 WINDOW_MS = 3000
 SETTLE_S = 180  # for what is under way, once the faults are over
+LOG_LINES = 8  # of each process, below a failure
 LEVEL_S = 30  # for the last pushes: longer than a gateway needs to find one that was lost
 SETTINGS = {"duplicate_window_ms": WINDOW_MS, "code_grace_ms": 60000}
 
 
 class Run:
     def __init__(self, folder, seed, minutes=3.0, cluster=None, only=(), members=16, say=print):
-        self.folder, self.seed, self.seconds, self.say = pathlib.Path(folder), seed, minutes * 60, say
+        self.folder, self.seed, self.seconds, self._say = pathlib.Path(folder), seed, minutes * 60, say
         self.cluster = schedule.is_cluster(seed) if cluster is None else cluster
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(self.folder / "ledger.jsonl")
@@ -41,6 +38,12 @@ class Run:
         self.crowd = Crowd(self.world, self.ledger, seed, members, WINDOW_MS / 1000)
         self.sampler = Sampler(self.world, self.ledger)
         self.violations = []
+
+    def say(self, text):
+        """To whoever watches, and into the run's folder."""
+        with open(self.folder / "report.txt", "a", encoding="utf-8") as report:
+            report.write(text + "\n")
+        self._say(text)
 
     def go(self):
         """Everything up to the snapshot; what goes wrong here is an exception."""
@@ -67,10 +70,10 @@ class Run:
     def inject(self):
         """Begin and end each step at its time; whatever happens, what was begun is ended."""
         began = time.monotonic()
-        deeds = [(step.at_s, 0, step) for step in self.steps] + [(step.end_s, 1, step) for step in self.steps]
+        deeds = [(step.at_s, False, step) for step in self.steps] + [(step.end_s, True, step) for step in self.steps]
         begun = {}
         try:
-            for at_s, is_end, step in sorted(deeds, key=lambda deed: (deed[0], -deed[1], deed[2].number)):
+            for at_s, is_end, step in sorted(deeds, key=lambda deed: deed[0]):  # a begin stays before its own end
                 self._pass_until(began + at_s)
                 if is_end:
                     self._end(begun.pop(step.number))
@@ -134,11 +137,9 @@ class Run:
     # judgement
 
     def check(self):
-        """The violations, as the checker finds them."""
-        lines = read(self.folder / "ledger.jsonl")
-        with open(self.folder / "snapshot.json", encoding="utf-8") as file:
-            self.violations = checker.check(lines, json.load(file))
-        return self.violations
+        """What the checker finds."""
+        taken = snapshot.read(self.folder / "snapshot.json")
+        self.violations = checker.check(read(self.folder / "ledger.jsonl"), taken)
 
     def figures(self):
         lines = read(self.folder / "ledger.jsonl")
@@ -172,16 +173,14 @@ def judge(run, keep=False):
         failure = traceback.format_exc()
     numbers = run.figures()
     run.say(figures.table(numbers))
-    for violation in run.violations:
-        run.say(f"VIOLATION {violation}")
+    if run.violations:
+        run.say(f"{len(run.violations)} VIOLATIONS\n{checker.report(run.violations)}")
     if failure:
         for name, text in run.world.logs():
-            run.say(f"--- {name}\n{text}")
+            run.say("\n".join([f"--- {name}", *(line[:200] for line in text.splitlines()[-LOG_LINES:])]))
         run.say(failure)
     good = not failure and not run.violations
+    run.say(f"seed {run.seed}: {'passed' if good else 'FAILED'}; ledger, snapshot, logs: {run.folder}")
     if good and not keep:
         shutil.rmtree(run.folder)
-    else:
-        run.say(f"ledger, snapshot and logs: {run.folder}")
-    run.say(f"seed {run.seed}: {'passed' if good else 'FAILED'}")
     return good, numbers
