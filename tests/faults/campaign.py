@@ -4,6 +4,7 @@ import argparse
 import collections
 import concurrent.futures
 import json
+import logging
 import pathlib
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def _range(text):
 
 
 def one(chosen):
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each send on a connection that broke
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f"yizhan-faults-{chosen.seed}-"))
     run = Run(folder, chosen.seed, chosen.minutes, chosen.cluster or None, chosen.fault, say=say)
     good, numbers = judge(run, chosen.keep)
