@@ -35,7 +35,8 @@ def _duplicates(story):
     for emits in story.by_key.values():
         accepted = [e for e in emits if e.sequence]
         for emit in accepted:
-            if emit.duplicate and not any(e.hash == emit.hash and e.line < emit.line for e in emits):
+            # Two copies may be under way at once, and the one that was sent later be stored first.
+            if emit.duplicate and not any(e.hash == emit.hash and e.line < emit.answered for e in emits if e is not emit):
                 found.append(Violation("h", f"{'/'.join(emit.key)} was answered as a duplicate and had not been sent before",
                                        line_refs([emit])))  # fmt: skip
         for one, other in _pairs(accepted):
