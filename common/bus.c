@@ -143,7 +143,7 @@ enum yz_err yz_bus_connect(natsOptions *options, int64_t deadline_ms, natsConnec
 
         if (s == NATS_OK)
             return YZ_OK;
-        yz_warn("nats_connect_failed", "reason=\"%s\"", natsStatus_GetText(s));
+        yz_warn_spaced("nats_connect_failed", "reason=\"%s\"", natsStatus_GetText(s));
         if (yz_clock_mono_ms() >= until)
             return YZ_BUS_UNAVAILABLE;
         nats_Sleep(RECONNECT_WAIT_MS);

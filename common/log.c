@@ -33,6 +33,19 @@ bool yz_log_on(enum yz_log_level level)
     return level <= threshold;
 }
 
+bool yz_log_due(struct yz_log_gap *gap, uint64_t *left_out)
+{
+    int64_t now = yz_clock_mono_ms(), next = atomic_load(&gap->next_mono_ms);
+
+    if (now < next ||
+        !atomic_compare_exchange_strong(&gap->next_mono_ms, &next, now + YZ_LOG_GAP_MS)) {
+        atomic_fetch_add(&gap->left_out, 1);
+        return false;
+    }
+    *left_out = atomic_exchange(&gap->left_out, 0);
+    return true;
+}
+
 void yz_log_write(enum yz_log_level level, const char *event, const char *fmt, ...)
 {
     char line[YZ_LOG_LINE_MAX], time[YZ_RFC3339_MAX];

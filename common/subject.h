@@ -32,6 +32,8 @@
 #define YZ_BUCKET_WORKERS     "WORKERS"
 #define YZ_BUCKET_PARTITIONS  "PARTITIONS"
 #define YZ_QUERY_GROUP        "workers"
+/* Core NATS, heard by every process: see presence.h. */
+#define YZ_SUBJECT_PING "adm.ping"
 
 bool yz_id_valid(const char *id);
 bool yz_org_path_valid(const char *path);

@@ -109,6 +109,7 @@ void gw_exchange_problem(struct gw_exchange *exchange, const struct yz_violation
 
     if (exchange->status != 0)
         return;
+    exchange->refused = v->err;
     if (status == 0)
         status = yz_err_http_status(v->err);
     problem =

@@ -35,7 +35,8 @@ struct gw_exchange {
     struct gw_identity identity; /* once authenticated */
     struct yz_buf body;          /* of the request */
     /* the answer */
-    int status; /* 0: none yet */
+    int status;          /* 0: none yet */
+    enum yz_err refused; /* why, if it is a problem */
     const char *content_type;
     char headers[256];       /* further lines, each with its CRLF */
     struct yz_buf answer;    /* its body, if it is ours */

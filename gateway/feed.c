@@ -125,8 +125,8 @@ static void settle(struct gw_feed *feed)
 /* The chain's promise is broken: say so, and go on behind the hole. */
 static void give_up(struct gw_feed *feed, uint64_t behind)
 {
-    yz_error("channel_lost", "channel=%s seen=%" PRIu64 " next=%" PRIu64, feed->channel, feed->seen,
-             behind);
+    yz_error_spaced("channel_lost", "channel=%s seen=%" PRIu64 " next=%" PRIu64, feed->channel,
+                    feed->seen, behind);
     gw_count(&feed->feeds->metrics->channels_lost, 1);
     if (behind > feed->seen)
         feed->seen = behind;
@@ -215,8 +215,8 @@ void gw_feed_take(struct gw_feed *feed, natsMsg *msg)
     err = gw_history_message(feed->channel, seq, msg, &p.msg);
     if (err) {
         /* Malformed: what follows shows the gap, and the read steps over it. */
-        yz_error("push_dropped", "channel=%s seq=%" PRIu64 " err=%s", feed->channel, seq,
-                 yz_err_code(err));
+        yz_error_spaced("push_dropped", "channel=%s seq=%" PRIu64 " err=%s", feed->channel, seq,
+                        yz_err_code(err));
         return;
     }
     if (feed->state == GW_FEED_LIVE && fits(feed, &p)) {

@@ -229,7 +229,7 @@ static enum yz_err keep(struct gw_read *read, uint64_t seq, natsMsg *msg)
     err = gw_history_message(read->channel, seq, msg, &message);
     if (err == YZ_BAD_FRAME) {
         /* Not written by a worker of ours. It must not stop what comes behind it. */
-        yz_error("push_malformed", "subject=%s seq=%" PRIu64, read->subject, seq);
+        yz_error_spaced("push_malformed", "subject=%s seq=%" PRIu64, read->subject, seq);
         return YZ_OK;
     }
     if (!err)

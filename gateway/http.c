@@ -237,6 +237,8 @@ void gw_http_end(struct gw_http *http, struct gw_exchange *exchange)
 {
     if (exchange->serial != 0)
         gw_serials_remove(http->serials, exchange->serial);
+    if (exchange->refused)
+        gw_count(&http->parts.metrics->refused[exchange->refused], 1);
     gw_exchange_free(exchange);
 }
 

@@ -101,12 +101,12 @@ static void on_news(struct gw_link *link)
         gw_pending_fail(link->pending, YZ_BUS_UNAVAILABLE);
     }
     if (news.closed) {
-        yz_error("bus_closed", "retry_ms=%d", REOPEN_MS);
+        yz_error_spaced("bus_closed", "retry_ms=%d", REOPEN_MS);
         uv_timer_start(&link->handles->reopen, on_reopen, REOPEN_MS, 0);
     }
     if (news.dropped)
-        yz_warn("inbound_dropped", "total=%" PRIu64,
-                atomic_load_explicit(&link->metrics->inbound_dropped, memory_order_relaxed));
+        yz_warn_spaced("inbound_dropped", "total=%" PRIu64,
+                       atomic_load_explicit(&link->metrics->inbound_dropped, memory_order_relaxed));
     if (news.failed)
         fail_unsent(link);
     if (news.connected) {
@@ -293,6 +293,14 @@ enum yz_err gw_link_send(struct gw_link *link, natsMsg *msg, uint64_t id)
     if (err)
         gw_pending_cancel(link->pending, id);
     return err;
+}
+
+void gw_link_publish(struct gw_link *link, natsMsg *msg)
+{
+    if (!link->connected)
+        natsMsg_Destroy(msg);
+    else if (gw_sender_publish(link->sender, msg, link->connection, 0) != YZ_OK)
+        yz_debug("answer_lost", "connection=%" PRIu64, link->connection);
 }
 
 enum yz_err gw_link_request(struct gw_link *link, const char *subject, const void *data, size_t len,

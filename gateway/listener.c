@@ -87,7 +87,7 @@ static void on_pause_over(uv_timer_t *pause)
  * loop would spin. */
 static void take_pause(struct gw_listener *listener, int reason)
 {
-    yz_warn("accept_paused", "reason=%s pause_ms=%d", strerror(reason), LISTENER_PAUSE_MS);
+    yz_warn_spaced("accept_paused", "reason=%s pause_ms=%d", strerror(reason), LISTENER_PAUSE_MS);
     uv_poll_stop(&listener->poll);
     uv_timer_start(&listener->pause, on_pause_over, LISTENER_PAUSE_MS, 0);
 }

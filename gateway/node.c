@@ -5,6 +5,7 @@
 #include "gateway/serial.h"
 #include "gateway/server.h"
 #include "gateway/tls.h"
+#include "gateway/watch.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ struct node {
     struct gw_sessions *sessions;
     struct gw_http *http;
     struct gw_server *server;
+    struct gw_watch *watch;
     bool draining;
     int64_t drain_from_ms; /* monotonic */
     size_t drain_share;    /* sessions dismissed in a tick */
@@ -74,6 +76,9 @@ static enum yz_err make_bus(struct node *node)
         err = gw_query_new(conf, node->link, &node->metrics, on_answered, node, &node->query);
     if (err == YZ_OK)
         err = gw_intake_new(conf, node->uplink, node->query, &node->metrics, &node->intake);
+    if (err == YZ_OK)
+        err =
+            gw_watch_new(conf, &node->loop, node->link, node->intake, &node->metrics, &node->watch);
     return err;
 }
 
@@ -210,6 +215,7 @@ static void unmake(struct node *node)
     uv_run(&node->loop, UV_RUN_NOWAIT);
     gw_sessions_free(node->sessions);
     gw_http_free(node->http);
+    gw_watch_free(node->watch);
     gw_intake_free(node->intake);
     gw_query_free(node->query);
     gw_uplink_free(node->uplink);

@@ -192,7 +192,7 @@ static void subscribe(struct gw_sender *sender, struct gw_subscription *subscrip
 {
     if (!sender->nc || listen_to(sender, subscription) == YZ_OK)
         return;
-    yz_warn("subscribe_failed", "subject=%s", subscription->subject);
+    yz_warn_spaced("subscribe_failed", "subject=%s", subscription->subject);
     gw_inbound_note_closed(sender->inbound);
 }
 
@@ -233,7 +233,7 @@ static void open_bus(struct gw_sender *sender)
     if (s == NATS_OK) {
         gw_inbound_note_connected(sender->inbound, connection_of(sender->nc, sender->statistics));
     } else if (s != NATS_NOT_YET_CONNECTED) {
-        yz_error("nats_connect_failed", "reason=\"%s\"", natsStatus_GetText(s));
+        yz_error_spaced("nats_connect_failed", "reason=\"%s\"", natsStatus_GetText(s));
         sender->nc = NULL;
         gw_inbound_note_closed(sender->inbound);
         gw_inbound_unref(sender->inbound);

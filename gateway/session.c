@@ -170,6 +170,7 @@ static void refuse_later(struct gw_session *session, uint32_t id, const struct y
                          uint32_t retry_after_ms)
 {
     gw_count(&session->all->parts.metrics->frames_refused, 1);
+    gw_count(&session->all->parts.metrics->refused[v->err], 1);
     gw_frame_error(&session->all->scratch, session->encoding, id, v, retry_after_ms);
     send_reply(session);
 }

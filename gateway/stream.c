@@ -23,13 +23,14 @@ struct watched {
     struct gw_barrier_list serving; /* being called */
     bool asking;
     uint64_t request;
-    int64_t asked_mono_ms;
+    int64_t asked_mono_ms, asked_mono_us;
 };
 
 struct gw_streams {
     struct gw_link *link;
     uv_timer_t *timer;
     struct watched watched[GW_STREAMS];
+    struct gw_pulse pulse;
     gw_reset_fn *on_reset;
     void *reset_arg;
 };
@@ -114,6 +115,20 @@ static void store(struct watched *w, const struct parsed *p)
         w->owner->on_reset(w->owner->reset_arg, w->id);
 }
 
+/* "ts" is the broker's time when it answered: about the middle of the round trip. */
+static void take_pulse(struct watched *w, json_t *root)
+{
+    struct gw_pulse *pulse = &w->owner->pulse;
+    const char *time = json_string_value(json_object_get(root, "ts"));
+    int64_t seconds;
+    int32_t nanos;
+
+    pulse->round_trip_us = yz_clock_mono_us() - w->asked_mono_us;
+    if (time && yz_clock_parse(time, strlen(time), &seconds, &nanos))
+        pulse->clock_ahead_us = yz_clock_wall_ms() * 1000 - pulse->round_trip_us / 2 -
+                                (seconds * 1000000 + nanos / 1000);
+}
+
 static bool on_info(void *arg, natsMsg *msg, enum yz_err err)
 {
     struct watched *w = arg;
@@ -125,6 +140,7 @@ static bool on_info(void *arg, natsMsg *msg, enum yz_err err)
         err = YZ_BUS_UNAVAILABLE;
     if (!err) {
         root = json_loadb(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
+        take_pulse(w, root);
         err = parse(root, &parsed);
     }
     if (!err)
@@ -145,7 +161,8 @@ static void ask(struct watched *w)
     if (w->asking)
         return;
     snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", w->info.name);
-    w->asked_mono_ms = yz_clock_mono_ms();
+    w->asked_mono_us = yz_clock_mono_us();
+    w->asked_mono_ms = w->asked_mono_us / 1000;
     /* While the bus is away the barriers wait for the timer, which fails them. */
     if (gw_link_request(w->owner->link, subject, "", 0, TIMEOUT_MS, on_info, w, &w->request))
         return;
@@ -225,6 +242,11 @@ void gw_streams_free(struct gw_streams *streams)
     }
     uv_close((uv_handle_t *)streams->timer, on_timer_closed);
     free(streams);
+}
+
+const struct gw_pulse *gw_streams_pulse(const struct gw_streams *streams)
+{
+    return &streams->pulse;
 }
 
 bool gw_streams_ready(const struct gw_streams *streams, const char **reason)

@@ -32,6 +32,13 @@ YZ_MUST_USE enum yz_err gw_streams_new(struct gw_link *link, uv_loop_t *loop,
                                        struct gw_streams **streams);
 void gw_streams_free(struct gw_streams *streams);
 
+/* What the last answered question of any stream told of the way to JetStream; zeros before. */
+struct gw_pulse {
+    int64_t round_trip_us;
+    int64_t clock_ahead_us; /* our clock less the broker's, give or take half the round trip */
+};
+const struct gw_pulse *gw_streams_pulse(const struct gw_streams *streams);
+
 bool gw_streams_ready(const struct gw_streams *streams, const char **reason);
 const struct gw_stream *gw_streams_get(const struct gw_streams *streams, enum gw_stream_id id);
 

@@ -1,5 +1,6 @@
 #include "gateway/uplink.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "gateway/metrics.h"
 
@@ -15,6 +16,7 @@ struct emission {
     struct gw_uplink *uplink;
     struct gw_ticket ticket;
     uint64_t request;
+    int64_t sent_mono_us;
     char event_id[YZ_ID_MAX];
 };
 
@@ -91,7 +93,8 @@ static enum yz_err read_error(const json_t *error)
         return YZ_STORAGE_FULL;
     if (code == 10054) /* larger than the stream takes: sending it again cannot help */
         return YZ_FRAME_TOO_LARGE;
-    yz_warn("publish_refused", "err_code=%lld reason=\"%s\"", (long long)code, text ? text : "");
+    yz_warn_spaced("publish_refused", "err_code=%lld reason=\"%s\"", (long long)code,
+                   text ? text : "");
     return YZ_BUS_UNAVAILABLE;
 }
 
@@ -113,7 +116,7 @@ enum yz_err gw_uplink_read_ack(const char *text, size_t len, uint64_t *sequence,
         *duplicate = again;
         err = YZ_OK;
     } else {
-        yz_error("puback_strange", "stream=%s len=%zu", stream, len);
+        yz_error_spaced("puback_strange", "stream=%s len=%zu", stream, len);
     }
     json_decref(root);
     return err;
@@ -135,6 +138,10 @@ static bool on_ack(void *arg, natsMsg *msg, enum yz_err err)
     else if (err != YZ_FRAME_TOO_LARGE) /* in time or not: it may not be stored */
         err = YZ_BUS_UNAVAILABLE;
     gw_count(err ? &u->metrics->events_failed : &u->metrics->events_accepted, 1);
+    gw_count(&u->metrics->puback_us, (uint64_t)(yz_clock_mono_us() - e->sent_mono_us));
+    if (!err || err == YZ_STORAGE_FULL)
+        yz_trouble_set(&u->metrics->troubles, YZ_TROUBLE_events_refused, err != YZ_OK, "code=%s",
+                       yz_err_code(err));
     answered = *e;
     drop(e);
     u->on_accepted(u->arg, answered.ticket, answered.event_id, err, sequence, duplicate);
@@ -156,6 +163,7 @@ enum yz_err gw_uplink_emit(struct gw_uplink *u, struct gw_ticket ticket,
     if (!e)
         return YZ_INTERNAL;
     e->uplink = u;
+    e->sent_mono_us = yz_clock_mono_us();
     e->ticket = ticket;
     snprintf(e->event_id, sizeof e->event_id, "%s", env->event_id);
     err = gw_link_expect(u->link, u->conf->uplink_timeout_ms, on_ack, e, inbox, &e->request);

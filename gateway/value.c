@@ -35,7 +35,7 @@ static struct gw_message *make(const char *channel, const char *name, uint64_t s
         exclude = "";
     if (gw_message_new(channel, 0, name, natsMsg_GetData(bus), (size_t)natsMsg_GetDataLength(bus),
                        roles, exclude, &msg))
-        yz_error("value_malformed", "channel=%s name=%s seq=%" PRIu64, channel, name, seq);
+        yz_error_spaced("value_malformed", "channel=%s name=%s seq=%" PRIu64, channel, name, seq);
     return msg;
 }
 
@@ -45,7 +45,7 @@ static void keep(struct gw_values *values, const char *name, uint64_t seq, struc
     struct gw_value *value;
 
     if (HASH_COUNT(values->by_name) >= VALUES_MAX) {
-        yz_warn("values_full", "max=%d", VALUES_MAX);
+        yz_warn_spaced("values_full", "max=%d", VALUES_MAX);
         return;
     }
     value = malloc(sizeof *value + len + 1);

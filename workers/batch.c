@@ -78,6 +78,21 @@ static size_t drop_lost(struct wk_batch *batch)
     return left;
 }
 
+/* It waits for the database or the bus; until the end of its run. */
+static void note_held(struct wk_batch *batch)
+{
+    if (!batch->held)
+        atomic_fetch_add(&batch->means.metrics->batches_waiting, 1);
+    batch->held = true;
+}
+
+static void note_done(struct wk_batch *batch)
+{
+    if (batch->held)
+        atomic_fetch_sub(&batch->means.metrics->batches_waiting, 1);
+    batch->held = false;
+}
+
 /* Before another try of what failed for now. false: nothing is left to do it for. */
 static bool hold(struct wk_batch *batch, int *tries)
 {
@@ -85,6 +100,7 @@ static bool hold(struct wk_batch *batch, int *tries)
 
     (*tries)++;
     wk_count(&batch->means.metrics->batches_held, 1);
+    note_held(batch);
     if (atomic_load(batch->means.stopping) || drop_lost(batch) == 0)
         return false;
     say_in_progress(batch);
@@ -125,8 +141,9 @@ static void set_aside(struct wk_batch *batch, struct wk_item *item, const struct
     snprintf(nak, sizeof nak, "-NAK {\"delay\": %" PRId64 "}",
              batch->means.conf->ack_wait_ms * 1000000);
     natsConnection_PublishString(batch->means.nc, natsMsg_GetReply(item->delivery.msg), nak);
-    yz_error("dead_letter_refused", "sequence=%" PRIu64 " reason=\"DEADLETTERS takes no more\"",
-             item->delivery.sequence);
+    yz_error_spaced("dead_letter_refused",
+                    "sequence=%" PRIu64 " reason=\"DEADLETTERS takes no more\"",
+                    item->delivery.sequence);
 }
 
 /* Poison goes to DEADLETTERS, and its PubAck is there, before an outcome says so. */
@@ -149,7 +166,7 @@ static void send_dead_letters(struct wk_batch *batch)
         letters[count++].tag = i;
     }
     if (count > 0 && wk_publisher_send(batch->means.pub, letters, count, on_retry, batch) != YZ_OK)
-        yz_warn("dead_letters_held", "count=%zu", count);
+        yz_warn_spaced("dead_letters_held", "count=%zu", count);
     for (size_t i = 0; i < count; i++) {
         set_aside(batch, &batch->items[letters[i].tag], &letters[i]);
         natsMsg_Destroy(letters[i].msg);
@@ -252,8 +269,8 @@ static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery
         err = process(batch);
         if (!err)
             return;
-        yz_error("event_failed", "sequence=%" PRIu64 " code=%s attempts=%lld", delivery->sequence,
-                 yz_err_code(err), (long long)attempts);
+        yz_error_spaced("event_failed", "sequence=%" PRIu64 " code=%s attempts=%lld",
+                        delivery->sequence, yz_err_code(err), (long long)attempts);
         if (!hold(batch, &tries))
             return;
     }
@@ -330,6 +347,7 @@ void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t
     for (size_t i = 0; i < count; i++)
         natsMsg_Destroy(deliveries[i].msg);
     free(alone);
+    note_done(batch);
     wk_count(&batch->means.metrics->batches, 1);
     wk_count(&batch->means.metrics->batch_us, (uint64_t)(yz_clock_mono_us() - began_us));
 }

@@ -21,6 +21,7 @@
 #include "workers/pull.h"
 #include "workers/store.h"
 #include "workers/value.h"
+#include "workers/watch.h"
 
 #define WK_BATCH_BYTES ((size_t)2 * 1024 * 1024)
 
@@ -33,6 +34,7 @@ struct wk_batch_means {
     struct wk_publisher *pub;
     struct wk_values *values;
     struct wk_metrics *metrics;
+    const struct wk_watch *watch; /* events are taken while it trusts EVENTS; NULL: always */
     const uint8_t *code_secret;
     size_t code_secret_len;
     /* Who handles an event type; a test may have its own. */

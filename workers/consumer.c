@@ -92,6 +92,11 @@ static void *run(void *arg)
         size_t count;
 
         look_at_leases(consumer);
+        if (consumer->means.watch && !wk_watch_trusts(consumer->means.watch)) {
+            nats_Sleep(wk_values_due(consumer->means.values, LOOK_MS));
+            wk_values_flush(consumer->means.values, -1);
+            continue;
+        }
         count = wk_pull_take(consumer->pull, wk_values_due(consumer->means.values, LOOK_MS), max,
                              WK_BATCH_BYTES, consumer->deliveries);
         if (count > 0)

@@ -70,8 +70,8 @@ static enum yz_err delete_older(natsConnection *nc, unsigned partition, uint64_t
 
         if (revision_of(name) > revision) {
             /* Unless PARTITIONS was made anew, then ours passes it after some tries. */
-            yz_warn("consumer_of_newer_lease", "consumer=%s ours=%" PRIu64, json_string_value(name),
-                    revision);
+            yz_warn_spaced("consumer_of_newer_lease", "consumer=%s ours=%" PRIu64,
+                           json_string_value(name), revision);
             err = YZ_EXISTS;
             break;
         }
@@ -121,7 +121,7 @@ enum yz_err wk_durable_make(const struct yz_conf *conf, natsConnection *nc, unsi
     if (err == YZ_INTERNAL && code == WK_STREAM_CONSUMER_NOT_UNIQUE)
         return YZ_BUSY; /* another taker came between; the next look tells who won */
     if (err == YZ_INTERNAL)
-        yz_warn("consumer_refused", "partition=%u err_code=%d", partition, code);
+        yz_warn_spaced("consumer_refused", "partition=%u err_code=%d", partition, code);
     return err;
 }
 

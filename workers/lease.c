@@ -439,7 +439,8 @@ static void let_go(struct wk_lease *lease, unsigned partition)
 
 static void lose(struct wk_lease *lease, unsigned partition)
 {
-    yz_warn("lease_lost", "partition=%u holder=%s", partition, lease->partitions[partition].holder);
+    yz_warn_spaced("lease_lost", "partition=%u holder=%s", partition,
+                   lease->partitions[partition].holder);
     wk_count(&lease->metrics->leases_lost, 1);
     let_go(lease, partition);
 }

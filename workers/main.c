@@ -8,6 +8,7 @@
 #include "workers/outbox.h"
 #include "workers/query.h"
 #include "workers/registry.h"
+#include "workers/watch.h"
 
 #include <inttypes.h>
 #include <openssl/rand.h>
@@ -36,6 +37,7 @@ struct worker {
     struct wk_query_service *queries;
     struct wk_consumer *consumers[THREADS_MAX];
     struct wk_admin *admin;
+    struct wk_watch *watch;
     atomic_bool stopping;          /* a thread that waits for the database or the bus gives up */
     _Atomic(const char *) missing; /* what the start waits for */
 };
@@ -47,7 +49,7 @@ static void on_disconnected(natsConnection *nc, void *arg)
     (void)nc;
     atomic_store(&w->metrics.bus_connected, 0);
     if (!atomic_load(&w->stopping))
-        yz_warn("nats_disconnected", "worker=%s", w->id);
+        yz_trouble_note(&w->metrics.troubles, YZ_TROUBLE_bus_disconnected, true);
 }
 
 /* The keeper of the leases sees the count rise. */
@@ -58,7 +60,7 @@ static void on_reconnected(natsConnection *nc, void *arg)
     (void)nc;
     atomic_store(&w->metrics.bus_connected, 1);
     wk_count(&w->metrics.bus_reconnects, 1);
-    yz_info("nats_reconnected", "worker=%s", w->id);
+    yz_trouble_note(&w->metrics.troubles, YZ_TROUBLE_bus_disconnected, false);
 }
 
 static bool is_ready(void *arg, const char **reason)
@@ -66,6 +68,8 @@ static bool is_ready(void *arg, const char **reason)
     struct worker *w = arg;
 
     *reason = atomic_load(&w->missing);
+    if (!*reason && yz_trouble_there(&w->metrics.troubles, YZ_TROUBLE_sequence_behind))
+        *reason = "EVENTS counts below what it reached; yzctl apply mends it";
     return *reason == NULL && wk_lease_ready(w->lease, reason);
 }
 
@@ -125,7 +129,8 @@ static enum yz_err connect_database(struct worker *w)
     struct wk_store *store;
     enum yz_err err = wk_pool_new(&w->conf, &w->pool);
 
-    if (err)
+    if (err || (err = wk_watch_start(&w->conf, w->nc, w->pool, &w->metrics, w->id, is_ready, w,
+                                     &w->watch)))
         return err;
     store = wk_store_pop(w->pool);
     do {
@@ -145,6 +150,7 @@ static enum yz_err start_threads(struct worker *w)
         .pool = w->pool,
         .lease = w->lease,
         .metrics = &w->metrics,
+        .watch = w->watch,
         .code_secret = w->secret,
         .code_secret_len = w->secret_len,
         .find_handler = wk_registry_event,
@@ -193,6 +199,7 @@ static void stop(struct worker *w)
     for (unsigned i = 0; i < THREADS_MAX; i++)
         wk_consumer_stop(w->consumers[i]);
     wk_outbox_stop(w->outbox);
+    wk_watch_stop(w->watch);
     wk_admin_stop(w->admin);
     natsConnection_Destroy(w->nc);
     wk_lease_free(w->lease);

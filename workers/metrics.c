@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MICRO 1000000
+
 static void write_one(struct yz_buf *buf, const char *kind, const char *name, const char *help,
                       const char *value)
 {
@@ -14,19 +16,40 @@ static void write_one(struct yz_buf *buf, const char *kind, const char *name, co
     yz_buf_append(buf, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
 }
 
+static void write_number(struct yz_buf *buf, const char *kind, const char *name, const char *help,
+                         int64_t value)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "%" PRId64, value);
+    write_one(buf, kind, name, help, text);
+}
+
+static void write_seconds(struct yz_buf *buf, const char *kind, const char *name, const char *help,
+                          int64_t us)
+{
+    uint64_t size = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;
+    char text[32];
+
+    snprintf(text, sizeof text, "%s%" PRIu64 ".%06" PRIu64, us < 0 ? "-" : "", size / MICRO,
+             size % MICRO);
+    write_one(buf, kind, name, help, text);
+}
+
 void wk_metrics_write(const struct wk_metrics *metrics, struct yz_buf *buf)
 {
-    char value[24];
+    char troubles[YZ_TROUBLES_TEXT_MAX];
 
-#define COUNTER(field, name, help)                                                                 \
-    snprintf(value, sizeof value, "%" PRIu64,                                                      \
-             atomic_load_explicit(&metrics->field, memory_order_relaxed));                         \
-    write_one(buf, "counter", name, help, value);
-#define GAUGE(field, name, help)                                                                   \
-    snprintf(value, sizeof value, "%" PRId64,                                                      \
-             atomic_load_explicit(&metrics->field, memory_order_relaxed));                         \
-    write_one(buf, "gauge", name, help, value);
+#define LOAD(field)                      ((int64_t)atomic_load_explicit(&metrics->field, memory_order_relaxed))
+#define COUNTER(field, name, help)       write_number(buf, "counter", name, help, LOAD(field));
+#define GAUGE(field, name, help)         write_number(buf, "gauge", name, help, LOAD(field));
+#define SECONDS(field, name, help)       write_seconds(buf, "gauge", name, help, LOAD(field));
+#define SECONDS_TOTAL(field, name, help) write_seconds(buf, "counter", name, help, LOAD(field));
 #include "workers/metrics.def"
 #undef COUNTER
 #undef GAUGE
+#undef SECONDS
+#undef SECONDS_TOTAL
+#undef LOAD
+    yz_buf_append(buf, troubles, yz_troubles_metric(&metrics->troubles, troubles, sizeof troubles));
 }

@@ -174,7 +174,7 @@ static void log_refusal(struct wk_publisher *pub, const char *subject, int code)
     if (code == pub->logged_code)
         return;
     pub->logged_code = code;
-    yz_warn("publish_refused", "stream_of=%.4s err_code=%d", subject, code);
+    yz_warn_spaced("publish_refused", "stream_of=%.4s err_code=%d", subject, code);
 }
 
 /* One PubAck. false: try again from here on a new connection. */
@@ -249,20 +249,26 @@ static bool try_all(struct wk_publisher *pub, struct wk_letter *letters, size_t 
 enum yz_err wk_publisher_send(struct wk_publisher *pub, struct wk_letter *letters, size_t count,
                               wk_publisher_retry_fn *on_retry, void *arg)
 {
-    int64_t wait_ms = RETRY_MIN_MS;
+    int64_t wait_ms = RETRY_MIN_MS, waits = 0;
+    bool sent = false;
 
     if (count == 0)
         return YZ_OK;
     chain_subjects(letters, count);
-    for (;;) {
-        if (on_retry && !on_retry(arg, letters, count))
-            return YZ_BUS_UNAVAILABLE;
-        if (wk_publisher_connection(pub) && try_all(pub, letters, count))
-            return YZ_OK;
+    while (!on_retry || on_retry(arg, letters, count)) {
+        sent = wk_publisher_connection(pub) && try_all(pub, letters, count);
+        if (sent)
+            break;
         wk_count(&pub->metrics->pushes_retried, 1);
+        if (!waits) {
+            waits = 1;
+            atomic_fetch_add(&pub->metrics->batches_waiting, 1);
+        }
         /* What an answered error leaves under way must not be stored behind what is sent again. */
         disconnect(pub);
         nats_Sleep(wait_ms);
         wait_ms = wait_ms * 2 < RETRY_MAX_MS ? wait_ms * 2 : RETRY_MAX_MS;
     }
+    atomic_fetch_sub(&pub->metrics->batches_waiting, waits);
+    return sent ? YZ_OK : YZ_BUS_UNAVAILABLE;
 }

@@ -171,8 +171,8 @@ static void break_off(struct wk_pull *pull, unsigned partition, const char *why)
     if (s->broken)
         return;
     s->broken = true;
-    yz_warn("consumer_broken", "partition=%u consumer=%s reason=\"%s\"", partition, s->consumer,
-            why);
+    yz_warn_spaced("consumer_broken", "partition=%u consumer=%s reason=\"%s\"", partition,
+                   s->consumer, why);
     pull->on_broken(pull->arg, partition, s->revision);
 }
 

@@ -27,6 +27,7 @@ struct wk_batch {
     int64_t taken_mono_ms;
     int64_t progress_mono_ms; /* of the last +WPI */
     int tries_when_stopping;
+    bool held; /* counted in batches_waiting */
 };
 
 /* Load documents and outcomes, then judge and apply in sequence. */

@@ -10,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DUPLICATE_KEY   11000
-#define POOL_MAX        256
-#define BUSY_LOG_GAP_MS 5000
+#define DUPLICATE_KEY 11000
+#define POOL_MAX      256
 /* A selection and an answer, or an answer and its one retry, stay within the whole time-out. */
 #define PART_OF(timeout_ms) ((timeout_ms) / 2)
 
@@ -27,7 +26,7 @@ static void on_library_log(mongoc_log_level_t level, const char *domain, const c
 {
     (void)arg;
     if (level <= MONGOC_LOG_LEVEL_WARNING)
-        yz_warn("mongoc", "domain=%s text=\"%s\"", domain, message);
+        yz_warn_spaced("mongoc", "domain=%s text=\"%s\"", domain, message);
 }
 
 static void init_library(void)
@@ -201,19 +200,12 @@ static bool passes(const bson_error_t *error, const bson_t *reply)
     }
 }
 
-/* An outage fails every call of every thread: one line in a while tells it. The message is logged
- * only where the library wrote it: the server's may quote a document. */
+/* The message is logged only where the library wrote it: the server's may quote a document. */
 static void log_busy(const char *operation, const char *collection, const bson_error_t *error)
 {
-    static _Atomic int64_t logged_mono_ms = -BUSY_LOG_GAP_MS;
-    int64_t now = yz_clock_mono_ms(), last = atomic_load(&logged_mono_ms);
-
-    if (now - last < BUSY_LOG_GAP_MS ||
-        !atomic_compare_exchange_strong(&logged_mono_ms, &last, now))
-        return;
-    yz_warn("database_busy", "operation=%s collection=%s domain=%u code=%u text=\"%s\"", operation,
-            collection, error->domain, error->code,
-            error->domain == MONGOC_ERROR_SERVER ? "" : error->message);
+    yz_warn_spaced("database_busy", "operation=%s collection=%s domain=%u code=%u text=\"%s\"",
+                   operation, collection, error->domain, error->code,
+                   error->domain == MONGOC_ERROR_SERVER ? "" : error->message);
 }
 
 enum yz_err wk_store_translate(const char *operation, const char *collection,
@@ -223,8 +215,8 @@ enum yz_err wk_store_translate(const char *operation, const char *collection,
         log_busy(operation, collection, error);
         return YZ_BUSY;
     }
-    yz_error("database_refused", "operation=%s collection=%s domain=%u code=%u", operation,
-             collection, error->domain, error->code);
+    yz_error_spaced("database_refused", "operation=%s collection=%s domain=%u code=%u", operation,
+                    collection, error->domain, error->code);
     return YZ_INTERNAL;
 }
 

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,34 +44,66 @@ static void writes_each_with_help_and_type(void **state)
     free(text);
 }
 
-/* Names by the Prometheus rules: counters end in _total, no name stands twice. */
+/* Names by the Prometheus rules: counters and only they end in _total, units are whole words and
+ * base units, no family stands twice. */
 static void names_follow_the_conventions(void **state)
 {
-    static const char *const counters[] = {
-#define COUNTER(field, name, help) name,
-#define GAUGE(field, name, help)
-#include "gateway/metrics.def"
-#undef COUNTER
-#undef GAUGE
-    };
-    static const char *const all[] = {
-#define COUNTER(field, name, help) name,
-#define GAUGE(field, name, help)   name,
-#include "gateway/metrics.def"
-#undef COUNTER
-#undef GAUGE
-    };
+    struct gw_metrics metrics = {0};
+    char *text = render(&metrics), *save = NULL;
+    char seen[128][80];
+    size_t count = 0;
 
     (void)state;
-    for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++)
-        assert_string_equal(counters[i] + strlen(counters[i]) - 6, "_total");
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        assert_memory_equal(all[i], "yizhan_gateway_", 15);
-        for (const char *c = all[i]; *c; c++)
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        char name[80], kind[16];
+        size_t len;
+
+        if (sscanf(line, "# TYPE %79s %15s", name, kind) != 2)
+            continue;
+        len = strlen(name);
+        assert_true(strncmp(name, "yizhan_", 7) == 0 || strncmp(name, "process_", 8) == 0);
+        assert_int_equal(strcmp(kind, "counter") == 0, strcmp(name + len - 6, "_total") == 0);
+        assert_null(strstr(name, "micro"));
+        assert_null(strstr(name, "milli"));
+        for (const char *c = name; *c; c++)
             assert_true(islower(*c) || isdigit(*c) || *c == '_');
-        for (size_t k = 0; k < i; k++)
-            assert_string_not_equal(all[i], all[k]);
+        for (size_t i = 0; i < count; i++)
+            assert_string_not_equal(name, seen[i]);
+        assert_true(count < sizeof seen / sizeof seen[0]);
+        memcpy(seen[count++], name, len + 1);
     }
+    assert_true(count > 30);
+    free(text);
+}
+
+static void shows_times_in_seconds(void **state)
+{
+    struct gw_metrics metrics = {0};
+    char *text;
+
+    (void)state;
+    gw_count(&metrics.puback_us, 12000345);
+    atomic_store(&metrics.clock_ahead_us, -250000);
+    text = render(&metrics);
+    assert_non_null(strstr(text, "\nyizhan_gateway_puback_seconds_total 12.000345\n"));
+    assert_non_null(strstr(text, "\nyizhan_gateway_clock_ahead_seconds -0.250000\n"));
+    free(text);
+}
+
+static void tells_refusals_and_troubles_by_code(void **state)
+{
+    struct gw_metrics metrics = {0};
+    char *text;
+
+    (void)state;
+    gw_count(&metrics.refused[YZ_BUSY], 3);
+    yz_trouble_note(&metrics.troubles, YZ_TROUBLE_bus_disconnected, true);
+    text = render(&metrics);
+    assert_non_null(strstr(text, "\nyizhan_gateway_refused_total{code=\"busy\"} 3\n"));
+    assert_non_null(strstr(text, "\nyizhan_gateway_refused_total{code=\"bad_frame\"} 0\n"));
+    assert_non_null(strstr(text, "\nyizhan_trouble{code=\"bus_disconnected\"} 1\n"));
+    assert_non_null(strstr(text, "\nyizhan_trouble{code=\"clock_skewed\"} 0\n"));
+    free(text);
 }
 
 int main(void)
@@ -78,6 +111,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_each_with_help_and_type),
         cmocka_unit_test(names_follow_the_conventions),
+        cmocka_unit_test(shows_times_in_seconds),
+        cmocka_unit_test(tells_refusals_and_troubles_by_code),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

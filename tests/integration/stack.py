@@ -194,6 +194,8 @@ class Stack:
         secret = self.folder / "keys" / "checkin-code.secret"
         secret.write_bytes(secrets.token_bytes(32))
         self.rights = Rights(self.folder / "keys")
+        for key in secret.parent.iterdir():
+            key.chmod(0o600)
         self.nats_port = self.ports.take()
         self.database_port = self.ports.take()
         self.settings = {

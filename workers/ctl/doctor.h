@@ -17,21 +17,26 @@ struct ctl_doctor {
     struct ctl_findings findings;
     natsConnection *nc;     /* NULL: NATS is away */
     struct ctl_database db; /* all NULL: the database is away */
+    json_t *beats;          /* workers that beat, by id; NULL: not known */
 };
 
-/* NATS: reachable, new enough, storing safely; streams and buckets as declared. Opens nc. */
-void ctl_doctor_bus(struct ctl_doctor *doctor);
+/* NATS: reachable, new enough, storing safely. Opens nc. false: JetStream does not answer. */
+bool ctl_doctor_bus(struct ctl_doctor *doctor);
+/* Streams and buckets: as declared, with room, replicas and their sequence. */
 void ctl_doctor_streams(struct ctl_doctor *doctor);
 /* The database: reachable, a replica set, writing, indexed. Opens db. */
 void ctl_doctor_database(struct ctl_doctor *doctor);
-/* Workers alive, partitions owned, events settled, dead letters; admin pages. */
+/* Partitions owned and read, events settled, dead letters. Fills beats. */
 void ctl_doctor_workers(struct ctl_doctor *doctor);
+/* Gateways and workers as they answer on the bus: how many, ready, what they find wrong. */
+void ctl_doctor_processes(struct ctl_doctor *doctor);
+/* The admin pages that were named. */
 void ctl_doctor_pages(struct ctl_doctor *doctor);
 /* This host: open files, keys, secret, disk. */
 void ctl_doctor_host(struct ctl_doctor *doctor);
 
-/* A finding about another host's clock. ahead_ms: how far it is ahead of ours, give or take half
- * the round trip. */
-void ctl_doctor_clock(struct ctl_doctor *doctor, const char *area, int64_t ahead_ms);
+/* A finding about a clock. ahead_ms: how far it is ahead of ours, give or take unsure_ms. */
+void ctl_doctor_clock(struct ctl_doctor *doctor, const char *whose, int64_t ahead_ms,
+                      int64_t unsure_ms);
 
 #endif

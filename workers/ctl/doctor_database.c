@@ -1,14 +1,15 @@
 #include "workers/ctl/doctor.h"
 
 #include "common/clock.h"
+#include "workers/ctl/probe.h"
 
 #include <inttypes.h>
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <string.h>
 
-#define AREA          "database"
-#define WRITE_WARN_MS 100
+#define WRITE_WARN_MS 250
+#define OVERDUE_MS    30000
 #define LINES_SHOWN   3
 
 /* hello from a client of our own: the store's functions do not show it. */
@@ -54,31 +55,54 @@ static const char *text_in(const bson_t *document, const char *key)
                : "";
 }
 
+static bool is_primary(const bson_t *hello)
+{
+    bson_iter_t field;
+
+    return bson_iter_init_find(&field, hello, "isWritablePrimary") && bson_iter_as_bool(&field);
+}
+
+/* It answers, but not as the primary of the set that was asked for. */
+static void examine_set(struct ctl_doctor *doctor, const char *host, const char *named,
+                        const bson_t *hello)
+{
+    const char *set = text_in(hello, "setName");
+
+    if (*set && named && strcmp(set, named) == 0)
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_database_no_primary,
+                  "%s answers, %s, but the set %s has no primary that takes writes", host,
+                  is_primary(hello) ? "as primary" : "not as primary", set);
+    else
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_database_set,
+                  "%s answers, as %s%s; YZ_MONGODB_URI asks for %s", host,
+                  *set ? "a member of the set " : "no member of a replica set", set,
+                  named ? named : "none");
+}
+
 /* The first host alone, whatever the name of its set. */
 static void examine_refusal(struct ctl_doctor *doctor)
 {
     mongoc_uri_t *uri = mongoc_uri_new(doctor->ctl->conf->mongodb_uri);
     const mongoc_host_list_t *host = uri ? mongoc_uri_get_hosts(uri) : NULL;
-    const char *named = uri ? mongoc_uri_get_replica_set(uri) : NULL;
-    char direct[384], set[80] = "";
+    const char *name = host ? host->host_and_port : "what YZ_MONGODB_URI names";
+    const char *reason = "it has no address";
+    struct ctl_address address;
     int64_t asked_ms;
+    char direct[384];
     bson_t reply;
 
     snprintf(direct, sizeof direct, "mongodb://%s/%s", host ? host->host_and_port : "",
              uri && mongoc_uri_get_tls(uri) ? "?tls=true" : "");
     if (host && say_hello(direct, MONGOC_URI_DIRECTCONNECTION, &reply, &asked_ms)) {
-        snprintf(set, sizeof set, "%s", text_in(&reply, "setName"));
-        ctl_found(&doctor->findings, CTL_BROKEN, AREA,
-                  *set ? "put replicaSet=<its name> into YZ_MONGODB_URI"
-                       : "start it as a replica set (mongod --replSet rs0, rs.initiate())",
-                  "%s answers, as %s%s; YZ_MONGODB_URI asks for %s", host->host_and_port,
-                  *set ? "a member of the set " : "no member of a replica set", set,
-                  named ? named : "none");
+        examine_set(doctor, name, mongoc_uri_get_replica_set(uri), &reply);
         bson_destroy(&reply);
+    } else if (host && ctl_address_parse(name, "27017", &address) &&
+               ctl_probe_port(&address, &reason)) {
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_database_silent,
+                  "%s takes a connection but does not answer", name);
     } else {
-        ctl_found(&doctor->findings, CTL_BROKEN, AREA,
-                  "is it running? scripts/up starts one; YZ_MONGODB_URI names another",
-                  "%s does not answer", host ? host->host_and_port : "what YZ_MONGODB_URI names");
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_database_unreachable, "%s does not answer: %s",
+                  name, reason);
     }
     if (uri)
         mongoc_uri_destroy(uri);
@@ -96,11 +120,14 @@ static void examine_hello(struct ctl_doctor *doctor)
             while (bson_iter_next(&hosts))
                 count++;
         }
-        ctl_found(&doctor->findings, CTL_FINE, AREA,
-                  count < 2 ? "in production run three members: one node has no second copy" : NULL,
-                  "replica set %s of %d", text_in(&reply, "setName"), count);
+        if (count < 2)
+            ctl_advised(&doctor->findings, CTL_database_single, "replica set %s of one",
+                        text_in(&reply, "setName"));
+        else
+            ctl_found(&doctor->findings, CTL_FINE, CTL_database_single, "replica set %s of %d",
+                      text_in(&reply, "setName"), count);
         if (bson_iter_init_find(&field, &reply, "localTime"))
-            ctl_doctor_clock(doctor, AREA, bson_iter_date_time(&field) - asked_ms);
+            ctl_doctor_clock(doctor, "the database", bson_iter_date_time(&field) - asked_ms, 0);
     }
     bson_destroy(&reply);
 }
@@ -121,14 +148,34 @@ static void examine_write(struct ctl_doctor *doctor)
     ms = yz_clock_mono_ms() - begin;
     bson_destroy(&update);
     if (err)
-        ctl_found(&doctor->findings, CTL_BROKEN, AREA,
-                  "has the user readWrite on the database? Is a majority of the set there? Is its "
-                  "disk full? Its log says",
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_database_write_fails,
                   "a majority write fails: %s", yz_err_code(err));
     else
-        ctl_found(&doctor->findings, ms > WRITE_WARN_MS ? CTL_WARNING : CTL_FINE, AREA,
-                  ms > WRITE_WARN_MS ? "its disk is slow, or a member of the set is behind" : NULL,
+        ctl_found(&doctor->findings, ms > WRITE_WARN_MS ? CTL_WARNING : CTL_FINE, CTL_database_slow,
                   "a majority write takes %" PRId64 " ms", ms);
+}
+
+static bool on_overdue(void *arg, const bson_t *row)
+{
+    bson_iter_t field;
+
+    if (bson_iter_init_find(&field, row, "due_at"))
+        *(int64_t *)arg = bson_iter_date_time(&field);
+    return false;
+}
+
+static void examine_outbox(struct ctl_doctor *doctor)
+{
+    bson_t *filter = BCON_NEW("state", BCON_UTF8("due"), "due_at", "{", "$lte",
+                              BCON_DATE_TIME(yz_clock_wall_ms() - OVERDUE_MS), "}");
+    bson_t *opts = BCON_NEW("sort", "{", "due_at", BCON_INT32(1), "}", "limit", BCON_INT64(1));
+    int64_t due_ms = 0;
+
+    if (wk_store_find(doctor->db.store, "outbox", filter, opts, on_overdue, &due_ms) == YZ_OK)
+        ctl_found_since(&doctor->findings, due_ms ? CTL_WARNING : CTL_FINE, CTL_outbox_overdue,
+                        due_ms, "%s row of the outbox is overdue", due_ms ? "a" : "no");
+    bson_destroy(opts);
+    bson_destroy(filter);
 }
 
 struct missing {
@@ -141,7 +188,7 @@ static void on_missing(void *arg, const char *line)
     struct missing *missing = arg;
 
     if (missing->count++ < LINES_SHOWN)
-        ctl_found(&missing->doctor->findings, CTL_BROKEN, AREA, "yzctl apply does it", "%s", line);
+        ctl_found(&missing->doctor->findings, CTL_BROKEN, CTL_indexes_missing, "%s", line);
 }
 
 static void examine_indexes(struct ctl_doctor *doctor)
@@ -150,12 +197,13 @@ static void examine_indexes(struct ctl_doctor *doctor)
     enum yz_err err = wk_store_apply_indexes(doctor->db.store, true, on_missing, &missing);
 
     if (err)
-        ctl_found(&doctor->findings, CTL_BROKEN, AREA, "has the user the right to list indexes?",
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_indexes_unreadable,
                   "collections and indexes cannot be read: %s", yz_err_code(err));
     else if (missing.count == 0)
-        ctl_found(&doctor->findings, CTL_FINE, AREA, NULL, "collections and indexes as declared");
+        ctl_found(&doctor->findings, CTL_FINE, CTL_indexes_missing,
+                  "collections and indexes as declared");
     else if (missing.count > LINES_SHOWN)
-        ctl_found(&doctor->findings, CTL_BROKEN, AREA, "yzctl apply does it", "%d more of the kind",
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_indexes_missing, "%d more of the kind",
                   missing.count - LINES_SHOWN);
 }
 
@@ -164,7 +212,7 @@ void ctl_doctor_database(struct ctl_doctor *doctor)
     struct ctl_database *db = &doctor->db;
 
     if (wk_pool_new(doctor->ctl->conf, &db->pool)) {
-        ctl_found(&doctor->findings, CTL_BROKEN, AREA, "mongodb://host:port/?replicaSet=name",
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_database_uri,
                   "YZ_MONGODB_URI is no connection string");
         return;
     }
@@ -177,4 +225,5 @@ void ctl_doctor_database(struct ctl_doctor *doctor)
     examine_hello(doctor);
     examine_write(doctor);
     examine_indexes(doctor);
+    examine_outbox(doctor);
 }

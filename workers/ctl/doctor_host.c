@@ -12,7 +12,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define AREA          "host"
 #define FILES_MIN     20000
 #define DISK_WARN_MIB 2048
 #define DISK_FAIL_MIB 256
@@ -24,23 +23,21 @@ static void examine_files(struct ctl_doctor *doctor)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < FILES_MIN)
-        ctl_found(&doctor->findings, CTL_WARNING, AREA,
-                  "a gateway needs one for each session: raise LimitNOFILE (systemd) or ulimit -Hn",
+        ctl_found(&doctor->findings, CTL_WARNING, CTL_descriptors_limit,
                   "at most %" PRIu64 " open files", (uint64_t)limit.rlim_max);
     else
-        ctl_found(&doctor->findings, CTL_FINE, AREA, NULL, "open files may be raised to %" PRIu64,
-                  (uint64_t)limit.rlim_max);
+        ctl_found(&doctor->findings, CTL_FINE, CTL_descriptors_limit,
+                  "open files may be raised to %" PRIu64, (uint64_t)limit.rlim_max);
 }
 
 /* A file that others must not read. */
-static void examine_secrecy(struct ctl_doctor *doctor, const char *area, const char *path)
+static void examine_secrecy(struct ctl_doctor *doctor, const char *path)
 {
     struct stat about;
 
     if (stat(path, &about) == 0 && (about.st_mode & (S_IRWXG | S_IRWXO)))
         ctl_found(&doctor->findings, about.st_mode & (S_IWGRP | S_IRWXO) ? CTL_BROKEN : CTL_WARNING,
-                  area, "chmod 600 (or 640 with a group of its own)",
-                  "%s is open to others: mode %03o", path, about.st_mode & 0777U);
+                  CTL_key_exposed, "%s is open to others: mode %03o", path, about.st_mode & 0777U);
 }
 
 static bool examine_key(struct ctl_doctor *doctor, const char *path, const struct ctl_keyname *name)
@@ -48,21 +45,19 @@ static bool examine_key(struct ctl_doctor *doctor, const char *path, const struc
     struct stat about;
 
     if (access(path, R_OK) != 0 || stat(path, &about) != 0) {
-        ctl_found(&doctor->findings, CTL_BROKEN, "keys", "chown it to the user of the gateway",
-                  "%s cannot be read: %s", path, strerror(errno));
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_key_unreadable, "%s cannot be read: %s", path,
+                  strerror(errno));
         return false;
     }
     if (name->part == CTL_KEY_PUBLIC)
         return true;
-    examine_secrecy(doctor, "keys", path);
+    examine_secrecy(doctor, path);
     if (name->part == CTL_KEY_PRIVATE) {
-        ctl_found(&doctor->findings, CTL_WARNING, "keys",
-                  "move it to whoever signs tokens; a gateway needs the public one only",
-                  "%s is a private key", path);
+        ctl_found(&doctor->findings, CTL_WARNING, CTL_key_private, "%s is a private key", path);
         return false;
     }
     if (about.st_size < CTL_SECRET_MIN)
-        ctl_found(&doctor->findings, CTL_BROKEN, "keys", "yzctl key new makes a good one",
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_key_short,
                   "%s is shorter than %d bytes: the gateway passes over it", path, CTL_SECRET_MIN);
     return about.st_size >= CTL_SECRET_MIN;
 }
@@ -76,9 +71,8 @@ static void examine_keys(struct ctl_doctor *doctor)
     int usable = 0;
 
     if (!dir) {
-        ctl_found(&doctor->findings, CTL_BROKEN, "keys",
-                  "yzctl key new --kid demo makes folder and key; YZ_KEYS_DIR names another",
-                  "%s: %s", folder, strerror(errno));
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_keys_missing, "%s: %s", folder,
+                  strerror(errno));
         return;
     }
     while ((entry = readdir(dir))) {
@@ -90,11 +84,10 @@ static void examine_keys(struct ctl_doctor *doctor)
     }
     closedir(dir);
     if (stat(folder, &about) == 0 && (about.st_mode & S_IWOTH))
-        ctl_found(&doctor->findings, CTL_BROKEN, "keys", "chmod 700",
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_key_exposed,
                   "%s may be written by everybody: anyone can add a key", folder);
-    ctl_found(&doctor->findings, usable ? CTL_FINE : CTL_BROKEN, "keys",
-              usable ? NULL : "yzctl key new --kid demo makes one", "%d token keys in %s", usable,
-              folder);
+    ctl_found(&doctor->findings, usable ? CTL_FINE : CTL_BROKEN, CTL_keys_missing,
+              "%d token keys in %s", usable, folder);
 }
 
 static void examine_secret(struct ctl_doctor *doctor)
@@ -103,17 +96,17 @@ static void examine_secret(struct ctl_doctor *doctor)
     struct stat about;
 
     if (stat(path, &about) != 0 || access(path, R_OK) != 0) {
-        ctl_found(&doctor->findings, CTL_BROKEN, "keys",
-                  "on a worker's host: yzctl secret new; the same file for all workers", "%s: %s",
-                  path, strerror(errno));
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_secret_missing, "%s: %s", path,
+                  strerror(errno));
         return;
     }
-    examine_secrecy(doctor, "keys", path);
+    examine_secrecy(doctor, path);
     if (about.st_size < CTL_SECRET_MIN)
-        ctl_found(&doctor->findings, CTL_BROKEN, "keys", "remove it, then yzctl secret new",
-                  "%s is shorter than %d bytes", path, CTL_SECRET_MIN);
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_secret_short, "%s is shorter than %d bytes",
+                  path, CTL_SECRET_MIN);
     else
-        ctl_found(&doctor->findings, CTL_FINE, "keys", NULL, "the check-in code secret is there");
+        ctl_found(&doctor->findings, CTL_FINE, CTL_secret_missing,
+                  "the check-in code secret is there");
 }
 
 static void examine_disk(struct ctl_doctor *doctor)
@@ -125,8 +118,8 @@ static void examine_disk(struct ctl_doctor *doctor)
     if (!folder)
         folder = access("var", F_OK) == 0 ? "var" : ".";
     if (statvfs(folder, &disk) != 0) {
-        ctl_found(&doctor->findings, CTL_WARNING, AREA, "--data names the folder of the data",
-                  "%s: %s", folder, strerror(errno));
+        ctl_found(&doctor->findings, CTL_WARNING, CTL_disk_unknown, "%s: %s", folder,
+                  strerror(errno));
         return;
     }
     free_mib = (uint64_t)disk.f_bavail * disk.f_frsize >> 20;
@@ -134,10 +127,7 @@ static void examine_disk(struct ctl_doctor *doctor)
               free_mib < DISK_FAIL_MIB   ? CTL_BROKEN
               : free_mib < DISK_WARN_MIB ? CTL_WARNING
                                          : CTL_FINE,
-              AREA,
-              free_mib < DISK_WARN_MIB ? "make room: NATS and the database stop on a full disk"
-                                       : NULL,
-              "%" PRIu64 " MiB free on the disk of %s", free_mib, folder);
+              CTL_disk_low, "%" PRIu64 " MiB free on the disk of %s", free_mib, folder);
 }
 
 void ctl_doctor_host(struct ctl_doctor *doctor)

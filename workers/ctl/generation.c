@@ -2,6 +2,8 @@
 
 #include "common/clock.h"
 
+#include <stdio.h>
+
 #define COLLECTION "generations"
 #define TRIES_MAX  8
 
@@ -11,21 +13,36 @@ static void id_of(const char *stream, char out[WK_ID_MAX])
     wk_id(out, "_", stream, NULL);
 }
 
-enum yz_err ctl_generation_get(struct wk_store *store, const char *stream, int64_t *generation)
+static enum yz_err read_number(struct wk_store *store, const char *id, const char *name,
+                               int64_t *number)
 {
-    char id[WK_ID_MAX];
     bson_t document;
     bson_iter_t field;
     bool found = false;
-    enum yz_err err;
+    enum yz_err err = wk_store_get(store, COLLECTION, id, &document, &found);
 
-    id_of(stream, id);
-    err = wk_store_get(store, COLLECTION, id, &document, &found);
-    *generation = 0;
-    if (!err && found && bson_iter_init_find(&field, &document, "generation"))
-        *generation = bson_iter_as_int64(&field);
+    *number = 0;
+    if (!err && found && bson_iter_init_find(&field, &document, name))
+        *number = bson_iter_as_int64(&field);
     bson_destroy(&document);
     return err;
+}
+
+enum yz_err ctl_generation_get(struct wk_store *store, const char *stream, int64_t *generation)
+{
+    char id[WK_ID_MAX];
+
+    id_of(stream, id);
+    return read_number(store, id, "generation", generation);
+}
+
+enum yz_err ctl_generation_reached(struct wk_store *store, const char *stream, int64_t *reached)
+{
+    char id[WK_ID_MAX], name[64];
+
+    snprintf(name, sizeof name, "%s.reached", stream);
+    id_of(name, id);
+    return read_number(store, id, "reached", reached);
 }
 
 static enum yz_err try_set(struct wk_store *store, const char *stream, int64_t from, int64_t to,

@@ -17,6 +17,9 @@
 /* 0: the stream was never created. */
 YZ_MUST_USE enum yz_err ctl_generation_get(struct wk_store *store, const char *stream,
                                            int64_t *generation);
+/* The last sequence of the stream that any worker has seen (its watch writes it); 0: none. */
+YZ_MUST_USE enum yz_err ctl_generation_reached(struct wk_store *store, const char *stream,
+                                               int64_t *reached);
 /* Raise it to one more than the greater of itself and `above`. YZ_TOO_MANY at the end of the
  * numbers. */
 YZ_MUST_USE enum yz_err ctl_generation_raise(struct wk_store *store, const char *stream,

@@ -42,9 +42,18 @@ void ctl_nats_close(natsConnection *nc)
     natsConnection_Destroy(nc);
 }
 
-static void no_answer(struct ctl_reply *reply, natsStatus s)
+/* A denied publish is told to the connection, not to the request, which times out. */
+static void no_answer(natsConnection *nc, struct ctl_reply *reply, natsStatus s)
 {
+    const char *last = NULL;
+
     reply->err_code = -1;
+    (void)natsConnection_GetLastError(nc, &last);
+    reply->denied = last && strcasestr(last, "permissions violation") != NULL;
+    if (reply->denied) {
+        snprintf(reply->text, sizeof reply->text, "%s", last);
+        return;
+    }
     snprintf(reply->text, sizeof reply->text, "%s",
              s == NATS_NO_RESPONDERS ? "JetStream is not enabled on this server (nats-server -js)"
                                      : natsStatus_GetText(s));
@@ -90,7 +99,7 @@ bool ctl_api_call(natsConnection *nc, const char *verb, const json_t *request,
             : natsConnection_RequestString(&msg, nc, subject, text ? text : "", CTL_API_TIMEOUT_MS);
     free(text);
     if (s != NATS_OK) {
-        no_answer(reply, s);
+        no_answer(nc, reply, s);
         return false;
     }
     good = take_reply(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), reply);

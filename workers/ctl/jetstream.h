@@ -35,6 +35,7 @@ struct ctl_reply {
     json_t *body;   /* NULL: no answer */
     int err_code;   /* JetStream's, 0: none; -1: no answer */
     char text[256]; /* reason when err_code is not 0 */
+    bool denied;    /* no answer, since the server forbids our user the question */
 };
 /* Ask $JS.API.<verb>; request (may be NULL) is borrowed. true: a reply without an error. */
 bool ctl_api_call(natsConnection *nc, const char *verb, const json_t *request,

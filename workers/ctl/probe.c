@@ -88,7 +88,7 @@ bool ctl_probe_line(const struct ctl_address *address, char *line, size_t cap, c
 
     if (fd < 0)
         return false;
-    *reason = "it says nothing";
+    *reason = CTL_PROBE_DUMB;
     while (len < cap - 1 && !memchr(line, '\n', len)) {
         ssize_t got = recv(fd, line + len, cap - 1 - len, 0);
 
@@ -100,6 +100,15 @@ bool ctl_probe_line(const struct ctl_address *address, char *line, size_t cap, c
     line[len] = '\0';
     line[strcspn(line, "\r\n")] = '\0';
     return len > 0;
+}
+
+bool ctl_probe_port(const struct ctl_address *address, const char **reason)
+{
+    int fd = open_to(address, reason);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 static size_t body_length(const char *head)

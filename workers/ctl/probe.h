@@ -14,6 +14,7 @@
 
 #define CTL_PROBE_TIMEOUT_MS 2000
 #define CTL_HOST_MAX         256
+#define CTL_PROBE_DUMB       "it says nothing" /* reason: connected, and nothing came */
 
 struct ctl_address {
     char host[CTL_HOST_MAX];
@@ -26,6 +27,8 @@ bool ctl_address_parse(const char *url, const char *default_port, struct ctl_add
 
 /* The first line from a server that speaks first; reason (constant) when false. */
 bool ctl_probe_line(const struct ctl_address *address, char *line, size_t cap, const char **reason);
+/* Does somebody take a connection? */
+bool ctl_probe_port(const struct ctl_address *address, const char **reason);
 /* Status and body of a GET. */
 bool ctl_probe_get(const struct ctl_address *address, int *status, char *body, size_t cap,
                    const char **reason);

@@ -1,0 +1,42 @@
+/* watch.h: looks every watch_interval_ms at what this worker stands on: NATS, JetStream's streams,
+ * the database, clocks, its own host; keeps gauges and troubles (trouble.def); answers `yzctl
+ * doctor` (presence.h).
+ *
+ * It also guards the one promise that a stream can break behind our back: sequences only rise. What
+ * EVENTS reached is written to `generations` ({_id: "_|EVENTS.reached", reached}); a stream that
+ * counts below it was restored from an older copy or lost its end, and its next events would pass
+ * for replays of others. Then nothing is taken until `yzctl apply` gave EVENTS a new generation.
+ *
+ * Lifetime  from wk_watch_start to wk_watch_stop; borrows nc, pool and metrics for that time.
+ * Thread    two of its own: one looks and may block as long as the database does, one answers.
+ * Limits    a loss is seen when EVENTS ended below what a look had written down, so within a
+ *           watch_interval_ms.
+ */
+#ifndef WK_WATCH_H
+#define WK_WATCH_H
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "workers/metrics.h"
+#include "workers/store.h"
+
+#include <nats/nats.h>
+#include <stdbool.h>
+
+struct wk_watch;
+
+/* As in admin.h. */
+typedef bool wk_watch_ready_fn(void *arg, const char **reason);
+
+YZ_MUST_USE enum yz_err wk_watch_start(const struct yz_conf *conf, natsConnection *nc,
+                                       struct wk_pool *pool, struct wk_metrics *metrics,
+                                       const char *worker, wk_watch_ready_fn *is_ready, void *arg,
+                                       struct wk_watch **watch);
+/* NULL: nothing. */
+void wk_watch_stop(struct wk_watch *watch);
+
+/* Since the last connect EVENTS was found to count above all that was ever settled: events may be
+ * taken. Any thread. */
+bool wk_watch_trusts(const struct wk_watch *watch);
+
+#endif
