@@ -88,8 +88,12 @@ bool yz_bus_on_error(natsConnection *nc, natsStatus status)
     const char *text = NULL;
 
     (void)natsConnection_GetLastError(nc, &text);
-    yz_error(denied ? "nats_denied" : "nats_error", "reason=\"%s\" detail=\"%s\"",
-             natsStatus_GetText(status), text ? text : "");
+    if (denied)
+        yz_error_spaced("nats_denied", "reason=\"%s\" detail=\"%s\"", natsStatus_GetText(status),
+                        text ? text : "");
+    else
+        yz_error_spaced("nats_error", "reason=\"%s\" detail=\"%s\"", natsStatus_GetText(status),
+                        text ? text : "");
     return denied;
 }
 

@@ -133,8 +133,10 @@ static void on_bus_error(natsConnection *nc, natsSubscription *sub, natsStatus e
     struct gw_metrics *metrics = closure;
 
     (void)sub;
-    if (yz_bus_on_error(nc, err))
+    if (yz_bus_on_error(nc, err)) {
         gw_count(&metrics->bus_denied, 1);
+        yz_trouble_note(&metrics->troubles, YZ_TROUBLE_bus_permission, true);
+    }
 }
 
 /* The sender's thread */

@@ -10,12 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BUS_SLOW_US        250000 /* a round trip; an event needs one to be accepted */
-#define CLOCK_SKEW_US      1000000
-#define SETTLE_MS          3000 /* a question may be under way for so long before it counts as lost */
-#define FULL_FORGOTTEN     5000 /* no event was refused for so long: EVENTS takes them again */
-#define CERTIFICATE_LEFT_S (14 * 24 * 3600)
-#define ID_MAX             96
+#define BUS_SLOW_US         250000 /* a round trip; an event needs one to be accepted */
+#define CLOCK_SKEW_US       1000000
+#define SETTLE_MS           3000 /* a question may be under way for so long before it counts as lost */
+#define FULL_FORGOTTEN_MS   5000 /* no event was refused for so long: EVENTS takes them again */
+#define DENIAL_FORGOTTEN_MS 60000
+#define CERTIFICATE_LEFT_S  (14 * 24 * 3600)
+#define ID_MAX              96
 
 struct gw_watch {
     const struct yz_conf *conf;
@@ -81,7 +82,8 @@ static void look_at_bus(struct gw_watch *watch)
                    "reason=\"%s\"", reason);
     if (ready)
         look_at_pulse(watch);
-    yz_trouble_expire(troubles, YZ_TROUBLE_events_refused, FULL_FORGOTTEN);
+    yz_trouble_expire(troubles, YZ_TROUBLE_events_refused, FULL_FORGOTTEN_MS);
+    yz_trouble_expire(troubles, YZ_TROUBLE_bus_permission, DENIAL_FORGOTTEN_MS);
 }
 
 static void look_at_certificate(struct gw_watch *watch)

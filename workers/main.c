@@ -63,6 +63,15 @@ static void on_reconnected(natsConnection *nc, void *arg)
     yz_trouble_note(&w->metrics.troubles, YZ_TROUBLE_bus_disconnected, false);
 }
 
+static void on_bus_error(natsConnection *nc, natsSubscription *sub, natsStatus status, void *arg)
+{
+    struct worker *w = arg;
+
+    (void)sub;
+    if (yz_bus_on_error(nc, status))
+        yz_trouble_note(&w->metrics.troubles, YZ_TROUBLE_bus_permission, true);
+}
+
 static bool is_ready(void *arg, const char **reason)
 {
     struct worker *w = arg;
@@ -109,6 +118,7 @@ static enum yz_err connect_bus(struct worker *w)
         return err;
     natsOptions_SetDisconnectedCB(options, on_disconnected, w);
     natsOptions_SetReconnectedCB(options, on_reconnected, w);
+    natsOptions_SetErrorHandler(options, on_bus_error, w);
     do
         err = yz_bus_connect(options, CONNECT_EACH_MS, &w->nc);
     while (err && !should_stop());

@@ -13,16 +13,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOW_US       250000 /* a round trip; twice running */
-#define CLOCK_SKEW_US 1000000
-#define FULL_PERCENT  95
-#define HELD_MS       5000
-#define OVERDUE_MS    30000
-#define IMPATIENT_MS  250 /* between two looks while events wait for one */
-#define PAUSE_MS      50
-#define BEHIND_LOOKS  2 /* a new leader of a cluster may still be catching up */
-#define REACHED_ID    "_|" YZ_STREAM_EVENTS ".reached"
-#define REACHED_IN    "generations"
+#define SLOW_US             250000 /* a round trip; twice running */
+#define CLOCK_SKEW_US       1000000
+#define FULL_PERCENT        95
+#define HELD_MS             5000
+#define OVERDUE_MS          30000
+#define IMPATIENT_MS        250 /* between two looks while events wait for one */
+#define DENIAL_FORGOTTEN_MS 60000
+#define PAUSE_MS            50
+#define BEHIND_LOOKS        2 /* a new leader of a cluster may still be catching up */
+#define REACHED_ID          "_|" YZ_STREAM_EVENTS ".reached"
+#define REACHED_IN          "generations"
 
 struct wk_watch {
     const struct yz_conf *conf;
@@ -277,6 +278,7 @@ static void look(struct wk_watch *watch)
 
     look_at_process(watch);
     look_at_batches(watch);
+    yz_trouble_expire(&watch->metrics->troubles, YZ_TROUBLE_bus_permission, DENIAL_FORGOTTEN_MS);
     set_trouble(watch, YZ_TROUBLE_bus_disconnected, !connected);
     if (look_at_database(watch))
         store = wk_store_pop(watch->pool);

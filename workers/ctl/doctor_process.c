@@ -1,5 +1,6 @@
 #include "workers/ctl/doctor.h"
 
+#include "common/bus.h"
 #include "common/clock.h"
 #include "common/subject.h"
 #include "workers/ctl/probe.h"
@@ -85,10 +86,10 @@ static json_t *ask_all(struct ctl_doctor *doctor)
     int64_t begin_ms = yz_clock_wall_ms(), until = yz_clock_mono_ms() + ANSWERS_MS;
     json_t *answers = json_array();
     natsSubscription *sub = NULL;
-    natsInbox *inbox = NULL;
+    char inbox[YZ_INBOX_MAX];
     int64_t left;
 
-    if (natsInbox_Create(&inbox) != NATS_OK ||
+    if (yz_bus_inbox(doctor->ctl->conf, inbox) ||
         natsConnection_SubscribeSync(&sub, doctor->nc, inbox) != NATS_OK ||
         natsConnection_PublishRequest(doctor->nc, YZ_SUBJECT_PING, inbox, "", 0) != NATS_OK)
         goto out;
@@ -104,7 +105,6 @@ static json_t *ask_all(struct ctl_doctor *doctor)
     }
 out:
     natsSubscription_Destroy(sub);
-    natsInbox_Destroy(inbox);
     return answers;
 }
 
