@@ -34,6 +34,7 @@ class Run:
         self.ledger = Ledger(self.folder / "ledger.jsonl")
         self.world = World(self.folder / "world", random.Random(f"{seed}/world"), cluster=self.cluster, **SETTINGS)
         self.ledger.write("run", settings={k: str(v) for k, v in self.world.settings.items()}, seed=str(seed))
+        self.world.tenants = ["east", "west"]  # what is made by hand mixes with the crowd's
         self.steps = schedule.plan(seed, self.seconds, KINDS, self.world, only)
         self.crowd = Crowd(self.world, self.ledger, seed, members, WINDOW_MS / 1000)
         self.sampler = Sampler(self.world, self.ledger)
