@@ -10,6 +10,7 @@ import traceback
 
 import checker
 import figures
+import sanitizers
 import schedule
 import snapshot
 from kinds import KINDS
@@ -65,6 +66,7 @@ class Run:
                 self.crowd.leave()
             assert not self.crowd.failures, f"the phones themselves failed: {self.crowd.failures[:3]!r}"
             snapshot.write(snapshot.take(self.world), self.folder / "snapshot.json")
+        sanitizers.check(self.world.folder)
 
     # faults
 

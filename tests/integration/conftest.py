@@ -18,7 +18,7 @@ def stack(request, tmp_path_factory):
     running = Stack(tmp_path_factory.mktemp("stack"), **settings).start()
     yield running
     running.stop()
-    running.check_denials()
+    running.check()
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def new_stack(tmp_path):
     for made in started:
         made.stop()
     for made in started:
-        made.check_denials()
+        made.check()
 
 
 @pytest.fixture

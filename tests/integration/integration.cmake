@@ -2,11 +2,18 @@
 # YZ_PYTHON, YZ_NATS_SERVER and YZ_DATABASE_SERVER come from the environment (scripts/test sets them).
 set(integration_dir ${CMAKE_CURRENT_LIST_DIR})
 
+# A sanitizer makes programs several times slower.
+set(pytest_patience 1)
+if(CMAKE_C_FLAGS MATCHES "-fsanitize")
+  set(pytest_patience 5)
+endif()
+
 function(yz_pytest name labels timeout file)
   add_test(NAME ${name}
     COMMAND sh -c "exec \"\${YZ_PYTHON:-python3}\" -m pytest -q -p no:cacheprovider --tb=short \"$@\"" pytest ${file} ${ARGN}
     WORKING_DIRECTORY ${integration_dir})
-  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
+  math(EXPR seconds "${timeout} * ${pytest_patience}")
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${seconds}
     ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
 

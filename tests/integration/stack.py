@@ -6,6 +6,7 @@ Everything lives in one temporary folder with keys of its own, and only processe
     YZ_BUILD_DIR        where yz-gateway, yz-worker and yzctl were built
 """
 
+import contextlib
 import fcntl
 import functools
 import json
@@ -24,6 +25,7 @@ import urllib.request
 import pymongo
 import pymongo.errors
 
+import sanitizers
 import wire
 from bus import Bus
 from people import Keys, Person, new_id
@@ -94,7 +96,7 @@ class Process:
         with open(self.log, "ab") as log:
             self.popen = subprocess.Popen(
                 self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                env={**clean, **self.env, **env},
+                env={**clean, **sanitizers.environment(self.log.parent), **self.env, **env},
             )  # fmt: skip
         return self
 
@@ -235,6 +237,8 @@ class Stack:
     def stop(self):
         for phone in self.phones:
             phone.close()
+        if sanitizers.built_in():
+            self._end_well()
         for process in self.gateways + self.workers:
             process.kill()
         if "bus" in self.__dict__:
@@ -244,6 +248,22 @@ class Stack:
         for service in self.services:
             service.kill()
         self.ports.release()
+
+    def _end_well(self):
+        """Leaks are told at an end in order."""
+        for process in self.gateways + self.workers:
+            if process.running:
+                process.popen.send_signal(signal.SIGCONT)  # a test may have left it silent
+                process.popen.terminate()
+        for process in self.gateways + self.workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if process.popen is not None:
+                    process.wait()
+
+    def check(self):
+        """What must hold of every stack that was stopped, whatever its test was about."""
+        sanitizers.check(self.folder)
+        self.check_denials()
 
     def check_denials(self):
         """What our programs do lies within the rights that nats-users.conf gives them."""
@@ -370,7 +390,8 @@ class Stack:
         """Run yzctl; its standard output."""
         done = subprocess.run(
             [str(built("yzctl")), *map(str, words)], capture_output=True, text=True, timeout=120,
-            env={**os.environ, **self._env(**{**self.rights.of("operator"), **settings})},
+            env={**os.environ, **sanitizers.environment(self.folder),
+                 **self._env(**{**self.rights.of("operator"), **settings})},
         )  # fmt: skip
         assert done.returncode == code, f"yzctl {words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout

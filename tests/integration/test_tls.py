@@ -37,6 +37,7 @@ def stack(tmp_path_factory, mounted):
     running = Stack(tmp_path_factory.mktemp("stack"), tls_cert_file=mounted.cert, tls_key_file=mounted.key).start()
     yield running
     running.stop()
+    running.check()
 
 
 def port_of(stack):
