@@ -35,6 +35,10 @@
 /* Core NATS, heard by every process: see presence.h. */
 #define YZ_SUBJECT_PING "adm.ping"
 
+/* In place of a channel, for values that are the gateways' own: "state.<tenant>.auth.<name>". No
+ * client's channel has this form. */
+#define YZ_VALUES_OF_AUTH "auth"
+
 bool yz_id_valid(const char *id);
 bool yz_org_path_valid(const char *path);
 /* outer is path itself or an org above it: "g1/c1" covers "g1/c1/b1" but not "g1/c10". */

@@ -9,23 +9,31 @@ static void append(struct gw_exchange *exchange, const char *text)
 }
 
 /* The reasons are our own constants and need no escape. */
+static void append_reason(struct gw_exchange *exchange, const char *reason, bool *first)
+{
+    append(exchange, *first ? "\"" : ",\"");
+    append(exchange, reason);
+    append(exchange, "\"");
+    *first = false;
+}
+
 static void answer_ready(const struct gw_admin *admin, struct gw_exchange *exchange)
 {
-    const char *missing = NULL;
-    bool draining = gw_intake_draining(admin->intake);
-    bool ready = gw_link_ready(admin->link, &missing);
+    const char *missing = NULL, *unread = NULL;
+    bool draining = gw_intake_draining(admin->intake), first = true;
+    bool linked = gw_link_ready(admin->link, &missing);
+    bool judging = gw_revocations_ready(admin->revocations, &unread);
+    bool ready = linked && judging && !draining;
 
-    append(exchange,
-           ready && !draining ? "{\"ready\":true,\"reasons\":[" : "{\"ready\":false,\"reasons\":[");
+    append(exchange, ready ? "{\"ready\":true,\"reasons\":[" : "{\"ready\":false,\"reasons\":[");
     if (draining)
-        append(exchange, ready ? "\"draining\"" : "\"draining\",");
-    if (!ready) {
-        append(exchange, "\"");
-        append(exchange, missing ? missing : "not connected to NATS");
-        append(exchange, "\"");
-    }
+        append_reason(exchange, "draining", &first);
+    if (!linked)
+        append_reason(exchange, missing ? missing : "not connected to NATS", &first);
+    if (!judging)
+        append_reason(exchange, unread, &first);
     append(exchange, "]}\n");
-    gw_exchange_answer(exchange, ready && !draining ? 200 : 503, "application/json");
+    gw_exchange_answer(exchange, ready ? 200 : 503, "application/json");
 }
 
 void gw_admin_answer(const struct gw_admin *admin, const struct gw_request *request,

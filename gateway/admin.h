@@ -10,10 +10,12 @@
 #include "gateway/exchange.h"
 #include "gateway/intake.h"
 #include "gateway/link.h"
+#include "gateway/revocation.h"
 
 struct gw_admin {
     const struct gw_link *link;
     const struct gw_intake *intake;
+    const struct gw_revocations *revocations;
     const struct gw_metrics *metrics;
 };
 

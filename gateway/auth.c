@@ -1,6 +1,7 @@
 #include "gateway/auth.h"
 
 #include "common/log.h"
+#include "gateway/revocation.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -47,6 +48,7 @@ struct keys {
 struct gw_auth {
     char *keys_dir, *audience;
     struct keys *keys;
+    const struct gw_revocations *revocations; /* NULL: none are heeded */
 };
 
 static void free_keys(struct keys *keys)
@@ -338,7 +340,8 @@ static bool seconds(const json_t *claim, double *value)
     return json_is_number(claim) && *value >= 0 && *value < 253402300800.0; /* year 10000 */
 }
 
-static enum yz_err check_times(const json_t *claims, int64_t now_ms, int64_t *expires_at_ms)
+/* An iat of the future would outlive the revocations of today. */
+static enum yz_err check_times(const json_t *claims, int64_t now_ms, struct gw_identity *identity)
 {
     double exp = 0, nbf = 0, iat = 0;
 
@@ -346,10 +349,11 @@ static enum yz_err check_times(const json_t *claims, int64_t now_ms, int64_t *ex
         !seconds(json_object_get(claims, "nbf"), &nbf) ||
         !seconds(json_object_get(claims, "iat"), &iat))
         return YZ_TOKEN_CLAIMS;
-    *expires_at_ms = (int64_t)(exp * 1000);
-    if (*expires_at_ms <= now_ms)
+    identity->expires_at_ms = (int64_t)(exp * 1000);
+    identity->issued_at_ms = (int64_t)(iat * 1000);
+    if (identity->expires_at_ms <= now_ms)
         return YZ_TOKEN_EXPIRED;
-    if ((int64_t)(nbf * 1000) > now_ms + NOT_BEFORE_LEEWAY_S * 1000)
+    if ((int64_t)((nbf > iat ? nbf : iat) * 1000) > now_ms + NOT_BEFORE_LEEWAY_S * 1000)
         return YZ_TOKEN_NOT_YET_VALID;
     return YZ_OK;
 }
@@ -432,10 +436,22 @@ static enum yz_err check_claims(const struct gw_auth *auth, const json_t *claims
         return YZ_TOKEN_CLAIMS;
     if (!is_for(json_object_get(claims, "aud"), auth->audience))
         return YZ_TOKEN_WRONG_AUDIENCE;
-    err = check_times(claims, now_ms, &identity->expires_at_ms);
+    err = check_times(claims, now_ms, identity);
     if (err != YZ_OK)
         return err;
+    if (!copy_claim(claims, "jti", identity->token_id, sizeof identity->token_id))
+        identity->token_id[0] = '\0';
     return read_actor(claims, &identity->actor) ? YZ_OK : YZ_TOKEN_CLAIMS;
+}
+
+void gw_auth_heed(struct gw_auth *auth, const struct gw_revocations *revocations)
+{
+    auth->revocations = revocations;
+}
+
+enum yz_err gw_auth_judge(const struct gw_auth *auth, const struct gw_identity *identity)
+{
+    return auth->revocations ? gw_revocations_judge(auth->revocations, identity) : YZ_OK;
 }
 
 /* Where header and claims end; false unless there are exactly three parts. */
@@ -476,6 +492,8 @@ enum yz_err gw_auth_verify(const struct gw_auth *auth, const char *token, size_t
         err = check_signature(text, key);
     if (err == YZ_OK)
         err = check_claims(auth, claims, now_ms, identity);
+    if (err == YZ_OK)
+        err = gw_auth_judge(auth, identity);
     json_decref(header);
     json_decref(claims);
     OPENSSL_cleanse(text, len);

@@ -9,7 +9,8 @@
  *           takes no lock and no I/O: less than the hand-over to a pool and back would add to most
  *           logins.
  * Limits    GW_TOKEN_MAX bytes of token, GW_KEYS_MAX keys.
- * Failure   each reason has its own code (token_*). A token is never logged, nor any part of it.
+ * Failure   each reason has its own code (token_*); a temporary one when revocations are not known.
+ * A token is never logged, nor any part of it.
  */
 #ifndef GW_AUTH_H
 #define GW_AUTH_H
@@ -24,10 +25,13 @@
 #define GW_KEYS_MAX  64
 
 struct gw_auth;
+struct gw_revocations;
 
 struct gw_identity {
     struct yz_actor actor;
-    int64_t expires_at_ms; /* wall clock */
+    int64_t expires_at_ms;    /* wall clock */
+    int64_t issued_at_ms;     /* 0: the token does not say, so it is older than anything */
+    char token_id[YZ_ID_MAX]; /* "": none, or none that could be revoked by its name */
 };
 
 /* Loads the keys. YZ_NOT_FOUND: the folder cannot be read or holds no key (logged with the reason).
@@ -39,7 +43,14 @@ void gw_auth_free(struct gw_auth *auth);
 YZ_MUST_USE enum yz_err gw_auth_reload(struct gw_auth *auth);
 size_t gw_auth_key_count(const struct gw_auth *auth);
 
-/* token need not end in NUL. On success identity is filled; else the token_* error. */
+/* From now on tokens are judged by these too (borrowed); without it nothing is revoked. */
+void gw_auth_heed(struct gw_auth *auth, const struct gw_revocations *revocations);
+/* A token that was good before: YZ_TOKEN_REVOKED when it was revoked since. */
+YZ_MUST_USE enum yz_err gw_auth_judge(const struct gw_auth *auth,
+                                      const struct gw_identity *identity);
+
+/* token need not end in NUL. On success identity is filled; else the token_* error, or a temporary
+ * one. */
 YZ_MUST_USE enum yz_err gw_auth_verify(const struct gw_auth *auth, const char *token, size_t len,
                                        int64_t now_ms, struct gw_identity *identity);
 

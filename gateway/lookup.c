@@ -26,6 +26,7 @@ struct gw_flight {
     struct gw_lookup *lookup;
     uint64_t request;
     struct gw_lookup_entry *entries; /* by the filter without ".>" */
+    struct gw_lookup_entry *starred; /* the one of them whose filter has a '*', or NULL */
     bool alone;                      /* one wildcard, in pages */
     bool broken;                     /* a part of this answer did not come */
     uint64_t page_last;              /* last sequence of this answer */
@@ -157,6 +158,8 @@ static void finish(struct gw_flight *flight, uint64_t upto, enum yz_err err)
     while ((e = flight->entries)) {
         HASH_DEL(flight->entries, e);
         e->flight = NULL;
+        if (flight->starred == e)
+            flight->starred = NULL;
         e->on_done(e, upto, err);
     }
     end_flight(flight);
@@ -190,8 +193,8 @@ static bool go_on(struct gw_flight *flight)
     return false;
 }
 
-/* The entry whose filter fits the subject: the filter itself, or one of the subjects it begins
- * with. */
+/* The entry whose filter fits the subject: the filter itself, one of the subjects it begins with,
+ * or else the one with a '*', whatever it stands for. */
 static struct gw_lookup_entry *entry_of(struct gw_flight *flight, const char *subject)
 {
     struct gw_lookup_entry *e = NULL;
@@ -204,7 +207,7 @@ static struct gw_lookup_entry *entry_of(struct gw_flight *flight, const char *su
         while (len > 0 && subject[--len] != '.')
             ;
     }
-    return NULL;
+    return flight->starred;
 }
 
 /* Each message of an answer names the one before it, and the end the last one: our own queue may
@@ -284,6 +287,8 @@ static void board(struct gw_flight *flight, struct gw_lookup_entry *e)
     e->waiting = false;
     e->flight = flight;
     HASH_ADD_KEYPTR(hh, flight->entries, e->filter, e->key_len, e);
+    if (e->starred)
+        flight->starred = e;
     if (flight->from == 0 || e->from < flight->from)
         flight->from = e->from;
 }
@@ -308,7 +313,7 @@ static void fill(struct gw_flight *flight)
 
         next = TAILQ_NEXT(e, entry);
         HASH_FIND(hh, flight->entries, e->filter, e->key_len, twin);
-        if (e->alone || twin || (e->from == 0) != whole)
+        if (e->alone || twin || (e->from == 0) != whole || (e->starred && flight->starred))
             continue;
         board(flight, e);
         count++;
@@ -342,6 +347,7 @@ void gw_lookup_ask(struct gw_lookup *lookup, struct gw_lookup_entry *entry)
     if (entry->waiting || entry->flight)
         return;
     entry->key_len = len > 2 && strcmp(entry->filter + len - 2, ".>") == 0 ? len - 2 : len;
+    entry->starred = strchr(entry->filter, '*') != NULL;
     entry->waiting = true;
     TAILQ_INSERT_TAIL(&lookup->waiting, entry, entry);
     launch(lookup);
@@ -351,8 +357,11 @@ void gw_lookup_cancel(struct gw_lookup *lookup, struct gw_lookup_entry *entry)
 {
     if (entry->waiting)
         TAILQ_REMOVE(&lookup->waiting, entry, entry);
-    if (entry->flight)
+    if (entry->flight) {
         HASH_DEL(entry->flight->entries, entry);
+        if (entry->flight->starred == entry)
+            entry->flight->starred = NULL;
+    }
     entry->waiting = false;
     entry->flight = NULL;
 }

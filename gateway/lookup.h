@@ -19,8 +19,8 @@ struct gw_lookup;
 struct gw_flight;
 
 struct gw_lookup_entry {
-    /* Set by the caller. filter: a subject, or one ending in ".>"; borrowed. from: only messages
-     * from this sequence on. */
+    /* Set by the caller. filter: a subject, or one ending in ".>", which may hold '*'; borrowed.
+     * from: only messages from this sequence on. */
     const char *filter;
     uint64_t from;
     /* A last message; borrowed. */
@@ -34,7 +34,7 @@ struct gw_lookup_entry {
     UT_hash_handle hh;
     struct gw_flight *flight;
     size_t key_len; /* of filter, without ".>" */
-    bool waiting, alone;
+    bool waiting, alone, starred;
 };
 
 YZ_MUST_USE enum yz_err gw_lookup_new(struct gw_link *link, enum gw_stream_id stream,

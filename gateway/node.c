@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/revocation.h"
 #include "gateway/serial.h"
 #include "gateway/server.h"
 #include "gateway/tls.h"
@@ -27,6 +28,7 @@ struct node {
     struct gw_tls *tls;
     struct gw_files *files;
     struct gw_link *link;
+    struct gw_revocations *revocations;
     struct gw_channels *channels;
     struct gw_uplink *uplink;
     struct gw_query *query;
@@ -68,6 +70,8 @@ static enum yz_err make_bus(struct node *node)
     enum yz_err err = gw_link_new(conf, &node->loop, &node->metrics, &node->link);
 
     if (err == YZ_OK)
+        err = gw_revocations_new(conf, &node->loop, node->link, &node->metrics, &node->revocations);
+    if (err == YZ_OK)
         err = gw_channels_new(conf, &node->loop, node->link, &node->metrics,
                               &gw_session_channel_events, &node->channels);
     if (err == YZ_OK)
@@ -96,15 +100,18 @@ static enum yz_err make_edge(struct node *node)
                                        .intake = node->intake,
                                        .metrics = &node->metrics,
                                        .answered = gw_server_answered};
-    struct gw_server_parts server_parts = {
-        .conf = node->conf,
-        .loop = &node->loop,
-        .intake = node->intake,
-        .tls = node->tls,
-        .metrics = &node->metrics,
-        .admin = {.link = node->link, .intake = node->intake, .metrics = &node->metrics}};
+    struct gw_server_parts server_parts = {.conf = node->conf,
+                                           .loop = &node->loop,
+                                           .intake = node->intake,
+                                           .tls = node->tls,
+                                           .metrics = &node->metrics,
+                                           .admin = {.link = node->link,
+                                                     .intake = node->intake,
+                                                     .revocations = node->revocations,
+                                                     .metrics = &node->metrics}};
     enum yz_err err = gw_sessions_new(&session_parts, &node->sessions);
 
+    gw_auth_heed(node->auth, node->revocations);
     if (err == YZ_OK)
         err = gw_http_new(&http_parts, &node->http);
     if (err != YZ_OK)
@@ -139,6 +146,8 @@ static void on_tick(uv_timer_t *tick)
     struct node *node = tick->data;
 
     gw_sessions_tick(node->sessions);
+    if (gw_revocations_changed(node->revocations))
+        gw_sessions_judge(node->sessions);
     if (node->draining)
         drain_tick(node);
 }
@@ -220,6 +229,9 @@ static void unmake(struct node *node)
     gw_query_free(node->query);
     gw_uplink_free(node->uplink);
     gw_channels_free(node->channels);
+    if (node->auth)
+        gw_auth_heed(node->auth, NULL);
+    gw_revocations_free(node->revocations);
     gw_link_free(node->link);
     gw_tls_close(node->tls);
     run_out(node);

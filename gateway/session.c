@@ -292,6 +292,19 @@ void gw_sessions_tick(struct gw_sessions *all)
     all->due_ms = due_ms;
 }
 
+void gw_sessions_judge(struct gw_sessions *all)
+{
+    for (size_t i = 0; i < gw_serials_span(all->serials); i++) {
+        struct gw_session *session = gw_serials_at(all->serials, i);
+
+        if (!session || session->state != OPEN ||
+            gw_auth_judge(all->parts.auth, &session->identity) != YZ_TOKEN_REVOKED)
+            continue;
+        gw_count(&all->parts.metrics->sessions_revoked, 1);
+        gw_session_close(session, YZ_CLOSE_SESSION_REVOKED);
+    }
+}
+
 size_t gw_sessions_dismiss(struct gw_sessions *all, size_t count)
 {
     size_t left = 0;
@@ -534,6 +547,14 @@ static void watch_expiry(struct gw_session *session)
               yz_clock_mono_ms() + session->identity.expires_at_ms - yz_clock_wall_ms());
 }
 
+/* A token that could not be judged may be good somewhere else. */
+static enum yz_close close_for(enum yz_err err)
+{
+    if (yz_err_temporary(err))
+        return YZ_CLOSE_GOING_AWAY;
+    return err == YZ_TOKEN_REVOKED ? YZ_CLOSE_SESSION_REVOKED : YZ_CLOSE_UNAUTHORIZED;
+}
+
 static void open_hello(struct gw_session *session, const struct gw_frame *frame)
 {
     struct yz_violation v = {0};
@@ -544,7 +565,7 @@ static void open_hello(struct gw_session *session, const struct gw_frame *frame)
     }
     if (verify(session, frame, &session->identity, &v) != YZ_OK) {
         refuse(session, frame->id, &v);
-        gw_session_close(session, YZ_CLOSE_UNAUTHORIZED);
+        gw_session_close(session, close_for(v.err));
         return;
     }
     change_state(session, OPEN);

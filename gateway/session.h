@@ -55,6 +55,8 @@ size_t gw_sessions_count(const struct gw_sessions *sessions);
 /* Time-outs: hello, idle, expired tokens. Call it a few times a second; it looks at sessions only
  * when one is due. */
 void gw_sessions_tick(struct gw_sessions *sessions);
+/* Judge the token of each open session again; close those whose token was revoked. */
+void gw_sessions_judge(struct gw_sessions *sessions);
 /* Close up to `count` sessions as going away; returns how many are not closing yet. */
 size_t gw_sessions_dismiss(struct gw_sessions *sessions, size_t count);
 

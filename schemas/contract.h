@@ -26,6 +26,7 @@ enum yz_authority {
                             org_path */
     YZ_BY_OVERSEER,      /* role secretary, inspector or admin with a scope that covers org_path */
     YZ_BY_SECRETARY,     /* role secretary or admin with a scope that covers org_path */
+    YZ_BY_ADMIN,         /* role admin with a scope that covers org_path */
 };
 
 /* A check fills v and returns its err, or returns YZ_OK. Field names are relative to the payload

@@ -588,7 +588,7 @@ static void add_push(struct wk_fold *fold, struct list *list, const char *channe
 
     /* Made of a stored document that is not whole. Nobody can be subscribed to it, and the broker
      * would refuse its subject as often as the batch is tried. */
-    if (!yz_channel_parse(channel, &parsed)) {
+    if (!(name && strcmp(channel, YZ_VALUES_OF_AUTH) == 0) && !yz_channel_parse(channel, &parsed)) {
         yz_error("push_without_channel", "sequence=%" PRIu64 " type=%s channel=\"%s\"",
                  fold->event->sequence, type, channel);
         return;

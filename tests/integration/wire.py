@@ -17,7 +17,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("YZ_BUILD_DIR", ROOT / "build" / "debug")).resolve()
-FILES = ["envelope", "client", "event", "notice", "meeting", "thread"]
+FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth"]
 
 # type: message. The tables of PROTOCOL.md, written down a second time on purpose.
 EVENTS = {
@@ -28,6 +28,8 @@ EVENTS = {
     "meeting.closed": "MeetingClosed",
     "checkin.recorded": "CheckinRecorded",
     "thread.posted": "ThreadPosted",
+    "auth.revoked": "AuthRevoked",
+    "auth.restored": "AuthRestored",
 }
 QUERIES = {
     "event.outcome": ("EventOutcomeRequest", "EventOutcomeReply"),
@@ -37,6 +39,7 @@ QUERIES = {
     "meeting.code_key": ("MeetingCodeKeyRequest", "MeetingCodeKeyReply"),
     "meeting.attendance": ("MeetingAttendanceRequest", "MeetingAttendanceReply"),
     "thread.page": ("ThreadPageRequest", "ThreadPageReply"),
+    "auth.revocations": ("AuthRevocationsRequest", "AuthRevocationsReply"),
 }
 PUSHES = {
     "event.outcome": "Outcome",
@@ -47,6 +50,7 @@ PUSHES = {
     "meeting.attendance_count": "AttendanceCount",
     "checkin.confirmed": "CheckinConfirmed",
     "thread.post": "ThreadPost",
+    "auth.revocation": "AuthRevocation",
 }
 
 

@@ -9,10 +9,10 @@ static void types_are_found_by_name(void **state)
 {
     static const char *const events[] = {"notice.published", "notice.read",    "meeting.convened",
                                          "meeting.opened",   "meeting.closed", "checkin.recorded",
-                                         "thread.posted"};
+                                         "thread.posted",    "auth.revoked",   "auth.restored"};
     static const char *const queries[] = {"event.outcome", "notice.list",      "notice.receipts",
                                           "meeting.get",   "meeting.code_key", "meeting.attendance",
-                                          "thread.page"};
+                                          "thread.page",   "auth.revocations"};
     static const char *const pushes[] = {"event.outcome",
                                          "notice.posted",
                                          "notice.receipt_count",
@@ -20,7 +20,8 @@ static void types_are_found_by_name(void **state)
                                          "meeting.state_changed",
                                          "checkin.confirmed",
                                          "meeting.attendance_count",
-                                         "thread.post"};
+                                         "thread.post",
+                                         "auth.revocation"};
     const struct yz_domain_schema *domain = NULL;
 
     (void)state;
@@ -44,7 +45,7 @@ static void types_are_found_by_name(void **state)
 static void tables_are_whole(void **state)
 {
     (void)state;
-    assert_int_equal(yz_schema_count, 4);
+    assert_int_equal(yz_schema_count, 5);
     for (size_t i = 0; i < yz_schema_count; i++) {
         for (const struct yz_event_type *t = yz_schemas[i]->events; t->name; t++) {
             assert_ptr_equal(yz_event_type_find(t->name, NULL), t);
@@ -82,32 +83,34 @@ static void payloads_are_resolved_by_container(void **state)
 
 struct authority_case {
     const char *roles, *home, *org;
-    bool member, of_org, overseer, secretary;
+    bool member, of_org, overseer, secretary, admin;
 };
 
 static const struct authority_case authorities[] = {
-    {"member", "g1/c1/b1", "g1/c1/b1", true, true, false, false},
-    {"member", "g1/c1/b1", "g1/c1", true, true, false, false},
-    {"member", "g1/c1/b1", "g1", true, true, false, false},
-    {"member", "g1/c1/b1", "g1/c1/b2", true, false, false, false},
-    {"member", "g1/c1/b1", "g1/c1/b1/x", true, false, false, false},
-    {"member", "g1/c1/b1", "g1/c1/b", true, false, false, false},
-    {"member", "g1/c1/b1", "", true, false, false, false},
-    {"", "g1/c1/b1", "g1/c1/b1", false, false, false, false},
-    {"public", "g1/c1/b1", "g1/c1/b1", false, false, false, false},
-    {"public@g1", "g1/c1/b1", "g1/c1/b1", false, false, false, false},
-    {"members", "g1/c1/b1", "g1/c1/b1", false, false, false, false},
-    {"secretary@g1/c1", "g1/c1/b1", "g1/c1", true, true, true, true},
-    {"secretary@g1/c1", "g1/c1/b1", "g1/c1/b9", true, true, true, true},
-    {"secretary@g1/c1", "g1/c1/b1", "g1", true, true, false, false},
-    {"secretary@g1/c1", "g1/c1/b1", "g1/c10", true, false, false, false},
-    {"secretary@g1/c1", "g1/c1/b1", "g2/c1", true, false, false, false},
-    {"secretary", "g1/c1/b1", "g1/c1/b1", true, true, false, false},
-    {"secretary@", "g1/c1/b1", "g1/c1/b1", true, true, false, false},
-    {"inspector@g1", "g1/c1/b1", "g1/c2/b7", true, true, true, false},
-    {"admin@g1", "g1/c1/b1", "g1/c2/b7", true, true, true, true},
-    {"member,public,secretary@g2", "g1/c1/b1", "g2/c5", true, true, true, true},
-    {"member,inspector@g2/c5", "g1/c1/b1", "g2/c5/b1", true, true, true, false},
+    {"member", "g1/c1/b1", "g1/c1/b1", true, true, false, false, false},
+    {"member", "g1/c1/b1", "g1/c1", true, true, false, false, false},
+    {"member", "g1/c1/b1", "g1", true, true, false, false, false},
+    {"member", "g1/c1/b1", "g1/c1/b2", true, false, false, false, false},
+    {"member", "g1/c1/b1", "g1/c1/b1/x", true, false, false, false, false},
+    {"member", "g1/c1/b1", "g1/c1/b", true, false, false, false, false},
+    {"member", "g1/c1/b1", "", true, false, false, false, false},
+    {"", "g1/c1/b1", "g1/c1/b1", false, false, false, false, false},
+    {"public", "g1/c1/b1", "g1/c1/b1", false, false, false, false, false},
+    {"public@g1", "g1/c1/b1", "g1/c1/b1", false, false, false, false, false},
+    {"members", "g1/c1/b1", "g1/c1/b1", false, false, false, false, false},
+    {"secretary@g1/c1", "g1/c1/b1", "g1/c1", true, true, true, true, false},
+    {"secretary@g1/c1", "g1/c1/b1", "g1/c1/b9", true, true, true, true, false},
+    {"secretary@g1/c1", "g1/c1/b1", "g1", true, true, false, false, false},
+    {"secretary@g1/c1", "g1/c1/b1", "g1/c10", true, false, false, false, false},
+    {"secretary@g1/c1", "g1/c1/b1", "g2/c1", true, false, false, false, false},
+    {"secretary", "g1/c1/b1", "g1/c1/b1", true, true, false, false, false},
+    {"secretary@", "g1/c1/b1", "g1/c1/b1", true, true, false, false, false},
+    {"inspector@g1", "g1/c1/b1", "g1/c2/b7", true, true, true, false, false},
+    {"admin@g1", "g1/c1/b1", "g1/c2/b7", true, true, true, true, true},
+    {"admin@g1/c1", "g1/c1/b1", "g1", true, true, false, false, false},
+    {"admin", "g1/c1/b1", "g1/c1/b1", true, true, false, false, false},
+    {"member,public,secretary@g2", "g1/c1/b1", "g2/c5", true, true, true, true, false},
+    {"member,inspector@g2/c5", "g1/c1/b1", "g2/c5/b1", true, true, true, false, false},
 };
 
 static void roles_decide(void **state)
@@ -122,7 +125,8 @@ static void roles_decide(void **state)
         if ((yz_authorize(YZ_BY_MEMBER, &actor, c->org) == YZ_OK) != c->member ||
             (yz_authorize(YZ_BY_MEMBER_OF_ORG, &actor, c->org) == YZ_OK) != c->of_org ||
             (yz_authorize(YZ_BY_OVERSEER, &actor, c->org) == YZ_OK) != c->overseer ||
-            (yz_authorize(YZ_BY_SECRETARY, &actor, c->org) == YZ_OK) != c->secretary)
+            (yz_authorize(YZ_BY_SECRETARY, &actor, c->org) == YZ_OK) != c->secretary ||
+            (yz_authorize(YZ_BY_ADMIN, &actor, c->org) == YZ_OK) != c->admin)
             fail_msg("roles %s at %s over %s", c->roles, c->home, c->org);
     }
 }

@@ -15,6 +15,8 @@ extern const struct ctl_command ctl_secret_new;
 extern const struct ctl_command ctl_token;
 extern const struct ctl_command ctl_publish;
 extern const struct ctl_command ctl_query;
+extern const struct ctl_command ctl_revoke;
+extern const struct ctl_command ctl_unrevoke;
 extern const struct ctl_command ctl_code;
 extern const struct ctl_command ctl_tail;
 extern const struct ctl_command ctl_dlq_list;
