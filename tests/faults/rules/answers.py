@@ -40,8 +40,8 @@ def _duplicates(story):
                 found.append(Violation("h", f"{'/'.join(emit.key)} was answered as a duplicate and had not been sent before",
                                        line_refs([emit])))  # fmt: skip
         for one, other in _pairs(accepted):
-            soon = abs(other.t - one.answered_t) < window_s
-            if soon and not story.bus_fault_between(min(one.t, other.t), max(one.answered_t, other.answered_t)):
+            since, until = min(one.t, other.t), max(one.answered_t, other.answered_t)
+            if until - since < window_s and not story.bus_fault_between(since, until):
                 found.append(Violation("h", f"{'/'.join(one.key)}, the same payload, was accepted as {one.sequence} and as "
                                             f"{other.sequence} within the duplicate window",
                                        line_refs([one, other])))  # fmt: skip

@@ -221,7 +221,9 @@ def _foreign(story, domain, channel, push, may_conflict, found):
     payload = push["payload"] or {}
     if push["type"] == "event.outcome":
         key = channel[0], channel[1].partition(".")[2], payload.get("eventId")
-        if sequence in story.poison or key in story.poison_keys or (payload.get("code") == "id_conflict" and key in may_conflict):
+        if sequence in story.poison or key in story.poison_keys:
+            return
+        if payload.get("code") == "id_conflict" and (key in may_conflict or sequence in story.by_hand):
             return
     if _of_unsure(domain, channel, payload):
         return

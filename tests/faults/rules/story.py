@@ -133,6 +133,12 @@ class Story:
         return found
 
     @functools.cached_property
+    def by_hand(self):
+        """Sequences under which a fault stored an event of the run once more."""
+        details = [fault.get("detail") for _, fault in self.faults]
+        return {each["sequence"] for detail in details if isinstance(detail, dict) for each in detail.get("again", [])}
+
+    @functools.cached_property
     def poison_keys(self):
         return {(p["tenant"], p["actor"], p["event"]) for p in self.poison.values() if p.get("event") and p.get("actor")}
 
