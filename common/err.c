@@ -96,6 +96,7 @@ static void copy_cut(char *out, size_t cap, const char *text)
 enum yz_err yz_violate(struct yz_violation *v, enum yz_err err, const char *field, const char *text)
 {
     v->err = err;
+    v->retry_after_ms = 0;
     copy_cut(v->field, sizeof v->field, field ? field : "");
     copy_cut(v->text, sizeof v->text, text ? text : "");
     return err;

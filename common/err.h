@@ -51,6 +51,7 @@ struct yz_violation {
     enum yz_err err;
     char field[YZ_FIELD_MAX];
     char text[YZ_TEXT_MAX];
+    uint32_t retry_after_ms; /* of a temporary error; 0: the usual time */
 };
 
 /* Fill v (field and text may be NULL; both are cut to their maximum) and return err. */

@@ -1,12 +1,14 @@
 #include "gateway/exchange.h"
 
+#include "gateway/limits.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ANSWER_MAX        (8 << 20)
-#define RETRY_AFTER_S     "1"
+#define RETRY_AFTER_MS    1000
 #define HTTP_NO_CONTENT   204
 #define HTTP_UNAUTHORIZED 401
 #define HTTP_NOT_ALLOWED  405
@@ -102,6 +104,16 @@ static int append_json(const char *text, size_t len, void *arg)
     return 0;
 }
 
+/* In whole seconds, rounded up. */
+static void advise_retry(struct gw_exchange *exchange, const struct yz_violation *v)
+{
+    uint32_t ms = v->retry_after_ms ? v->retry_after_ms : gw_jitter_ms(RETRY_AFTER_MS);
+    char text[12];
+
+    snprintf(text, sizeof text, "%u", (unsigned)(ms / 1000 + 1));
+    gw_exchange_header(exchange, "Retry-After", text);
+}
+
 void gw_exchange_problem(struct gw_exchange *exchange, const struct yz_violation *v, int status)
 {
     const char *code = yz_err_code(v->err);
@@ -121,7 +133,7 @@ void gw_exchange_problem(struct gw_exchange *exchange, const struct yz_violation
         !problem || json_dump_callback(problem, append_json, &exchange->answer, JSON_COMPACT) != 0;
     json_decref(problem);
     if (yz_err_temporary(v->err))
-        gw_exchange_header(exchange, "Retry-After", RETRY_AFTER_S);
+        advise_retry(exchange, v);
     if (status == HTTP_UNAUTHORIZED)
         gw_exchange_header(exchange, "WWW-Authenticate", "Bearer");
     gw_exchange_answer(exchange, status, "application/problem+json");

@@ -175,6 +175,11 @@ enum yz_err gw_intake_event(struct gw_intake *intake, const struct yz_actor *act
 
     if (intake->draining)
         return yz_violate(v, YZ_DRAINING, NULL, NULL);
+    /* First of all, so that what is refused under overload costs little. */
+    if (gw_uplink_room(intake->uplink, actor, v) != YZ_OK) {
+        gw_count(&intake->metrics->events_failed, 1);
+        return v->err;
+    }
     err = check_event(intake, actor, emit, type, &message, v);
     if (err != YZ_OK) {
         gw_count(&intake->metrics->events_refused, 1);
@@ -218,6 +223,8 @@ enum yz_err gw_intake_query(struct gw_intake *intake, const struct yz_actor *act
 
     if (!type)
         return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
+    if (gw_query_room(intake->query, actor, v) != YZ_OK)
+        return v->err;
     if (decode(intake, type->request, from->payload, from->len, &message, v) != YZ_OK)
         return v->err;
     return ask(intake, actor, ticket, type, message, from->min_sequence, v);
@@ -233,6 +240,8 @@ enum yz_err gw_intake_query_pairs(struct gw_intake *intake, const struct yz_acto
 
     if (!type)
         return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
+    if (gw_query_room(intake->query, actor, v) != YZ_OK)
+        return v->err;
     yz_arena_reset(&intake->arena);
     if (yz_pairs_decode(type->request, pairs, count, &intake->arena, &message, v) != YZ_OK)
         return in_payload(v);

@@ -36,6 +36,11 @@ uint32_t gw_bucket_wait_ms(const struct gw_bucket *bucket, int64_t per_s)
     return missing <= 0 ? 0 : (uint32_t)((missing + per_s - 1) / per_s);
 }
 
+uint32_t gw_jitter_ms(uint32_t ms)
+{
+    return ms / 2 + arc4random_uniform(ms + 1);
+}
+
 void gw_address_of(const struct sockaddr *sa, struct gw_address *address)
 {
     memset(address, 0, sizeof *address);

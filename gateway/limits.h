@@ -40,6 +40,10 @@ struct gw_address {
 };
 void gw_address_of(const struct sockaddr *sa, struct gw_address *address);
 
+/* A time between half of this and one and a half of it, so that those told to wait at one moment do
+ * not come back at one moment. */
+uint32_t gw_jitter_ms(uint32_t ms);
+
 struct gw_addresses;
 struct gw_addresses *gw_addresses_new(size_t max_each); /* NULL: out of memory */
 void gw_addresses_free(struct gw_addresses *addresses);

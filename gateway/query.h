@@ -1,9 +1,10 @@
 /* query.h: questions to the workers: request/reply on qry.>.
  *
  * Lifetime  one per process; a ticket outlives the session that asked (it is a number, not a
- * pointer). Thread    loop. Limits    query_window questions without their answer; beyond it
- * YZ_BUSY. Failure   no answer in query_timeout_ms: YZ_TIMED_OUT; no worker: YZ_BUSY; the bus away:
- * YZ_BUS_UNAVAILABLE. All are temporary.
+ * pointer). Thread    loop. Limits    a window (window.h) of at most query_window questions without
+ * their answer, member_queries_max of one member; beyond it YZ_BUSY. Failure   no answer in
+ * query_timeout_ms: YZ_TIMED_OUT; no worker: YZ_BUSY; the bus away: YZ_BUS_UNAVAILABLE. All are
+ * temporary.
  */
 #ifndef GW_QUERY_H
 #define GW_QUERY_H
@@ -29,7 +30,10 @@ YZ_MUST_USE enum yz_err gw_query_new(const struct yz_conf *conf, struct gw_link 
                                      void *arg, struct gw_query **query);
 /* What waits gets no answer any more. */
 void gw_query_free(struct gw_query *query);
-/* payload is copied. YZ_BUSY when query_window questions wait. */
+/* Would a question of this actor be taken now? As gw_uplink_room. */
+YZ_MUST_USE enum yz_err gw_query_room(struct gw_query *query, const struct yz_actor *actor,
+                                      struct yz_violation *v);
+/* payload is copied. */
 YZ_MUST_USE enum yz_err gw_query_ask(struct gw_query *query, struct gw_ticket ticket,
                                      const struct yz_actor *actor, const char *type,
                                      const void *payload, size_t len, uint64_t min_sequence);

@@ -177,7 +177,9 @@ static void refuse_later(struct gw_session *session, uint32_t id, const struct y
 
 static void refuse(struct gw_session *session, uint32_t id, const struct yz_violation *v)
 {
-    refuse_later(session, id, v, yz_err_temporary(v->err) ? RETRY_AFTER_MS : 0);
+    uint32_t retry_ms = v->retry_after_ms ? v->retry_after_ms : gw_jitter_ms(RETRY_AFTER_MS);
+
+    refuse_later(session, id, v, yz_err_temporary(v->err) ? retry_ms : 0);
 }
 
 static void refuse_with(struct gw_session *session, uint32_t id, enum yz_err err, const char *field,

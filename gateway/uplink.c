@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/metrics.h"
+#include "gateway/window.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -15,8 +16,8 @@ struct emission {
     TAILQ_ENTRY(emission) entry;
     struct gw_uplink *uplink;
     struct gw_ticket ticket;
+    struct gw_pass pass;
     uint64_t request;
-    int64_t sent_mono_us;
     char event_id[YZ_ID_MAX];
 };
 
@@ -28,14 +29,26 @@ struct gw_uplink {
     struct gw_metrics *metrics;
     gw_accepted_fn *on_accepted;
     void *arg;
+    struct gw_window *window;
     struct emission_list pending;
-    size_t count;
 };
+
+static void note_window(struct gw_uplink *u)
+{
+    atomic_store_explicit(&u->metrics->uplink_pending, (int64_t)gw_window_count(u->window),
+                          memory_order_relaxed);
+    atomic_store_explicit(&u->metrics->uplink_window, (int64_t)gw_window_limit(u->window),
+                          memory_order_relaxed);
+}
 
 enum yz_err gw_uplink_new(const struct yz_conf *conf, struct gw_link *link,
                           struct gw_metrics *metrics, gw_accepted_fn *on_accepted, void *arg,
                           struct gw_uplink **uplink)
 {
+    struct gw_window_bounds bounds = {.min = (size_t)conf->uplink_window_min,
+                                      .max = (size_t)conf->uplink_window,
+                                      .member_max = (size_t)conf->member_events_max,
+                                      .target_ms = conf->uplink_target_ms};
     struct gw_uplink *u = calloc(1, sizeof *u);
 
     if (!u)
@@ -43,17 +56,23 @@ enum yz_err gw_uplink_new(const struct yz_conf *conf, struct gw_link *link,
     *u = (struct gw_uplink){
         .conf = conf, .link = link, .metrics = metrics, .on_accepted = on_accepted, .arg = arg};
     TAILQ_INIT(&u->pending);
+    u->window = gw_window_new(&bounds);
+    if (!u->window) {
+        free(u);
+        return YZ_INTERNAL;
+    }
+    note_window(u);
     *uplink = u;
     return YZ_OK;
 }
 
-static void drop(struct emission *e)
+static void drop(struct emission *e, enum gw_measure measure)
 {
     struct gw_uplink *u = e->uplink;
 
     TAILQ_REMOVE(&u->pending, e, entry);
-    u->count--;
-    atomic_store_explicit(&u->metrics->uplink_pending, (int64_t)u->count, memory_order_relaxed);
+    gw_window_leave(u->window, &e->pass, yz_clock_mono_us(), measure);
+    note_window(u);
     free(e);
 }
 
@@ -65,8 +84,9 @@ void gw_uplink_free(struct gw_uplink *uplink)
         return;
     while ((e = TAILQ_FIRST(&uplink->pending))) {
         gw_link_cancel(uplink->link, e->request);
-        drop(e);
+        drop(e, GW_UNMEASURED);
     }
+    gw_window_free(uplink->window);
     free(uplink);
 }
 
@@ -126,6 +146,7 @@ static bool on_ack(void *arg, natsMsg *msg, enum yz_err err)
 {
     struct emission *e = arg;
     struct gw_uplink *u = e->uplink;
+    enum gw_measure measure = !err ? GW_MEASURED : err == YZ_TIMED_OUT ? GW_DROPPED : GW_UNMEASURED;
     struct emission answered;
     uint64_t sequence = 0;
     bool duplicate = false;
@@ -138,55 +159,75 @@ static bool on_ack(void *arg, natsMsg *msg, enum yz_err err)
     else if (err != YZ_FRAME_TOO_LARGE) /* in time or not: it may not be stored */
         err = YZ_BUS_UNAVAILABLE;
     gw_count(err ? &u->metrics->events_failed : &u->metrics->events_accepted, 1);
-    gw_count(&u->metrics->puback_us, (uint64_t)(yz_clock_mono_us() - e->sent_mono_us));
+    gw_count(&u->metrics->puback_us, (uint64_t)(yz_clock_mono_us() - e->pass.began_us));
     if (!err || err == YZ_STORAGE_FULL)
         yz_trouble_set(&u->metrics->troubles, YZ_TROUBLE_events_refused, err != YZ_OK, "code=%s",
                        yz_err_code(err));
     answered = *e;
-    drop(e);
+    drop(e, measure);
     u->on_accepted(u->arg, answered.ticket, answered.event_id, err, sequence, duplicate);
     return false;
+}
+
+enum yz_err gw_uplink_room(struct gw_uplink *u, const struct yz_actor *actor,
+                           struct yz_violation *v)
+{
+    bool all;
+
+    if (gw_window_ask(u->window, actor, yz_clock_mono_us(), &all) == YZ_OK)
+        return YZ_OK;
+    gw_count(all ? &u->metrics->events_busy : &u->metrics->events_busy_member, 1);
+    (void)yz_violate(v, YZ_BUSY, NULL, NULL);
+    v->retry_after_ms = gw_window_retry_ms(u->window);
+    return YZ_BUSY;
+}
+
+/* Send it; on an error nothing is under way. */
+static enum yz_err publish(struct gw_uplink *u, struct emission *e, const struct yz_envelope *env,
+                           const char *domain, const void *payload, size_t len)
+{
+    char inbox[GW_INBOX_MAX];
+    natsMsg *msg = NULL;
+    enum yz_err err =
+        gw_link_expect(u->link, u->conf->uplink_timeout_ms, on_ack, e, inbox, &e->request);
+
+    if (err)
+        return err;
+    err = yz_envelope_request(env, domain, inbox, payload, len, &msg);
+    if (err)
+        gw_link_cancel(u->link, e->request);
+    else
+        err = gw_link_send(u->link, msg, e->request);
+    return err;
 }
 
 enum yz_err gw_uplink_emit(struct gw_uplink *u, struct gw_ticket ticket,
                            const struct yz_envelope *env, const char *domain, const void *payload,
                            size_t len)
 {
-    char inbox[GW_INBOX_MAX];
-    natsMsg *msg = NULL;
-    struct emission *e;
-    enum yz_err err;
+    struct emission *e = calloc(1, sizeof *e);
+    enum yz_err err = YZ_INTERNAL;
 
-    if (u->count >= (size_t)u->conf->uplink_window)
-        return YZ_BUSY;
-    e = calloc(1, sizeof *e);
     if (!e)
-        return YZ_INTERNAL;
+        return err;
     e->uplink = u;
-    e->sent_mono_us = yz_clock_mono_us();
     e->ticket = ticket;
     snprintf(e->event_id, sizeof e->event_id, "%s", env->event_id);
-    err = gw_link_expect(u->link, u->conf->uplink_timeout_ms, on_ack, e, inbox, &e->request);
-    if (err) {
-        free(e);
-        return err;
-    }
-    err = yz_envelope_request(env, domain, inbox, payload, len, &msg);
-    if (err)
-        gw_link_cancel(u->link, e->request);
-    else
-        err = gw_link_send(u->link, msg, e->request);
+    err = gw_window_enter(u->window, &env->actor, yz_clock_mono_us(), &e->pass);
     if (err) {
         free(e);
         return err;
     }
     TAILQ_INSERT_TAIL(&u->pending, e, entry);
-    u->count++;
-    atomic_store_explicit(&u->metrics->uplink_pending, (int64_t)u->count, memory_order_relaxed);
-    return YZ_OK;
+    err = publish(u, e, env, domain, payload, len);
+    if (err)
+        drop(e, GW_UNMEASURED);
+    else
+        note_window(u);
+    return err;
 }
 
 size_t gw_uplink_pending(const struct gw_uplink *uplink)
 {
-    return uplink->count;
+    return gw_window_count(uplink->window);
 }

@@ -401,7 +401,7 @@ static void serve_job(struct server *server, struct job *job)
     int64_t begun_us = yz_clock_mono_us();
     struct wk_query_service *service = server->service;
     ProtobufCMessage *reply = NULL;
-    struct yz_violation v = {YZ_OK, "", ""};
+    struct yz_violation v = {0};
     enum yz_err err;
 
     if (job->min_sequence == 0 && yz_clock_mono_ms() >= job->until_mono_ms) {

@@ -110,6 +110,25 @@ static void judge_event(const struct yz_envelope *env, const char *domain, const
     yz_arena_deinit(&arena);
 }
 
+/* Full is told by the two that follow. */
+enum yz_err gw_uplink_room(struct gw_uplink *uplink, const struct yz_actor *actor,
+                           struct yz_violation *v)
+{
+    (void)uplink;
+    (void)actor;
+    (void)v;
+    return YZ_OK;
+}
+
+enum yz_err gw_query_room(struct gw_query *query, const struct yz_actor *actor,
+                          struct yz_violation *v)
+{
+    (void)query;
+    (void)actor;
+    (void)v;
+    return YZ_OK;
+}
+
 enum yz_err gw_uplink_emit(struct gw_uplink *uplink, struct gw_ticket ticket,
                            const struct yz_envelope *env, const char *domain, const void *payload,
                            size_t len)

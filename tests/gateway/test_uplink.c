@@ -101,7 +101,7 @@ static int tear_down(void **state)
     if (!w)                                                                                        \
     skip()
 
-static enum yz_err emit_sized(struct world *w, const char *id, size_t len)
+static enum yz_err emit_by(struct world *w, const char *member, const char *id, size_t len)
 {
     static char payload[100000];
     struct yz_envelope env = {.actor = {"t1", "m1", "g1/c1/b1", "member"},
@@ -109,7 +109,13 @@ static enum yz_err emit_sized(struct world *w, const char *id, size_t len)
                               .aggregate = "receipts|n1|g1/c1/b1"};
 
     snprintf(env.event_id, sizeof env.event_id, "%s", id);
+    snprintf(env.actor.member, sizeof env.actor.member, "%s", member);
     return gw_uplink_emit(w->uplink, (struct gw_ticket){42, 7}, &env, "notice", payload, len);
+}
+
+static enum yz_err emit_sized(struct world *w, const char *id, size_t len)
+{
+    return emit_by(w, "m1", id, len);
 }
 
 static enum yz_err emit(struct world *w, const char *id)
@@ -139,19 +145,47 @@ static void accepts_what_the_stream_stored(void **state)
 
 static void is_busy_beyond_its_window(void **state)
 {
+    static const struct yz_actor actor = {"t1", "m1", "g1/c1/b1", "member"};
+    struct yz_violation v = {0};
     char id[16];
 
     WORLD(state);
     for (int i = 0; i < 16; i++) {
-        snprintf(id, sizeof id, "e%d", i);
-        assert_int_equal(emit(w, id), YZ_OK);
+        snprintf(id, sizeof id, "m%d", i);
+        assert_int_equal(emit_by(w, id, "e1", 10), YZ_OK);
     }
     assert_int_equal(gw_uplink_pending(w->uplink), 16);
-    assert_int_equal(emit(w, "e17"), YZ_BUSY);
+    assert_int_equal(emit_by(w, "m17", "e1", 10), YZ_BUSY);
+    assert_int_equal(gw_uplink_room(w->uplink, &actor, &v), YZ_BUSY);
+    assert_int_equal(v.err, YZ_BUSY);
+    assert_true(v.retry_after_ms > 0);
+    assert_int_equal(rig_counter(&w->rig.metrics.events_busy), 1);
     RIG_AWAIT(&w->rig, w->accepted == 16, 2000);
     assert_int_equal(gw_uplink_pending(w->uplink), 0);
     assert_int_equal(emit(w, "e17"), YZ_OK);
     RIG_AWAIT(&w->rig, w->accepted == 17, 2000);
+}
+
+/* The window's other half is for the others. */
+static void leaves_room_for_other_members(void **state)
+{
+    static const struct yz_actor actor = {"t1", "m1", "g1/c1/b1", "member"};
+    struct yz_violation v = {0};
+    size_t sent = 0;
+    char id[16];
+
+    WORLD(state);
+    broker_pause(&w->broker);
+    while (gw_uplink_room(w->uplink, &actor, &v) == YZ_OK) {
+        snprintf(id, sizeof id, "e%zu", ++sent);
+        assert_int_equal(emit(w, id), YZ_OK);
+    }
+    assert_int_equal(sent, 8);
+    assert_int_equal(rig_counter(&w->rig.metrics.events_busy_member), 1);
+    assert_int_equal(rig_counter(&w->rig.metrics.events_busy), 0);
+    assert_int_equal(emit_by(w, "m2", "e1", 10), YZ_OK);
+    broker_resume(&w->broker);
+    RIG_AWAIT(&w->rig, w->accepted == 9, 2000);
 }
 
 static void tells_when_the_stream_is_full(void **state)
@@ -303,13 +337,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        CASE(accepts_what_the_stream_stored),
-        CASE(is_busy_beyond_its_window),
-        CASE(tells_when_the_stream_is_full),
-        CASE(never_accepts_without_the_stream),
-        CASE(answers_at_once_when_the_bus_goes_away),
-        cmocka_unit_test(reads_acknowledgements),
-        CASE(asks_the_workers),
+        CASE(accepts_what_the_stream_stored),     CASE(is_busy_beyond_its_window),
+        CASE(leaves_room_for_other_members),      CASE(tells_when_the_stream_is_full),
+        CASE(never_accepts_without_the_stream),   CASE(answers_at_once_when_the_bus_goes_away),
+        cmocka_unit_test(reads_acknowledgements), CASE(asks_the_workers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

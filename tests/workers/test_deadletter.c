@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-static const struct yz_violation reason = {YZ_BAD_FRAME, "payload.text", ""};
+static const struct yz_violation reason = {.err = YZ_BAD_FRAME, .field = "payload.text"};
 
 static struct wk_delivery delivery(const char *subject)
 {
