@@ -43,9 +43,9 @@ class Bus:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
-    def publish(self, subject, body=b"", headers=None):
+    def publish(self, subject, body=b"", headers=None, timeout=5):
         """Into a stream, with its acknowledgement."""
-        return self._do(self._js.publish(subject, body, headers=headers))
+        return self._do(self._js.publish(subject, body, timeout=timeout, headers=headers), timeout + 15)
 
     def request(self, subject, body=b"", headers=None, timeout=5):
         return self._do(self._nc.request(subject, body, timeout=timeout, headers=headers))

@@ -3,6 +3,7 @@
 import json
 
 from kinds.kind import Kind, register
+from waiting import until
 
 PARTITIONS = 64
 
@@ -25,10 +26,11 @@ class DeleteConsumer(ByHand):
     loud = "yizhan_worker_leases_renewed_total, log consumer_broken"
 
     def begin(self, world, target, rng):
-        names = world.bus.api("CONSUMER.NAMES.EVENTS").get("consumers") or []
+        names = until(lambda: world.by_hand(lambda: world.bus.api("CONSUMER.NAMES.EVENTS")).get("consumers"), 30,
+                      what="EVENTS has consumers")  # fmt: skip
         chosen = rng.sample(sorted(names), min(len(names), rng.choice((1, 8, PARTITIONS))))
         for name in chosen:
-            world.bus.api(f"CONSUMER.DELETE.EVENTS.{name}")
+            world.by_hand(lambda name=name: world.bus.api(f"CONSUMER.DELETE.EVENTS.{name}"))
         return {"consumers": len(chosen)}
 
 
@@ -36,7 +38,7 @@ class Lease(ByHand):
     def begin(self, world, target, rng):
         partitions = rng.sample(range(PARTITIONS), rng.choice((1, 8, PARTITIONS)))
         for number in partitions:
-            world.bus.publish(f"$KV.PARTITIONS.p{number}", *self.value())
+            world.by_hand(lambda number=number: world.bus.publish(f"$KV.PARTITIONS.p{number}", *self.value()))
         return {"partitions": len(partitions)}
 
 
@@ -82,8 +84,8 @@ class BucketsAnew(ByHand):
 
     def begin(self, world, target, rng):
         for bucket in ("KV_PARTITIONS", "KV_WORKERS"):
-            world.bus.api(f"STREAM.DELETE.{bucket}")
+            world.by_hand(lambda bucket=bucket: world.bus.api(f"STREAM.DELETE.{bucket}"))
         return {}
 
     def end(self, world, target):
-        world.apply()
+        world.by_hand(world.apply)

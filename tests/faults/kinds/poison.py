@@ -10,10 +10,12 @@ import wire
 from handmade import headers, partition
 from kinds.kind import Kind, register
 from people import new_id
+from waiting import until
 
 NOTICE = {"noticeId": "n1", "orgPath": "g1/c1/b1", "noticeClass": "INFO", "title": "t"}
 GOOD = wire.pack("NoticePublished", NOTICE)
 HELD_S = 120
+PATIENCE_S = 60
 
 # name: (body, changed headers, changed subject, reason)
 POISONS = {
@@ -44,6 +46,10 @@ class IntoEvents(Kind):
     def touches(self, world, target):
         return world.way_to_nats()
 
+    def reach(self, world):
+        """Published once, with patience: whether a publish without an answer was stored, nobody could say."""
+        until(lambda: world.by_hand(lambda: world.has_quorum("EVENTS")), PATIENCE_S, 0.2, "EVENTS takes events")
+
 
 def put(world, tenant, name):
     """One of POISONS; its row in the detail."""
@@ -52,7 +58,7 @@ def put(world, tenant, name):
     number = (partition(tenant, "notice|n1") + place.get("partition", 0)) % 64
     made = None if changes is None else headers(tenant, event, **{"ce-actor": actor, **changes})
     subject = f"evt.{number}.{place.get('tenant', tenant)}.notice.g1/c1/b1"
-    sequence = world.bus.publish(subject, body, made).seq
+    sequence = world.bus.publish(subject, body, made, PATIENCE_S).seq
     named = made is not None and "ce-actor" in made and "ce-id" in made
     return {"sequence": sequence, "tenant": tenant, "actor": actor if named else None, "event": event if named else None,
             "reason": reason, "sort": name}  # fmt: skip
@@ -66,6 +72,7 @@ class Poison(IntoEvents):
     loud = "yizhan_worker_events_dead_lettered_total, yzctl dlq list"
 
     def begin(self, world, target, rng):
+        self.reach(world)
         names = list(POISONS)
         rng.shuffle(names)
         return {"poison": [put(world, rng.choice(world.tenants), name) for name in names]}
@@ -80,14 +87,16 @@ class DeadLettersFull(IntoEvents):
     loud = "log dead_letter_refused"
 
     def begin(self, world, target, rng):
-        info = world.bus.stream("DEADLETTERS")
+        self.reach(world)
+        info = world.by_hand(lambda: world.bus.stream("DEADLETTERS"))
         self.remember(world, target, info["config"]["max_bytes"])
-        world.bus.update_stream("DEADLETTERS", max_bytes=max(1, info["state"]["bytes"]))
+        limit = max(1, info["state"]["bytes"])
+        world.by_hand(lambda: world.bus.update_stream("DEADLETTERS", max_bytes=limit))
         return {"poison": [put(world, rng.choice(world.tenants), rng.choice(list(POISONS))) for _ in range(3)]}
 
     def end(self, world, target):
         if limit := self.recall(world, target):
-            world.bus.update_stream("DEADLETTERS", max_bytes=limit)
+            world.by_hand(lambda: world.bus.update_stream("DEADLETTERS", max_bytes=limit))
 
 
 @register
@@ -98,10 +107,12 @@ class Duplicate(IntoEvents):
     loud = "yizhan_worker_events_duplicate_total"
 
     def begin(self, world, target, rng):
+        self.reach(world)
         again = []
         for _ in range(3):
             if (message := world.bus.next_message("evt.>", 2)) is not None:
-                ack = world.bus.publish(message.subject, message.data, {**message.headers, "Nats-Msg-Id": new_id("again")})
+                made = {**message.headers, "Nats-Msg-Id": new_id("again")}
+                ack = world.bus.publish(message.subject, message.data, made, PATIENCE_S)
                 again.append({"event": message.headers["ce-id"], "sequence": ack.seq})
         return {"again": again}
 
@@ -150,6 +161,7 @@ class Crashing(IntoEvents):
         return world.way_to_nats() | {worker.name for worker in world.workers} | {"database"}
 
     def begin(self, world, target, rng):
+        self.reach(world)
         event, tenant = new_id("poison"), rng.choice(world.tenants)
         fault = f"crash_on_event:{event}"
         for worker in world.workers:
@@ -159,7 +171,8 @@ class Crashing(IntoEvents):
         aggregate = f"notice|{notice}"
         made = headers(tenant, event, **{"ce-actor": actor, "ce-subject": aggregate})
         body = wire.pack("NoticePublished", {**NOTICE, "noticeId": notice})
-        sequence = world.bus.publish(f"evt.{partition(tenant, aggregate)}.{tenant}.notice.g1/c1/b1", body, made).seq
+        subject = f"evt.{partition(tenant, aggregate)}.{tenant}.notice.g1/c1/b1"
+        sequence = world.bus.publish(subject, body, made, PATIENCE_S).seq
         nurse = Nurse(world, fault, sequence)
         world.nurses.append(nurse)
         nurse.start()

@@ -40,7 +40,6 @@ class DiskFull(Kind):
 class FullStream(Kind):
     """A stream's limit is lowered to what it holds."""
 
-    needs = ("single",)
     hold = (2.0, 12.0)
 
     def targets(self, world):
@@ -50,15 +49,15 @@ class FullStream(Kind):
         return world.way_to_nats()
 
     def begin(self, world, target, rng):
-        info = world.bus.stream(self.stream)
+        info = world.by_hand(lambda: world.bus.stream(self.stream))
         self.remember(world, target, info["config"]["max_bytes"])
         limit = info["state"]["bytes"] + ROOM_BYTES
-        world.bus.update_stream(self.stream, max_bytes=limit)
+        world.by_hand(lambda: world.bus.update_stream(self.stream, max_bytes=limit))
         return {"max_bytes": limit}
 
     def end(self, world, target):
         if limit := self.recall(world, target):
-            world.bus.update_stream(self.stream, max_bytes=limit)
+            world.by_hand(lambda: world.bus.update_stream(self.stream, max_bytes=limit))
 
 
 @register
