@@ -221,6 +221,10 @@ static enum yz_err process(struct wk_batch *batch)
     drop_lost(batch);
     for (size_t i = 0; i < batch->count; i++)
         wk_item_read(&batch->items[i], &batch->arena, batch->means.find_handler);
+    while ((err = wk_settle_refuse_repeated(batch))) {
+        if (err != YZ_BUSY || !hold(batch, &tries))
+            return err == YZ_BUSY ? YZ_OK : err;
+    }
     send_dead_letters(batch);
     while ((err = settle(batch, &again)) || again) {
         if (err && err != YZ_BUSY)

@@ -78,7 +78,7 @@ static bool is_ready(void *arg, const char **reason)
 
     *reason = atomic_load(&w->missing);
     if (!*reason && yz_trouble_there(&w->metrics.troubles, YZ_TROUBLE_sequence_behind))
-        *reason = "EVENTS counts below what it reached; yzctl apply mends it";
+        *reason = "EVENTS counts below what it reached; yzctl epoch raise mends it";
     return *reason == NULL && wk_lease_ready(w->lease, reason);
 }
 

@@ -86,6 +86,33 @@ static enum yz_err load_outcomes(struct wk_batch *batch)
     return err;
 }
 
+static void refuse_repeated(struct wk_batch *batch, struct wk_item *item)
+{
+    struct wk_record *record = NULL;
+
+    if (item->readable)
+        HASH_FIND_STR(batch->records, item->outcome.id, record);
+    if (!record || wk_item_fate(item, record->outcome) != WK_FATE_REPLAY)
+        yz_violate(&item->poison, YZ_UNPROCESSABLE, "",
+                   "EVENTS was restored and gave its sequence out before: yzctl epoch raise, then "
+                   "replay it.");
+}
+
+enum yz_err wk_settle_refuse_repeated(struct wk_batch *batch)
+{
+    const struct wk_watch *watch = batch->means.watch;
+    uint64_t until = watch ? wk_watch_repeated_until(watch) : 0;
+    enum yz_err err = until ? load_outcomes(batch) : YZ_OK;
+
+    for (size_t i = 0; !err && i < batch->count; i++) {
+        struct wk_item *item = &batch->items[i];
+
+        if (!item->lost && !item->poison.err && item->delivery.sequence <= until)
+            refuse_repeated(batch, item);
+    }
+    return err;
+}
+
 static enum yz_err load(struct wk_batch *batch)
 {
     enum yz_err err;

@@ -30,6 +30,9 @@ struct wk_batch {
     bool held; /* counted in batches_waiting */
 };
 
+/* While EVENTS gives sequences out again (watch.h): what had its sequence given out before is
+ * poison. It was settled under it already: it stays. */
+YZ_MUST_USE enum yz_err wk_settle_refuse_repeated(struct wk_batch *batch);
 /* Load documents and outcomes, then judge and apply in sequence. */
 YZ_MUST_USE enum yz_err wk_settle_decide(struct wk_batch *batch);
 /* Insert or replace the outcomes that were decided. *again: one was there already. */

@@ -21,9 +21,12 @@
 #define IMPATIENT_MS        250 /* between two looks while events wait for one */
 #define DENIAL_FORGOTTEN_MS 60000
 #define PAUSE_MS            50
-#define BEHIND_LOOKS        2 /* a new leader of a cluster may still be catching up */
-#define REACHED_ID          "_|" YZ_STREAM_EVENTS ".reached"
-#define REACHED_IN          "generations"
+/* EVENTS is behind when it was seen so often: a new leader of a cluster may still be catching up.
+ */
+#define BEHIND_LOOKS         2
+#define BEHIND_LOOKS_CLUSTER 60
+#define REACHED_ID           "_|" YZ_STREAM_EVENTS ".reached"
+#define REACHED_IN           "generations"
 
 struct wk_watch {
     const struct yz_conf *conf;
@@ -36,7 +39,8 @@ struct wk_watch {
     natsSubscription *sub;
     pthread_t looker, answerer;
     atomic_bool stopping;
-    _Atomic uint64_t trusted; /* reconnects counted when EVENTS was last found sound, plus one */
+    _Atomic uint64_t trusted; /* reconnects counted when EVENTS was last judged, plus one */
+    _Atomic uint64_t repeated_until;
 
     /* the looker's own */
     int64_t held_since_mono_ms;
@@ -56,6 +60,11 @@ static void set_trouble(struct wk_watch *watch, enum yz_trouble trouble, bool th
 bool wk_watch_trusts(const struct wk_watch *watch)
 {
     return atomic_load(&watch->trusted) == atomic_load(&watch->metrics->bus_reconnects) + 1;
+}
+
+uint64_t wk_watch_repeated_until(const struct wk_watch *watch)
+{
+    return atomic_load(&watch->repeated_until);
 }
 
 static void look_at_process(struct wk_watch *watch)
@@ -167,47 +176,79 @@ static void judge_events(struct wk_watch *watch, const json_t *info)
                    "waiting=%" PRId64 " oldest_ms=%" PRId64, count, age_us / 1000);
 }
 
-/* `reached` was read before EVENTS was asked, so EVENTS cannot count below it. */
-static void judge_sequence(struct wk_watch *watch, struct wk_store *store, int64_t reached,
-                           const json_t *info, uint64_t reconnects)
-{
-    int64_t last = json_integer_value(json_object_get(json_object_get(info, "state"), "last_seq"));
-    bson_t *update;
+/* What the database knows of EVENTS. */
+struct known {
+    int64_t reached;
+    int64_t repeated_until; /* it was restored once: sequences up to here were given out twice */
+};
 
-    watch->behind_looks = last < reached ? watch->behind_looks + 1 : 0;
-    if (watch->behind_looks >= BEHIND_LOOKS || watch->behind_looks == 0)
-        yz_trouble_set(&watch->metrics->troubles, YZ_TROUBLE_sequence_behind,
-                       watch->behind_looks > 0, "last=%" PRId64 " reached=%" PRId64, last, reached);
-    if (last < reached) {
-        atomic_store(&watch->trusted, 0);
-        return;
-    }
-    update = BCON_NEW("$max", "{", "reached", BCON_INT64(last), "}", "$set", "{", "tenant",
-                      BCON_UTF8("_"), "stream", BCON_UTF8(YZ_STREAM_EVENTS), "}");
-    if (last == reached || wk_store_update(store, REACHED_IN, REACHED_ID, update, true) == YZ_OK)
-        atomic_store(&watch->trusted, reconnects + 1);
-    bson_destroy(update);
-}
-
-static bool read_reached(struct wk_store *store, int64_t *reached)
+static bool read_known(struct wk_store *store, struct known *known)
 {
     bson_t document;
     bson_iter_t field;
     bool found = false;
     enum yz_err err = wk_store_get(store, REACHED_IN, REACHED_ID, &document, &found);
 
-    *reached = 0;
+    memset(known, 0, sizeof *known);
     if (!err && found && bson_iter_init_find(&field, &document, "reached"))
-        *reached = bson_iter_as_int64(&field);
+        known->reached = bson_iter_as_int64(&field);
+    if (!err && found && bson_iter_init_find(&field, &document, "repeated_until"))
+        known->repeated_until = bson_iter_as_int64(&field);
     bson_destroy(&document);
     return err == YZ_OK;
+}
+
+/* Both only rise, whoever writes. */
+static enum yz_err write_known(struct wk_store *store, const struct known *known)
+{
+    bson_t *update = BCON_NEW("$max", "{", "reached", BCON_INT64(known->reached), "repeated_until",
+                              BCON_INT64(known->repeated_until), "}", "$set", "{", "tenant",
+                              BCON_UTF8("_"), "stream", BCON_UTF8(YZ_STREAM_EVENTS), "}");
+    enum yz_err err = wk_store_update(store, REACHED_IN, REACHED_ID, update, true);
+
+    bson_destroy(update);
+    return err;
+}
+
+static int looks_enough(const json_t *info)
+{
+    const json_t *replicas = json_object_get(json_object_get(info, "config"), "num_replicas");
+
+    return json_integer_value(replicas) > 1 ? BEHIND_LOOKS_CLUSTER : BEHIND_LOOKS;
+}
+
+/* `known` was read before EVENTS was asked, so EVENTS cannot count below it. That it did is kept in
+ * the database: once it has counted on past the mark, nothing else would tell. */
+static void judge_sequence(struct wk_watch *watch, struct wk_store *store, struct known *known,
+                           const json_t *info, uint64_t reconnects)
+{
+    int64_t last = json_integer_value(json_object_get(json_object_get(info, "state"), "last_seq"));
+    bool behind = last<known->reached, news = last> known->reached;
+
+    watch->behind_looks = behind ? watch->behind_looks + 1 : 0;
+    if (behind && watch->behind_looks < looks_enough(info)) {
+        atomic_store(&watch->trusted, 0);
+        return;
+    }
+    yz_trouble_set(&watch->metrics->troubles, YZ_TROUBLE_sequence_behind, behind,
+                   "last=%" PRId64 " reached=%" PRId64, last, known->reached);
+    if (behind && known->repeated_until < known->reached) {
+        known->repeated_until = known->reached;
+        news = true;
+    }
+    known->reached = behind ? known->reached : last;
+    if (news && write_known(store, known) != YZ_OK)
+        return;
+    atomic_store(&watch->repeated_until, (uint64_t)known->repeated_until);
+    atomic_store(&watch->trusted, reconnects + 1);
 }
 
 static void look_at_events(struct wk_watch *watch, struct wk_store *store)
 {
     uint64_t reconnects = atomic_load(&watch->metrics->bus_reconnects);
-    int64_t reached = 0, round_trip_us;
-    bool known = store && read_reached(store, &reached);
+    struct known known;
+    int64_t round_trip_us;
+    bool readable = store && read_known(store, &known);
     json_t *info = ask(watch, YZ_STREAM_EVENTS, &round_trip_us);
 
     if (!info)
@@ -216,8 +257,8 @@ static void look_at_events(struct wk_watch *watch, struct wk_store *store)
     judge_speed(watch, YZ_TROUBLE_bus_slow, &watch->bus_slow_looks, round_trip_us);
     judge_clock(watch, info, round_trip_us);
     judge_events(watch, info);
-    if (known)
-        judge_sequence(watch, store, reached, info, reconnects);
+    if (readable)
+        judge_sequence(watch, store, &known, info, reconnects);
     json_decref(info);
 }
 

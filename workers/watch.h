@@ -3,9 +3,11 @@
  * doctor` (presence.h).
  *
  * It also guards the one promise that a stream can break behind our back: sequences only rise. What
- * EVENTS reached is written to `generations` ({_id: "_|EVENTS.reached", reached}); a stream that
- * counts below it was restored from an older copy or lost its end, and its next events would pass
- * for replays of others. Then nothing is taken until `yzctl apply` gave EVENTS a new generation.
+ * EVENTS reached is written to `generations` ({_id: "_|EVENTS.reached", reached, repeated_until});
+ * a stream that counts below it was restored from an older copy or lost its end, and its next
+ * events would pass for replays of others. From then on what comes up to the old mark, and was not
+ * settled under its sequence before, is set aside as a dead letter; `yzctl epoch raise` lets EVENTS
+ * count on above it, and `yzctl dlq replay --all` gives back what was set aside.
  *
  * Lifetime  from wk_watch_start to wk_watch_stop; borrows nc, pool and metrics for that time.
  * Thread    two of its own: one looks and may block as long as the database does, one answers.
@@ -35,8 +37,10 @@ YZ_MUST_USE enum yz_err wk_watch_start(const struct yz_conf *conf, natsConnectio
 /* NULL: nothing. */
 void wk_watch_stop(struct wk_watch *watch);
 
-/* Since the last connect EVENTS was found to count above all that was ever settled: events may be
- * taken. Any thread. */
+/* Since the last connect EVENTS was held against what it had reached: events may be taken. Any
+ * thread. */
 bool wk_watch_trusts(const struct wk_watch *watch);
+/* Sequences up to this one may have been given out twice; 0: none was. Any thread. */
+uint64_t wk_watch_repeated_until(const struct wk_watch *watch);
 
 #endif

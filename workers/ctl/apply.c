@@ -113,11 +113,10 @@ static enum yz_err stamp(struct run *run, const struct ctl_stream *stream, json_
 
 /* *taken: somebody else created it at the same time, and nothing was reported. NULL: created. */
 static const char *try_create(struct run *run, const struct ctl_stream *stream, json_t *config,
-                              struct ctl_reply *reply, bool *taken)
+                              struct ctl_reply *reply, int64_t *generation, bool *taken)
 {
-    int64_t generation = 0;
     bool stamped = stream->has_epoch || stream->counts_on;
-    enum yz_err err = stamped ? stamp(run, stream, config, &generation) : YZ_OK;
+    enum yz_err err = stamped ? stamp(run, stream, config, generation) : YZ_OK;
     char verb[96];
 
     snprintf(verb, sizeof verb, "STREAM.CREATE.%s", stream->name);
@@ -126,7 +125,8 @@ static const char *try_create(struct run *run, const struct ctl_stream *stream, 
     if (ctl_api_call(run->nc, verb, config, reply))
         return NULL;
     *taken = reply->err_code == CTL_API_NAME_IN_USE;
-    if (*taken && generation && (err = ctl_generation_return(run->store, stream->name, generation)))
+    if (*taken && *generation &&
+        (err = ctl_generation_return(run->store, stream->name, *generation)))
         return yz_err_text(err);
     return refusal(reply);
 }
@@ -137,16 +137,24 @@ static bool create(struct run *run, const struct ctl_stream *stream, json_t *con
     json_t *none = json_object(), *changes = ctl_stream_diff(config, none);
     struct ctl_reply reply = {0};
     const char *reason = NULL;
+    char lost[CTL_TEXT_MAX] = "";
+    int64_t generation = 0;
     bool taken = false;
 
     json_decref(none);
     if (!run->plan_only)
-        reason = try_create(run, stream, config, &reply, &taken);
+        reason = try_create(run, stream, config, &reply, &generation, &taken);
+    if (!reason && stream->has_epoch && generation > 1)
+        snprintf(lost, sizeof lost,
+                 "generation %" PRId64 ": the stream before it is gone, with all that it held",
+                 generation);
     if (taken)
         json_decref(changes);
     else
         ctl_plan_add(&run->plan, reason ? CTL_REFUSE : CTL_CREATE, "stream", stream->name, changes,
-                     reason);
+                     reason  ? reason
+                     : *lost ? lost
+                             : NULL);
     ctl_reply_deinit(&reply);
     return !taken;
 }
