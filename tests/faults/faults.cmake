@@ -6,8 +6,10 @@ function(yz_faults_run name timeout)
     ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
 
-yz_faults_run(faults.run 600 --seed 101 --minutes 0.7)
-yz_faults_run(faults.cluster 600 --seed 104 --minutes 0.7)
+yz_faults_run(faults.run 600 --seed 101 --minutes 0.7
+  --fault kill_worker --fault kill_nats --fault lose_one_way --fault poison)
+yz_faults_run(faults.cluster 600 --seed 104 --minutes 0.7 --cluster
+  --fault kill_leader --fault partition_node --fault freeze_leader --fault kill_gateway)
 
 file(GLOB faults_files CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/test_*.py)
 foreach(file ${faults_files})

@@ -38,7 +38,8 @@ def of_ledger(lines):
         "pushes received": counts["push"],
         "values received": counts["value"],
         "seconds of outage": round(outage_s(lines), 1),
-        "seconds": round(lines[-1]["t"], 1) if lines else 0,
+        "seconds from the first session to the end": round(lines[-1]["t"] - next(
+            (line["t"] for line in lines if line["kind"] == "open"), lines[-1]["t"]), 1),
         "faults": faults,
     }
 
