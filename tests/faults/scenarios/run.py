@@ -1,8 +1,12 @@
-"""What a scenario stands on: a stack of its own, a ledger, people, and the checker at the end."""
+"""What a scenario stands on: a stack of its own, a ledger, people, and the checker at the end.
+
+A scenario is a function of a Run, registered with the settings that it needs; `play` runs it and judges.
+"""
 
 import base64
 import pathlib
 import sys
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "integration")]
@@ -10,7 +14,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "integration")]
 import checker  # noqa: E402
 import ledger  # noqa: E402
 import snapshot  # noqa: E402
-from handset import Handset  # noqa: E402
+from handset import Handset, Refused, Unanswered  # noqa: E402
 from rules.story import channel_of  # noqa: E402
 from people import Person, checkin_code, code_slot, new_id  # noqa: E402
 from stack import Stack  # noqa: E402
@@ -24,6 +28,34 @@ SETTINGS = {"log_level": "info", "lease_ttl_ms": 1000, "audit_interval_ms": 1000
 SETTLE_S = 20
 
 
+SCENARIOS = {}  # name: (function, settings)
+
+
+def scenario(**settings):
+    """make: what builds the stack from a folder and settings, else a Stack of one worker and two gateways."""
+
+    def register(function):
+        SCENARIOS[function.__name__] = (function, settings)
+        return function
+
+    return register
+
+
+def play(name, folder):
+    """(violations, figures) of one run of a scenario."""
+    function, settings = SCENARIOS[name]
+    settings = dict(settings)
+    make = settings.pop("make", None)
+    if make is None:
+        make, settings = Stack, {"workers": 1, "gateways": 2, **settings}
+    with Run(folder, make, **settings) as run:
+        try:
+            function(run)
+        except (TooLate, AssertionError) as failure:
+            run.say(f"{name} did not come to its end, which the checker shall explain: {failure}")
+        return run.judge()
+
+
 class Run:
     """Lifetime: `with Run(folder, ...) as run`, then run.judge(); a stack that does not settle is judged as it is."""
 
@@ -35,6 +67,7 @@ class Run:
         self.keys = self.stack.keys
         self.handsets = []
         self.meeting_keys = {}
+        self.level_s = 12  # for the last pushes: longer than a gateway needs to find one that was lost
 
     def __enter__(self):
         self.stack.start()
@@ -42,11 +75,13 @@ class Run:
         self.ledger.write("run", settings=told, seed=0)
         return self
 
+    def say(self, text):
+        print(text, file=sys.stderr)
+
     def __exit__(self, *_):
         for handset in self.handsets:
             handset.close()
         self.stack.stop()
-        self.ledger.close()
 
     def url(self, gateway=0):
         return self.stack.url(gateway)
@@ -90,7 +125,49 @@ class Run:
         payload = {"orgPath": BRANCH, "meetingId": meeting, "method": "CODE", "code": code}
         return "checkin.recorded", payload, f"c-{meeting}-{member}"
 
+    def held(self, count):
+        """So many events are in the hands of workers."""
+        return sum(consumer["unacked"] for consumer in snapshot.consumers(self.stack.bus)) >= count
+
+    def broker_forgets(self):
+        """Wait until the duplicate window of all that was sent so far is over."""
+        self.rest(self.stack.settings["duplicate_window_ms"] / 1000 + 0.5)
+
+    def rest(self, seconds):
+        """Time that has to pass for what the system does by the clock."""
+        time.sleep(seconds)
+
+    def until_soon(self, condition, timeout):
+        """Wait for what should come; whether it did is the checker's question."""
+        try:
+            until(condition, timeout)
+        except TooLate:
+            pass
+
+    def tolerate(self, call, *args):
+        """An answer that may be an error, or never come."""
+        try:
+            return call(*args)
+        except (Refused, Unanswered):
+            return None
+
     # faults, written down
+
+    def poison(self, member, body, **changes):
+        """Straight into EVENTS, on the partition of the thread; member None: its headers name nobody."""
+        event = new_id("bad")
+        headers = {
+            "ce-specversion": "1.0", "ce-id": event, "ce-source": "test", "ce-type": "thread.posted",
+            "ce-subject": f"thread|{BRANCH}|t1", "content-type": "application/protobuf", "ce-tenant": "t1",
+            "ce-actor": member or "", "ce-orgpath": BRANCH, "ce-roles": "member", "ce-schemaversion": "1",
+            "Nats-Msg-Id": new_id(), **changes}  # fmt: skip
+        if member is None:
+            headers = {name: value for name, value in headers.items() if name not in ("ce-actor", "ce-id")}
+        subject = f"evt.{partition('t1', headers['ce-subject'])}.t1.thread.{BRANCH}"
+        ack = self.stack.bus.publish(subject, body, headers)
+        self.fault("poison", "EVENTS", poison=[{"sequence": ack.seq, "tenant": "t1", "actor": member,
+                                                "event": event if member else None}])  # fmt: skip
+        self.fault("poison", "EVENTS", "end")
 
     def fault(self, name, target, phase="begin", **detail):
         self.ledger.write("fault", name=name, target=target, phase=phase, detail=detail)
@@ -112,7 +189,7 @@ class Run:
                 self.stack.wait_ready(process)
             until(self.settled, SETTLE_S, every=0.1, what="EVENTS is empty")
             until(self._owned, SETTLE_S, every=0.1, what="every partition has an owner")
-            until(self._delivered, 12, every=0.1, what="all phones have everything")
+            until(self._delivered, self.level_s, every=0.1, what="all phones have everything")
         except (TooLate, AssertionError):
             pass
 
@@ -139,13 +216,21 @@ class Run:
         """(violations, figures), once everything is calm. The ledger and the snapshot stay in the folder."""
         self.calm()
         self.ledger.write("end")
-        taken = snapshot.take(self.stack, replay)
-        snapshot.write(taken, self.folder / "snapshot.json")
-        for handset in self.handsets:
+        for handset in self.handsets:  # before a dead letter is replayed, which they would hear of
             handset.close()
         self.ledger.close()
+        taken = snapshot.take(self.stack, replay)
+        snapshot.write(taken, self.folder / "snapshot.json")
         lines = ledger.read(self.folder / "ledger.jsonl")
         return checker.check(lines, taken), checker.figures(lines, taken)
+
+
+def partition(tenant, aggregate):
+    """FNV-1a, its halves folded, mod 64: as subject.h says."""
+    value = 0xCBF29CE484222325
+    for byte in f"{tenant}\n{aggregate}".encode():
+        value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return (value ^ value >> 32) % 64
 
 
 __all__ = ["BRANCH", "ORG", "THREAD", "Run", "new_id"]
