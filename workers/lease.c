@@ -32,6 +32,7 @@ struct partition {
     bool renew; /* asked for: new revision, new consumer */
     bool drained;
     /* as last read from the bucket */
+    uint64_t listed_revision; /* in the last reading of them all, 0: it was not there */
     uint64_t stored_revision; /* 0: nothing there */
     uint64_t stored_suspect;
     bool stored_held;
@@ -242,13 +243,14 @@ static void on_partition(void *arg, natsMsg *msg)
         sscanf(subject, PARTITIONS_PREFIX "p%u", &number) != 1 || number >= YZ_PARTITIONS)
         return;
     p = &lease->partitions[number];
+    p->listed_revision = yz_bus_header_u64(msg, "Nats-Sequence", 0);
     /* A replica that is behind must not make us forget what we wrote ourselves. */
-    if (yz_bus_header_u64(msg, "Nats-Sequence", 0) <= p->stored_revision)
+    if (p->listed_revision <= p->stored_revision)
         return;
     value = json_loadb(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
     const char *state = json_string_value(json_object_get(value, "state"));
     const char *holder = json_string_value(json_object_get(value, "worker"));
-    p->stored_revision = yz_bus_header_u64(msg, "Nats-Sequence", 0);
+    p->stored_revision = p->listed_revision;
     p->stored_held = state && strcmp(state, "held") == 0;
     p->stored_suspect = (uint64_t)json_integer_value(json_object_get(value, "suspect_until"));
     snprintf(p->holder, sizeof p->holder, "%s", holder ? holder : "");
@@ -275,6 +277,8 @@ static json_t *all_of(const char *prefix)
 
 static enum yz_err read_partitions(struct wk_lease *lease)
 {
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++)
+        lease->partitions[p].listed_revision = 0;
     return wk_stream_each(lease->conf, lease->nc, PARTITIONS_STREAM, all_of(PARTITIONS_PREFIX),
                           on_partition, lease, NULL);
 }
@@ -376,9 +380,10 @@ static enum yz_err beat(struct wk_lease *lease)
     return err;
 }
 
-/* Our guess of what the bucket holds was refused. Mostly somebody was faster, and the next look
- * shows it. But a bucket that was made anew or restored has nothing, or something older than what
- * we know and would hold to for ever: the leader's word decides. */
+/* The bucket refused our guess of what it holds, or lists less than we know. Mostly somebody was
+ * faster, or a replica is behind, and the next look shows it. But a bucket that was made anew or
+ * restored has nothing, or something older than what we know and would hold to for ever: the
+ * leader's word decides. */
 static void doubt(struct wk_lease *lease, unsigned partition)
 {
     struct partition *p = &lease->partitions[partition];
@@ -599,6 +604,8 @@ static void look_around(struct wk_lease *lease)
     /* Making 64 consumers takes longer than a beat may be late, ours or another's. */
     for (unsigned p = 0; p < YZ_PARTITIONS && beat(lease) == YZ_OK; p++) {
         catch_up(lease);
+        if (lease->partitions[p].listed_revision < lease->partitions[p].stored_revision)
+            doubt(lease, p);
         look_after(lease, p);
         lacking = lacking || (lease->partitions[p].state == HELD && !lease->partitions[p].ready);
     }

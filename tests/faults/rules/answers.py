@@ -40,7 +40,9 @@ def _duplicates(story):
                 found.append(Violation("h", f"{'/'.join(emit.key)} was answered as a duplicate and had not been sent before",
                                        line_refs([emit])))  # fmt: skip
         for one, other in _pairs(accepted):
-            since, until = min(one.t, other.t), max(one.answered_t, other.answered_t)
+            # The broker counts from the first copy, which may have had no answer.
+            since = min(e.t for e in emits if e.hash == one.hash)
+            until = max(one.answered_t, other.answered_t)
             if until - since < window_s and not story.bus_fault_between(since, until):
                 found.append(Violation("h", f"{'/'.join(one.key)}, the same payload, was accepted as {one.sequence} and as "
                                             f"{other.sequence} within the duplicate window",
