@@ -13,3 +13,7 @@ foreach(module codec_json codec_pb codec_pairs)
 endforeach()
 target_compile_definitions(unit_schemas_protocol PRIVATE
   PROTOCOL_MD="${CMAKE_SOURCE_DIR}/schemas/PROTOCOL.md")
+
+# The expectation of the rules stands in a document.
+set_property(TEST unit.schemas.authority APPEND PROPERTY ENVIRONMENT
+  "YZ_AUTHORITY=${CMAKE_SOURCE_DIR}/schemas/AUTHORITY.md")
