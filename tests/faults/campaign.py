@@ -29,8 +29,7 @@ def say(text, prefix=""):
 
 def parse(words):
     parser = argparse.ArgumentParser(prog="scripts/faults", description="Runs with faults; see scripts/faults --help.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seeds", help="A..B")
+    parser.add_argument("--seed", "--seeds", default="1", dest="seeds", metavar="N or A..B")
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--fault", action="append", default=[], metavar="NAME")
     parser.add_argument("--cluster", action="store_true")
@@ -43,26 +42,29 @@ def parse(words):
     unknown = sorted(set(chosen.fault) - set(KINDS))
     if unknown:
         parser.error(f"--fault {unknown[0]}: there is no such kind; --list shows all")
-    if chosen.seeds and not _range(chosen.seeds):
-        parser.error(f"--seeds {chosen.seeds}: A..B, two numbers from 1")
-    if chosen.minutes <= 0 or chosen.jobs < 1 or chosen.seed < 1:
-        parser.error("--minutes, --jobs and --seed are above 0")
+    if not (seeds := _range(chosen.seeds)):
+        parser.error(f"--seed {chosen.seeds}: N or A..B, numbers from 1")
+    chosen.seeds = seeds
+    if chosen.minutes <= 0 or chosen.jobs < 1:
+        parser.error("--minutes and --jobs are above 0")
     if chosen.soak:
         chosen.minutes = SOAK_MINUTES
     return chosen
 
 
 def _range(text):
+    """The numbers of "7" or "1..20"; empty: it is neither."""
     first, dots, last = text.partition("..")
-    if not dots or not first.isdecimal() or not last.isdecimal() or not 1 <= int(first) <= int(last):
+    last = last if dots else first
+    if not first.isdecimal() or not last.isdecimal() or not 1 <= int(first) <= int(last):
         return []
     return list(range(int(first), int(last) + 1))
 
 
-def one(chosen):
+def one(chosen, seed):
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each send on a connection that broke
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"yizhan-faults-{chosen.seed}-"))
-    run = Run(folder, chosen.seed, chosen.minutes, chosen.cluster or None, chosen.fault, say=say)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"yizhan-faults-{seed}-"))
+    run = Run(folder, seed, chosen.minutes, chosen.cluster or None, chosen.fault, say=say)
     good, numbers = judge(run, chosen.keep)
     if chosen.result:
         pathlib.Path(chosen.result).write_text(json.dumps({**numbers, "faults": dict(numbers["faults"])}))
@@ -116,10 +118,9 @@ def listing(chosen, seeds):
 
 def main(words=None):
     chosen = parse(words)
-    seeds = _range(chosen.seeds) if chosen.seeds else [chosen.seed]
     if chosen.list:
-        return listing(chosen, seeds)
-    return many(chosen, seeds) if chosen.seeds else one(chosen)
+        return listing(chosen, chosen.seeds)
+    return many(chosen, chosen.seeds) if len(chosen.seeds) > 1 else one(chosen, chosen.seeds[0])
 
 
 if __name__ == "__main__":
