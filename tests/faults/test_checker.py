@@ -12,6 +12,8 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(_
 
 import checker  # noqa: E402
 import sample  # noqa: E402
+import wire  # noqa: E402
+from rules.domain import Domain  # noqa: E402
 from sample import MEETING, ORG, PATH, TENANT, THREAD  # noqa: E402
 
 POSTS = f"thr.{TENANT}.{PATH}.t1"
@@ -483,3 +485,10 @@ def test_one_id_for_two_aggregates_may_go_either_way():
     first["payload"], second["payload"] = second["payload"], first["payload"]
     broken.document("outcomes", event_id="p2")["sequence"] = accepted[1]["sequence"]
     assert not [v for v in broken.check() if "is of the later" in v.text]
+
+
+def test_the_model_knows_every_event():
+    """A new domain is told to rules/domain.py, or a run with its events cannot be judged."""
+    lacking = [type_ for type_ in wire.EVENTS for verb in ("judge", "apply")
+               if not hasattr(Domain, f"_{verb}_{type_.replace('.', '_')}")]  # fmt: skip
+    assert not lacking

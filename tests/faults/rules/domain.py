@@ -15,6 +15,7 @@ import wire
 from people import checkin_code
 
 APPLIED = ("applied", "")
+VOIDS_MAX = 64
 STATUS = {"refused": "REFUSED", "dead_lettered": "DEAD_LETTERED"}
 
 
@@ -58,6 +59,8 @@ def aggregate_of(event):
         return event.tenant, "receipts", p.get("noticeId", ""), event.path
     if event.type == "thread.posted":
         return event.tenant, "thread", p.get("orgPath", ""), p.get("threadId", "")
+    if event.type.startswith("auth."):
+        return event.tenant, "auth", p.get("memberId", "")
     return event.tenant, "meeting", p.get("orgPath", ""), p.get("meetingId", "")
 
 
@@ -274,6 +277,39 @@ class Domain:
         self._push(deed, f"thread.{p['orgPath']}.{p['threadId']}", "thread.post", {
             **p, "author": deed.member, "sequence": str(deed.sequence), "postedAt": stamp(deed.at_ms)})  # fmt: skip
 
+    def _judge_auth_revoked(self, deed):
+        voids = self._voids(deed)
+        known = any(_same_scope(void, deed.payload) for void in voids)
+        return ("refused", "too_many") if len(voids) == VOIDS_MAX and not known else APPLIED
+
+    def _judge_auth_restored(self, deed):
+        known = any(_same_scope(void, deed.payload) for void in self._voids(deed))
+        return APPLIED if known else ("refused", "not_found")
+
+    def _apply_auth_revoked(self, deed):
+        p, voids = deed.payload, self._voids(deed)
+        at = stamp_ms(p["notBefore"]) if p.get("notBefore") else deed.at_ms
+        for place, void in enumerate(voids):
+            if _same_scope(void, p):
+                voids[place] = {**void, "not_before": {"ms": max(at, void["not_before"]["ms"])}}
+                break
+        else:
+            voids.append({"org_path": p["orgPath"], "token_id": p.get("tokenId", ""), "not_before": {"ms": at}})
+        self._put_voids(deed, voids)
+
+    def _apply_auth_restored(self, deed):
+        self._put_voids(deed, [void for void in self._voids(deed) if not _same_scope(void, deed.payload)])
+
+    def _voids(self, deed):
+        return list((self._get("revocations", deed, deed.payload["memberId"]) or {"voids": []})["voids"])
+
+    def _put_voids(self, deed, voids):
+        member = deed.payload["memberId"]
+        self._put("revocations", deed, {"member_id": member, "voids": voids}, member)
+        told = [{"orgPath": void["org_path"], "tokenId": void["token_id"], "notBefore": stamp(void["not_before"]["ms"])}
+                for void in voids]  # fmt: skip
+        self._value(deed, "auth", f"revoked.{member}", "auth.revocation", {"memberId": member, "voids": told})
+
     # documents, pushes, values
 
     def _ref(self, deed):
@@ -311,6 +347,10 @@ class Domain:
                 self.all_notices.add(key)
                 self.notice_org.setdefault(key, deed.payload["orgPath"])
                 self.notice_publisher.setdefault(key, deed.member)
+
+
+def _same_scope(void, payload):
+    return (void["org_path"], void["token_id"]) == (payload["orgPath"], payload.get("tokenId", ""))
 
 
 def code_parts(code):

@@ -10,7 +10,7 @@ from .domain import Deed, Domain
 from .story import Violation, channel_of, line_refs, value_of
 
 WITHOUT_COMPARING = {"occurred_at"}  # the phone's clock: kept as evidence
-DOMAIN = ("notices", "notice_receipts", "meetings", "meeting_rosters", "checkins", "posts")
+DOMAIN = ("notices", "notice_receipts", "meetings", "meeting_rosters", "checkins", "posts", "revocations")
 FRAME = ("outcomes", "outbox", "attempts", "generations")
 
 
@@ -130,6 +130,7 @@ def _is_unsure(domain, collection, document):
         "notices": ("notice", document.get("notice_id")),
         "notice_receipts": ("receipts", document.get("notice_id"), document.get("org_path")),
         "posts": ("thread", document.get("org_path"), document.get("thread_id")),
+        "revocations": ("auth", document.get("member_id")),
     }.get(collection, ("meeting", document.get("org_path"), document.get("meeting_id")))
     return (tenant, *aggregate) in domain.unsure
 
@@ -273,7 +274,7 @@ def _values(story, domain, found):
     stored = {value_of(m["subject"]): m["push"] for m in story.snapshot["streams"]["STATE"]["messages"]}
     for key in sorted(set(stored) | set(domain.values)):
         have, want = stored.get(key), domain.values.get(key)
-        if key[1] == "auth" or _of_unsure(domain, key, key):
+        if _of_unsure(domain, key, key):
             continue
         name = "/".join(key)
         if want is None:

@@ -165,7 +165,7 @@ def channel_of(subject):
 def value_of(subject):
     """(tenant, channel, name) of a subject of STATE."""
     parts = subject.split(".")
-    length = 4 if parts[2] in ("org", "member") else 5
+    length = {"auth": 3, "org": 4, "member": 4}.get(parts[2], 5)
     return parts[1], ".".join(parts[2:length]), ".".join(parts[length:])
 
 

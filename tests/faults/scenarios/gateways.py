@@ -98,3 +98,15 @@ def two_tenants(run):
         theirs.done(*run.post(theirs, f"t2-{number}", event_id=new_id("e")))
 
 
+
+
+@scenario()
+def revocation(run):
+    """Tokens are revoked, twice, and one of them is given back."""
+    admin = run.phone(run.person("boss", path="g1", roles=("member", "admin@g1")), ["member.boss"])
+    for number, (type_, named) in enumerate((
+        ("auth.revoked", {"memberId": "m1"}), ("auth.revoked", {"memberId": "m1", "tokenId": "phone-7"}),
+        ("auth.revoked", {"memberId": "m1"}), ("auth.restored", {"memberId": "m1", "tokenId": "phone-7"}),
+        ("auth.restored", {"memberId": "m2"}),
+    )):  # fmt: skip
+        admin.done(type_, {"orgPath": "g1/c1", **named}, f"auth-{number}")
