@@ -13,6 +13,7 @@
 #define POLL_MS    1000 /* a known stream is read again this often */
 #define TICK_MS    250  /* an unknown one this often */
 #define TIMEOUT_MS 3000
+#define DOUBT_MS   5000 /* a replicated stream that ends earlier than it did: believed after this */
 
 struct watched {
     struct gw_streams *owner;
@@ -24,6 +25,7 @@ struct watched {
     bool asking;
     uint64_t request;
     int64_t asked_mono_ms, asked_mono_us;
+    int64_t shorter_since_mono_ms; /* 0: it is not */
 };
 
 struct gw_streams {
@@ -91,6 +93,18 @@ static enum yz_err parse(json_t *root, struct parsed *p)
     return YZ_OK;
 }
 
+/* A new leader of a cluster may not have applied all that it has: for a moment the stream seems to
+ * end earlier than it did. */
+static bool in_doubt(struct watched *w, const struct parsed *p)
+{
+    int64_t now = yz_clock_mono_ms();
+    bool shorter = strcmp(w->info.epoch, p->epoch) == 0 && (uint64_t)p->last_seq < w->info.last_seq;
+
+    if (!shorter || !w->shorter_since_mono_ms)
+        w->shorter_since_mono_ms = shorter ? now : 0;
+    return shorter && p->replicas > 1 && now - w->shorter_since_mono_ms < DOUBT_MS;
+}
+
 static void store(struct watched *w, const struct parsed *p)
 {
     struct gw_stream *info = &w->info;
@@ -98,12 +112,14 @@ static void store(struct watched *w, const struct parsed *p)
     bool reset =
         had && (strcmp(info->epoch, p->epoch) != 0 || (uint64_t)p->last_seq < info->last_seq);
 
+    info->known = true;
+    if (in_doubt(w, p))
+        return;
     snprintf(info->epoch, sizeof info->epoch, "%s", p->epoch);
     info->first_seq = (uint64_t)p->first_seq;
     info->last_seq = (uint64_t)p->last_seq;
     info->subject_max = p->subject_max;
     info->replicas = p->replicas;
-    info->known = true;
     if (!had)
         yz_info("stream_known", "stream=%s epoch=%s last_seq=%" PRIu64, info->name, info->epoch,
                 info->last_seq);

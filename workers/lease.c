@@ -147,16 +147,12 @@ static void partition_key(unsigned partition, char out[YZ_SUBJECT_MAX])
 bool wk_lease_verify(struct wk_lease *lease, unsigned partition, uint64_t revision)
 {
     char key[YZ_SUBJECT_MAX];
-    natsMsg *msg = NULL;
-    bool same = false;
+    struct wk_stream_end end;
 
-    if (!wk_lease_holds(lease, partition, revision))
-        return false;
     partition_key(partition, key);
-    if (wk_stream_last(lease->nc, PARTITIONS_STREAM, key, &msg) == YZ_OK && msg)
-        same = yz_bus_header_u64(msg, "Nats-Sequence", 0) == revision;
-    natsMsg_Destroy(msg);
-    return same;
+    return wk_lease_holds(lease, partition, revision) &&
+           wk_stream_end(lease->nc, PARTITIONS_STREAM, key, &end) == YZ_OK &&
+           end.sequence == revision;
 }
 
 static void peer_seen(struct wk_lease *lease, const char *id)
@@ -388,26 +384,16 @@ static void doubt(struct wk_lease *lease, unsigned partition)
 {
     struct partition *p = &lease->partitions[partition];
     char key[YZ_SUBJECT_MAX];
-    json_t *reply;
-    json_int_t sequence = 0;
-    int code = 0;
-    enum yz_err err;
+    struct wk_stream_end end;
 
     partition_key(partition, key);
-    err = wk_stream_call(lease->nc, "STREAM.MSG.GET." PARTITIONS_STREAM,
-                         json_pack("{s:s}", "last_by_subj", key), &reply, &code);
-    if (err && code != WK_STREAM_NO_MESSAGE)
-        return;
-    if (!err) {
-        sequence = json_integer_value(json_object_get(json_object_get(reply, "message"), "seq"));
-        json_decref(reply);
-    }
-    if ((uint64_t)sequence >= p->stored_revision)
+    if (wk_stream_end(lease->nc, PARTITIONS_STREAM, key, &end) != YZ_OK ||
+        end.sequence >= p->stored_revision)
         return;
     yz_warn("lease_forgotten",
             "partition=%u known=%" PRIu64 " stored=%" PRIu64
             " reason=\"the bucket PARTITIONS is not the one that was there\"",
-            partition, p->stored_revision, (uint64_t)sequence);
+            partition, p->stored_revision, end.sequence);
     p->stored_revision = p->stored_suspect = 0;
     p->stored_held = false;
     p->holder[0] = '\0';

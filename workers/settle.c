@@ -329,12 +329,14 @@ static void on_stored(void *arg, natsMsg *msg)
     }
 }
 
-/* All that the subject holds since `since_ms`. */
+/* All that the subject holds since `since_ms`. A replica that is behind answers with what it has,
+ * and the push that it lacks would be sent a second time: the leader tells the subject's end. */
 static enum yz_err look_up(struct wk_batch *batch, struct lookup *lookup, int64_t since_ms)
 {
     const char *stream =
         strncmp(lookup->subject, "thr.", 4) == 0 ? YZ_STREAM_THREADS : YZ_STREAM_CHANNELS;
     natsConnection *nc = wk_publisher_connection(batch->means.pub);
+    struct wk_stream_end end;
     char since[YZ_RFC3339_MAX];
     uint64_t pending = 0;
     enum yz_err err;
@@ -342,6 +344,8 @@ static enum yz_err look_up(struct wk_batch *batch, struct lookup *lookup, int64_
     yz_clock_format(since_ms / 1000, (int32_t)(since_ms % 1000) * 1000000, since);
     if (!nc)
         return YZ_BUS_UNAVAILABLE;
+    if ((err = wk_stream_end(nc, stream, lookup->subject, &end)))
+        return err;
     err = wk_stream_each(batch->means.conf, nc, stream,
                          json_pack("{s:s, s:s, s:i}", "next_by_subj", lookup->subject, "start_time",
                                    since, "batch", LOOKUP_BATCH),
@@ -354,15 +358,18 @@ static enum yz_err look_up(struct wk_batch *batch, struct lookup *lookup, int64_
                                      (json_int_t)lookup->last_sequence + 1, "batch", LOOKUP_BATCH),
                            on_stored, lookup, &pending);
     }
+    if (!err && lookup->last_sequence < end.sequence && end.stored_at_ms >= since_ms)
+        err = YZ_BUS_UNAVAILABLE; /* asked again, of another replica or of this one later */
     return err;
 }
 
-/* Beyond the broker's memory of message ids a replay finds its pushes only in their channel. */
+/* Beyond the broker's memory of message ids a replay finds its pushes only in their channel. An
+ * event from the future says that our clock was set back: then nothing is known of its age. */
 static bool is_beyond_memory(const struct wk_batch *batch, const struct wk_item *item)
 {
     int64_t age_ms = yz_clock_wall_ms() - item->delivery.stored_at_ms;
 
-    return item->redelivered && age_ms > batch->means.conf->duplicate_window_ms / 2;
+    return item->redelivered && (age_ms < 0 || age_ms > batch->means.conf->duplicate_window_ms / 2);
 }
 
 static enum yz_err find_stored(struct wk_batch *batch, struct wk_letter *letters, size_t count)

@@ -44,6 +44,32 @@ enum yz_err wk_stream_call(natsConnection *nc, const char *api, json_t *request,
     return YZ_INTERNAL;
 }
 
+enum yz_err wk_stream_end(natsConnection *nc, const char *stream, const char *subject,
+                          struct wk_stream_end *end)
+{
+    char api[YZ_SUBJECT_MAX];
+    const char *time = NULL;
+    json_int_t sequence = 0;
+    int64_t seconds = 0;
+    int32_t nanos = 0;
+    json_t *reply;
+    int code = 0;
+    bool good;
+    enum yz_err err;
+
+    memset(end, 0, sizeof *end);
+    snprintf(api, sizeof api, "STREAM.MSG.GET.%s", stream);
+    err = wk_stream_call(nc, api, json_pack("{s:s}", "last_by_subj", subject), &reply, &code);
+    if (err)
+        return code == WK_STREAM_NO_MESSAGE ? YZ_OK : err;
+    good = json_unpack(reply, "{s:{s:I, s:s}}", "message", "seq", &sequence, "time", &time) == 0 &&
+           yz_clock_parse(time, strlen(time), &seconds, &nanos);
+    end->sequence = (uint64_t)sequence;
+    end->stored_at_ms = seconds * 1000 + nanos / 1000000;
+    json_decref(reply);
+    return good ? YZ_OK : YZ_INTERNAL;
+}
+
 enum yz_err wk_stream_ack(const char *text, size_t len, uint64_t *sequence, int *code)
 {
     json_t *ack = json_loadb(text, len, 0, NULL);

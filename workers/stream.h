@@ -36,6 +36,14 @@ YZ_MUST_USE enum yz_err wk_stream_call(natsConnection *nc, const char *api, json
 
 /* Publish to a stream. expected: the subject's last sequence must be this, 0: it has none, -1:
  * whatever it is. *sequence (may be NULL) is where it was stored. */
+/* The subject's last message as the stream's leader knows it, where a direct get is answered by a
+ * replica that may be behind. */
+struct wk_stream_end {
+    uint64_t sequence; /* 0: there is none */
+    int64_t stored_at_ms;
+};
+YZ_MUST_USE enum yz_err wk_stream_end(natsConnection *nc, const char *stream, const char *subject,
+                                      struct wk_stream_end *end);
 YZ_MUST_USE enum yz_err wk_stream_put(natsConnection *nc, const char *subject, const char *text,
                                       int64_t expected, uint64_t *sequence, int *code);
 /* A PubAck as JSON text: its sequence, or YZ_INTERNAL with the broker's code. */

@@ -4,7 +4,7 @@ What was accepted and not yet settled is gone with the disk, and so is the histo
 back. What can be promised is that nobody takes it for whole, and that these tests show:
 
     the store is empty      no gateway is ready and nothing is accepted until yzctl apply has made the streams anew
-    made anew               every session with a channel is closed with stream_reset, every position is refused (recovered is not true),
+    made anew               every session with a channel is closed with stream_reset, no old position is recovered,
                             yzctl apply and doctor name the generation, and no sequence is given out a second time
     an accepted event       that was lost has no outcome: its phone asks, is told not_found, and sends it again
     what was settled        stands in the documents, and a second copy of it changes nothing

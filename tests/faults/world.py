@@ -155,6 +155,10 @@ class World(Stack):
         self.proxies.start()
         return super().start()
 
+    def apply(self, **settings):
+        """A new cluster takes a while until it places a stream."""
+        return self.by_hand(lambda: super(World, self).apply(**settings))
+
     def stop(self):
         for nurse in list(self.nurses):
             nurse.over.set()

@@ -88,4 +88,4 @@ class BucketsAnew(ByHand):
         return {}
 
     def end(self, world, target):
-        world.by_hand(world.apply)
+        world.apply()
