@@ -19,5 +19,10 @@ foreach(file ${faults_files})
   if(name STREQUAL "checker") # no service, seconds
     set(label unit)
   endif()
-  yz_pytest(faults.${name} ${label} 600 ${file})
+  if(name STREQUAL "kinds") # each kind alone, on one NATS server and on three
+    yz_pytest(faults.kinds ${label} 900 ${file} -k single)
+    yz_pytest(faults.kinds_cluster ${label} 1200 ${file} -k cluster)
+  else()
+    yz_pytest(faults.${name} ${label} 600 ${file})
+  endif()
 endforeach()

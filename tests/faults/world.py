@@ -54,6 +54,8 @@ class World(Stack):
     """`rng` decides whatever is drawn by chance. `store_on_tmpfs`: NATS keeps its files on a small tmpfs, which can be
     filled; None: when this user may mount one."""
 
+    start_s = CALM_S
+
     def __init__(self, folder, rng, cluster=False, store_on_tmpfs=None, **settings):
         self.rng, self.cluster = rng, cluster
         self.tenants = ["poisoned"]  # in whose name events are made by hand

@@ -188,6 +188,8 @@ SETTINGS = {
 
 
 class Stack:
+    start_s = START_S
+
     def __init__(self, folder=None, workers=1, gateways=1, **settings):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="yizhan-"))
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -367,7 +369,7 @@ class Stack:
             assert process.running, f"{process.name} ended at start:\n{process.tail()}"
             return self.admin(process, "/readyz")[0] == 200
 
-        until(ready, START_S, what=f"{process.name} is ready")
+        until(ready, self.start_s, what=f"{process.name} is ready")
 
     def admin(self, process, path):
         """(status, text) of the admin port; status 0 when nothing listens."""
