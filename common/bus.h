@@ -17,6 +17,12 @@
 
 #define YZ_INBOX_MAX 104 /* with the NUL: "_INBOX_", a user's name, ".", 22 characters */
 
+/* What a program that is not ready says once it was denied something. */
+#define YZ_BUS_DENIED_TEXT                                                                         \
+    "NATS denies this program a permission: is YZ_NATS_USER its own, and is nats-users.conf of "   \
+    "this "                                                                                        \
+    "release? The log names the subject (nats_denied); restart it then"
+
 /* Servers, credentials, inbox prefix, name, reconnect policy and global message delivery (one
  * delivery thread for all subscriptions). The caller may set callbacks before connecting. *options
  * is the caller's to destroy. */

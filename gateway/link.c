@@ -263,6 +263,11 @@ bool gw_link_ready(const struct gw_link *link, const char **reason)
         *reason = "not connected to NATS";
         return false;
     }
+    /* It may be deaf to a channel, and would not know. */
+    if (atomic_load_explicit(&link->metrics->bus_denied, memory_order_relaxed) > 0) {
+        *reason = YZ_BUS_DENIED_TEXT;
+        return false;
+    }
     return gw_streams_ready(link->streams, reason);
 }
 

@@ -79,7 +79,11 @@ static bool is_ready(void *arg, const char **reason)
     *reason = atomic_load(&w->missing);
     if (!*reason && yz_trouble_there(&w->metrics.troubles, YZ_TROUBLE_sequence_behind))
         *reason = "EVENTS counts below what it reached; yzctl epoch raise mends it";
-    return *reason == NULL && wk_lease_ready(w->lease, reason);
+    if (*reason == NULL && wk_lease_ready(w->lease, reason))
+        return true;
+    if (yz_trouble_there(&w->metrics.troubles, YZ_TROUBLE_bus_permission))
+        *reason = YZ_BUS_DENIED_TEXT;
+    return false;
 }
 
 /* Unique for each run: a restarted worker must not take its own old leases for held ones. */

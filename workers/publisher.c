@@ -153,14 +153,24 @@ static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, si
     return s;
 }
 
-/* Send the letter unless the one before it on its subject is not final yet. */
+/* No letter before it on its subject may still be stored. A final one between, such as a replayed
+ * push that was found stored, says nothing about those before that. */
+static bool is_next(struct wk_letter *letters, size_t i)
+{
+    size_t before = letters[i].before;
+
+    while (before != NONE && is_final(&letters[before]))
+        before = letters[before].before;
+    letters[i].before = before;
+    return before == NONE;
+}
+
+/* Send the letter unless one before it on its subject is not final yet. */
 static bool try_letter(struct wk_publisher *pub, struct wk_letter *letters, size_t i)
 {
     struct wk_letter *letter = &letters[i];
 
-    if (letter->state != WK_LETTER_WAITING || pub->under_way >= WINDOW)
-        return true;
-    if (letter->before != NONE && !is_final(&letters[letter->before]))
+    if (letter->state != WK_LETTER_WAITING || pub->under_way >= WINDOW || !is_next(letters, i))
         return true;
     if (publish(pub, letter, i) != NATS_OK)
         return false;
@@ -205,7 +215,9 @@ static bool settle(struct wk_publisher *pub, struct wk_letter *letters, size_t c
         log_refusal(pub, natsMsg_GetSubject(letter->msg), code);
         return false;
     }
-    return letter->after == NONE || try_letter(pub, letters, letter->after);
+    for (index = letter->after; index != NONE && is_final(&letters[index]);)
+        index = letters[index].after;
+    return index == NONE || try_letter(pub, letters, index);
 }
 
 /* One try of everything that is not final. */

@@ -24,6 +24,7 @@
 struct job {
     struct job *next;
     natsMsg *msg;
+    uint64_t connection;   /* on which it came */
     uint64_t min_sequence; /* 0: none, or settled */
     int64_t until_mono_ms; /* then the gateway has answered in our stead */
     int64_t due_mono_ms;   /* parked: when to look again */
@@ -87,6 +88,14 @@ static void reply_code(struct wk_query_service *service, natsMsg *request, enum 
 
     yz_violate(&v, err, NULL, NULL);
     reply_error(service, request, &v);
+}
+
+/* The server's number of the connection that there is now; 0: none. */
+static uint64_t connection_of(struct wk_query_service *service)
+{
+    uint64_t number = 0;
+
+    return natsConnection_GetClientID(service->nc, &number) == NATS_OK ? number : 0;
 }
 
 static void drop_job(struct job *job)
@@ -230,7 +239,8 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
 
     (void)nc;
     (void)subscription;
-    if (!natsMsg_GetReply(msg)) {
+    /* An answer to any other subject could become a push: a worker may publish those. */
+    if (!natsMsg_GetReply(msg) || strncmp(natsMsg_GetReply(msg), "_INBOX", 6) != 0) {
         natsMsg_Destroy(msg);
         return;
     }
@@ -238,6 +248,7 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
     job = calloc(1, sizeof *job);
     if (job) {
         job->msg = msg;
+        job->connection = connection_of(service);
         job->min_sequence = yz_bus_header_u64(msg, YZ_HEADER_MIN_SEQUENCE, 0);
         job->until_mono_ms = yz_clock_mono_ms() + service->conf->query_timeout_ms * 4 / 5;
         job->pause_ms = PARK_FIRST_MS;
@@ -404,6 +415,11 @@ static void serve_job(struct server *server, struct job *job)
     struct yz_violation v = {0};
     enum yz_err err;
 
+    if (job->connection != connection_of(service)) {
+        /* The right to answer ended with the connection on which it was asked. */
+        drop_job(job);
+        return;
+    }
     if (job->min_sequence == 0 && yz_clock_mono_ms() >= job->until_mono_ms) {
         /* Nobody waits for it any more: after a stall the fresh ones come first. */
         refuse_busy(service, job);

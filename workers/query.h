@@ -7,6 +7,7 @@
  * Limits    WK_QUERY_QUEUE_MAX requests waiting for a thread and as many waiting for their
  *           min_sequence; above that a request is answered busy at once. A request waits for its
  *           min_sequence at most 4/5 of query_timeout_ms, then it is answered not_settled.
+ *           What came before the bus was away is not answered any more.
  *           A reply is at most what the broker takes as one message, else frame_too_large.
  *
  * A query with a min_sequence waits until that event is settled, that is: until it was stored

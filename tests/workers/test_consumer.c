@@ -133,6 +133,32 @@ static void test_publisher_keeps_the_order_of_a_subject(void **state)
     wk_publisher_free(pub);
 }
 
+/* Letters that were found stored stand between others of their subject: those still keep their
+ * order. */
+static void test_publisher_keeps_the_order_around_dropped_letters(void **state)
+{
+    struct wk_letter letters[200] = {0};
+    struct wk_publisher *pub;
+    uint64_t last = 0;
+
+    (void)state;
+    assert_int_equal(wk_publisher_new(&conf, "test pushes", &metrics, &pub), YZ_OK);
+    for (size_t i = 0; i < 200; i++) {
+        letters[i].msg = message("thr.dropped.g1.t1", "x", NULL);
+        letters[i].state = i % 5 >= 3 ? WK_LETTER_DROPPED : WK_LETTER_WAITING;
+    }
+    assert_int_equal(wk_publisher_send(pub, letters, 200, NULL, NULL), YZ_OK);
+    for (size_t i = 0; i < 200; i++) {
+        if (i % 5 < 3) {
+            assert_int_equal(letters[i].state, WK_LETTER_STORED);
+            assert_true(letters[i].sequence > last);
+            last = letters[i].sequence;
+        }
+        natsMsg_Destroy(letters[i].msg);
+    }
+    wk_publisher_free(pub);
+}
+
 static void test_publisher_tells_stale_from_refused(void **state)
 {
     struct wk_letter letters[6] = {0};
@@ -386,6 +412,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_publisher_keeps_the_order_of_a_subject),
+        cmocka_unit_test(test_publisher_keeps_the_order_around_dropped_letters),
         cmocka_unit_test(test_publisher_tells_stale_from_refused),
         cmocka_unit_test(test_leases_are_shared_and_given_up),
         cmocka_unit_test(test_events_settle_and_the_outbox_delivers),

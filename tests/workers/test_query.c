@@ -600,14 +600,15 @@ static void test_min_sequence(void **state)
     Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
     uint64_t sequence = store_event();
     natsSubscription *replies = NULL;
-    natsMsg *waiting = new_request(&member, "t1", "notice.list", "replies.waiting", "", 0), *reply;
+    natsMsg *waiting = new_request(&member, "t1", "notice.list", "_INBOX.replies.waiting", "", 0),
+            *reply;
     struct yz_violation v;
     char number[24];
 
     (void)state;
     snprintf(number, sizeof number, "%llu", (unsigned long long)sequence);
     assert_int_equal(natsMsgHeader_Set(waiting, YZ_HEADER_MIN_SEQUENCE, number), NATS_OK);
-    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "replies.waiting"), NATS_OK);
+    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "_INBOX.replies.waiting"), NATS_OK);
     assert_int_equal(natsConnection_PublishMsg(nc, waiting), NATS_OK);
     natsMsg_Destroy(waiting);
     for (int i = 0; i < 20; i++)
@@ -644,14 +645,15 @@ static void test_stop_answers(void **state)
 {
     uint64_t sequence = store_event();
     natsSubscription *replies = NULL;
-    natsMsg *waiting = new_request(&member, "t1", "notice.list", "replies.stop", "", 0), *reply;
+    natsMsg *waiting = new_request(&member, "t1", "notice.list", "_INBOX.replies.stop", "", 0),
+            *reply;
     struct yz_violation v;
     char number[24];
 
     (void)state;
     snprintf(number, sizeof number, "%llu", (unsigned long long)sequence);
     assert_int_equal(natsMsgHeader_Set(waiting, YZ_HEADER_MIN_SEQUENCE, number), NATS_OK);
-    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "replies.stop"), NATS_OK);
+    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "_INBOX.replies.stop"), NATS_OK);
     for (int i = 0; i < 10; i++)
         assert_int_equal(natsConnection_PublishMsg(nc, waiting), NATS_OK);
     natsMsg_Destroy(waiting);
@@ -675,12 +677,12 @@ static void test_full_queue(void **state)
 {
     Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
     natsSubscription *replies = NULL;
-    natsMsg *msg = new_request(&member, "t1", "notice.list", "replies.flood", "", 0), *reply;
+    natsMsg *msg = new_request(&member, "t1", "notice.list", "_INBOX.replies.flood", "", 0), *reply;
     int64_t begun = yz_clock_mono_ms();
     int busy = 0, good = 0;
 
     (void)state;
-    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "replies.flood"), NATS_OK);
+    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "_INBOX.replies.flood"), NATS_OK);
     service_signal(&database, SIGSTOP);
     for (int i = 0; i < FLOOD; i++)
         assert_int_equal(natsConnection_PublishMsg(nc, msg), NATS_OK);

@@ -20,7 +20,9 @@ natsConnection *ctl_nats_try(const struct yz_conf *conf, bool stays, const char 
     if (s == NATS_OK)
         s = natsConnection_Connect(&nc, options);
     natsOptions_Destroy(options);
-    *reason = natsStatus_GetText(s);
+    *reason = s == NATS_CONNECTION_AUTH_FAILED
+                  ? "it refuses this user or password: YZ_NATS_USER, YZ_NATS_PASSWORD_FILE"
+                  : natsStatus_GetText(s);
     return s == NATS_OK ? nc : NULL;
 }
 
