@@ -159,7 +159,7 @@ void gw_exchange_allow(struct gw_exchange *exchange, const char *methods)
 
 void gw_exchange_head(const struct gw_exchange *exchange, struct yz_buf *buf)
 {
-    char head[512];
+    char head[GW_HEADERS_MAX + 256];
     int len = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\n%s", exchange->status,
                        reason_of(exchange->status), exchange->headers);
 

@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define GW_HEADERS_MAX 2048
+
 enum gw_method { GW_GET, GW_HEAD, GW_POST, GW_OPTIONS, GW_OTHER_METHOD };
 
 /* The head of a request; all texts are borrowed and "" when absent. */
@@ -23,6 +25,7 @@ struct gw_request {
     enum gw_method method;
     const char *path; /* percent-decoded, from '/' */
     const char *authorization, *content_type, *if_none_match;
+    const char *origin, *host;
     int64_t content_length; /* -1: not given */
     const struct yz_pair *pairs;
     size_t pair_count;
@@ -38,9 +41,9 @@ struct gw_exchange {
     int status;          /* 0: none yet */
     enum yz_err refused; /* why, if it is a problem */
     const char *content_type;
-    char headers[256];       /* further lines, each with its CRLF */
-    struct yz_buf answer;    /* its body, if it is ours */
-    const uint8_t *borrowed; /* else the body */
+    char headers[GW_HEADERS_MAX]; /* further lines, each with its CRLF */
+    struct yz_buf answer;         /* its body, if it is ours */
+    const uint8_t *borrowed;      /* else the body */
     size_t len;
 };
 
@@ -60,7 +63,8 @@ void gw_exchange_lend(struct gw_exchange *exchange, int status, const char *cont
                       const void *bytes, size_t len);
 /* 204 for OPTIONS, else 405, with this Allow header. */
 void gw_exchange_allow(struct gw_exchange *exchange, const char *methods);
-/* Add a header line to the answer. */
+/* Add a header line to the answer; our own texts only, never a client's. What does not fit is left
+ * out. */
 void gw_exchange_header(struct gw_exchange *exchange, const char *name, const char *value);
 
 /* Append status line and headers. */

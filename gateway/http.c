@@ -11,6 +11,7 @@
 
 #define HTTP_EXCHANGES_MAX 16384
 #define ARENA_MAX          (4 << 20)
+#define API_PREFIX         "/v1/"
 #define EVENTS_PATH        "/v1/events"
 #define QUERY_PATH         "/v1/query/"
 #define SOCKET_PATH        "/v1/ws"
@@ -167,7 +168,9 @@ static void begin_file(struct gw_http *http, struct gw_exchange *exchange,
 
     if (!file) {
         gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
-    } else if (request->method != GW_GET && request->method != GW_HEAD) {
+        return;
+    }
+    if (request->method != GW_GET && request->method != GW_HEAD) {
         gw_exchange_allow(exchange, "GET, HEAD, OPTIONS");
     } else {
         gw_exchange_header(exchange, "ETag", file->etag);
@@ -179,9 +182,65 @@ static void begin_file(struct gw_http *http, struct gw_exchange *exchange,
     }
 }
 
+/* What every answer says to a browser; pages are told more. */
+static void add_security(struct gw_http *http, struct gw_exchange *exchange)
+{
+    gw_exchange_header(exchange, "Referrer-Policy", "no-referrer");
+    if (http->parts.conf->tls_cert_file[0])
+        gw_exchange_header(exchange, "Strict-Transport-Security", "max-age=31536000");
+}
+
+static void add_page_security(struct gw_http *http, struct gw_exchange *exchange)
+{
+    if (http->parts.conf->content_security_policy[0])
+        gw_exchange_header(exchange, "Content-Security-Policy",
+                           http->parts.conf->content_security_policy);
+    gw_exchange_header(exchange, "X-Frame-Options", "DENY");
+    gw_exchange_header(exchange, "Permissions-Policy",
+                       "camera=(self), geolocation=(), microphone=(), payment=(), usb=()");
+    gw_exchange_header(exchange, "Cross-Origin-Opener-Policy", "same-origin");
+}
+
+static void add_api_security(struct gw_exchange *exchange)
+{
+    gw_exchange_header(exchange, "Cache-Control", "no-store");
+    gw_exchange_header(exchange, "Content-Security-Policy",
+                       "default-src 'none'; frame-ancestors 'none'");
+}
+
+/* false: the exchange has its refusal. A preflight asks before the request itself. */
+static bool admit_origin(struct gw_http *http, struct gw_exchange *exchange,
+                         const struct gw_request *request)
+{
+    const char *cors = "";
+
+    if (!http->parts.origins || !request->origin)
+        return true;
+    gw_exchange_header(exchange, "Vary", "Origin");
+    if (!gw_origins_admit(http->parts.origins, request->origin, request->host, &cors)) {
+        gw_exchange_refuse(exchange, YZ_ORIGIN_NOT_ALLOWED, "Origin", NULL);
+        return false;
+    }
+    if (*cors) {
+        gw_exchange_header(exchange, "Access-Control-Allow-Origin", cors);
+        gw_exchange_header(exchange, "Access-Control-Expose-Headers", "Retry-After");
+    }
+    if (*cors && exchange->method == GW_OPTIONS) {
+        gw_exchange_header(exchange, "Access-Control-Allow-Methods", "GET, HEAD, POST");
+        gw_exchange_header(exchange, "Access-Control-Allow-Headers", "Authorization, Content-Type");
+        gw_exchange_header(exchange, "Access-Control-Max-Age", "600");
+    }
+    return true;
+}
+
 static void route(struct gw_http *http, struct gw_exchange *exchange,
                   const struct gw_request *request)
 {
+    if (strncmp(request->path, API_PREFIX, sizeof API_PREFIX - 1) != 0 &&
+        gw_files_find(http->parts.files, request->path))
+        add_page_security(http, exchange);
+    else
+        add_api_security(exchange);
     if (strcmp(request->path, EVENTS_PATH) == 0)
         begin_event(http, exchange, request);
     else if (strncmp(request->path, QUERY_PATH, sizeof QUERY_PATH - 1) == 0)
@@ -203,9 +262,10 @@ struct gw_exchange *gw_http_begin(struct gw_http *http, const struct gw_request 
         return NULL;
     gw_count(&http->parts.metrics->http_requests, 1);
     exchange->serial = gw_serials_add(http->serials, exchange);
+    add_security(http, exchange);
     if (exchange->serial == 0)
         gw_exchange_refuse(exchange, YZ_BUSY, NULL, NULL);
-    else
+    else if (admit_origin(http, exchange, request))
         route(http, exchange, request);
     return exchange;
 }

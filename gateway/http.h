@@ -12,6 +12,7 @@
 #include "gateway/exchange.h"
 #include "gateway/files.h"
 #include "gateway/intake.h"
+#include "gateway/origin.h"
 
 struct gw_http;
 
@@ -19,6 +20,7 @@ struct gw_http_parts {
     const struct yz_conf *conf;
     const struct gw_auth *auth;
     const struct gw_files *files;
+    const struct gw_origins *origins; /* NULL: every page may connect */
     struct gw_intake *intake;
     struct gw_metrics *metrics;
     /* exchange->status is set now, later than gw_http_finish; peer as given to gw_http_begin. */

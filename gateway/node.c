@@ -26,6 +26,7 @@ struct node {
     struct gw_metrics metrics;
     struct gw_auth *auth;
     struct gw_tls *tls;
+    struct gw_origins *origins;
     struct gw_files *files;
     struct gw_link *link;
     struct gw_revocations *revocations;
@@ -97,12 +98,14 @@ static enum yz_err make_edge(struct node *node)
     struct gw_http_parts http_parts = {.conf = node->conf,
                                        .auth = node->auth,
                                        .files = node->files,
+                                       .origins = node->origins,
                                        .intake = node->intake,
                                        .metrics = &node->metrics,
                                        .answered = gw_server_answered};
     struct gw_server_parts server_parts = {.conf = node->conf,
                                            .loop = &node->loop,
                                            .intake = node->intake,
+                                           .origins = node->origins,
                                            .tls = node->tls,
                                            .metrics = &node->metrics,
                                            .admin = {.link = node->link,
@@ -238,6 +241,7 @@ static void unmake(struct node *node)
     if (node->server)
         gw_server_free(node->server);
     gw_tls_free(node->tls);
+    gw_origins_free(node->origins);
     gw_files_free(node->files);
     gw_auth_free(node->auth);
 }
@@ -246,6 +250,7 @@ static int start(struct node *node, int client_fd, int admin_fd)
 {
     if (gw_auth_new(node->conf->keys_dir, node->conf->token_audience, &node->auth) != YZ_OK ||
         gw_files_load(node->conf->static_dir, &node->files) != YZ_OK ||
+        gw_origins_new(node->conf->allowed_origins, &node->origins) != YZ_OK ||
         gw_tls_new(node->conf, &node->loop, &node->metrics, &node->tls) != YZ_OK)
         return 2;
     if (make_bus(node) != YZ_OK || make_edge(node) != YZ_OK ||

@@ -1,6 +1,8 @@
 #include "gateway/server.h"
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "gateway/head.h"
 #include "gateway/limits.h"
 #include "gateway/listener.h"
 
@@ -11,17 +13,15 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#define HTTP_SPARE     1024  /* connections beside sessions_max */
-#define READ_BUFFER    2048  /* of each WebSocket connection: most frames of phones are smaller */
-#define SERVICE_BUFFER 16384 /* shared by all, for HTTP */
-#define HEADERS_MAX    16384 /* bytes of one request's head; a token may have 8 KB */
-#define HEAD_TIMEOUT_S 10
-#define KEEPALIVE_S    30
-#define CLOSE_GRACE_S  10 /* for each write of what is left, once closing */
-#define ANSWER_GRACE_S 5
-#define DISCARD_MAX    (1 << 20) /* a larger refused body is not read; the connection ends */
-#define PAIRS_MAX      64
-#define URI_MAX        2048
+#define HTTP_SPARE            1024 /* connections beside sessions_max */
+#define READ_BUFFER           2048 /* of each WebSocket connection: most frames of phones are smaller */
+#define SERVICE_BUFFER        16384 /* shared by all, for HTTP */
+#define HEADERS_MAX           16384 /* bytes of one request's head; a token may have 8 KB */
+#define KEEPALIVE_S           30
+#define CLOSE_GRACE_S         10 /* for each write of what is left, once closing */
+#define ANSWER_GRACE_S        5
+#define DISCARD_MAX           (1 << 20) /* a larger refused body is not read; the connection ends */
+#define HTTP_UPGRADE_REQUIRED 426
 
 struct connection {
     struct gw_server *server;
@@ -37,6 +37,7 @@ struct connection {
     bool wants_body, head_sent;
     bool last; /* the connection ends with this exchange */
     size_t body_sent;
+    int64_t body_until_ms; /* monotonic: the request's body is there by then */
 };
 
 struct gw_server {
@@ -300,98 +301,6 @@ static int respond(struct connection *c)
     return last || lws_http_transaction_completed(c->wsi) ? -1 : 0;
 }
 
-static enum gw_method method_of(struct lws *wsi)
-{
-    char *uri;
-    int len;
-
-    switch (lws_http_get_uri_and_method(wsi, &uri, &len)) {
-    case LWSHUMETH_GET:
-        return GW_GET;
-    case LWSHUMETH_HEAD:
-        return GW_HEAD;
-    case LWSHUMETH_POST:
-        return GW_POST;
-    case LWSHUMETH_OPTIONS:
-        return GW_OPTIONS;
-    default:
-        return GW_OTHER_METHOD;
-    }
-}
-
-/* Texts of a request's head, copied out of libwebsockets. */
-struct head {
-    char authorization[GW_TOKEN_MAX + 64];
-    char content_type[128], if_none_match[64], content_length[24];
-    char query[URI_MAX], path[URI_MAX];
-    struct yz_pair pairs[PAIRS_MAX];
-};
-
-/* "" when the header is absent or does not fit. */
-static const char *copy_header(struct lws *wsi, enum lws_token_indexes token, char *to, size_t size)
-{
-    if (lws_hdr_copy(wsi, to, (int)size, token) < 0)
-        to[0] = '\0';
-    return to;
-}
-
-/* Each fragment of the query is one decoded name=value. false: too many or too long. */
-static bool copy_pairs(struct lws *wsi, struct head *head, size_t *count)
-{
-    size_t used = 0;
-
-    *count = 0;
-    for (int i = 0; lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) > 0; i++) {
-        char *text = head->query + used, *equals;
-        int len = lws_hdr_copy_fragment(wsi, text, (int)(sizeof head->query - used),
-                                        WSI_TOKEN_HTTP_URI_ARGS, i);
-
-        if (len < 0 || *count == PAIRS_MAX)
-            return false;
-        used += (size_t)len + 1;
-        equals = strchr(text, '=');
-        if (equals)
-            *equals = '\0';
-        head->pairs[*count].name = text;
-        head->pairs[(*count)++].value = equals ? equals + 1 : "";
-        if (used >= sizeof head->query)
-            return false;
-    }
-    return true;
-}
-
-/* false: the request cannot be answered. */
-static bool read_request(struct connection *c, const char *uri, size_t len, struct head *head,
-                         struct gw_request *request)
-{
-    char *end;
-
-    if (len >= sizeof head->path || !copy_pairs(c->wsi, head, &request->pair_count))
-        return false;
-    memcpy(head->path, uri, len);
-    head->path[len] = '\0';
-    request->path = head->path;
-    request->method = method_of(c->wsi);
-    request->pairs = head->pairs;
-    request->authorization = copy_header(c->wsi, WSI_TOKEN_HTTP_AUTHORIZATION, head->authorization,
-                                         sizeof head->authorization);
-    request->content_type = copy_header(c->wsi, WSI_TOKEN_HTTP_CONTENT_TYPE, head->content_type,
-                                        sizeof head->content_type);
-    request->if_none_match = copy_header(c->wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, head->if_none_match,
-                                         sizeof head->if_none_match);
-    copy_header(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, head->content_length,
-                sizeof head->content_length);
-    request->content_length = -1;
-    /* A length beside it does not count, and libwebsockets reads no chunks: only what is answered
-     * 411 and closed may come like this, else a chunk would be taken for the next request. */
-    if (lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
-        return request->method == GW_POST || request->method == GW_OTHER_METHOD;
-    if (lws_hdr_total_length(c->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) == 0)
-        return true;
-    request->content_length = strtoll(head->content_length, &end, 10);
-    return head->content_length[0] >= '0' && head->content_length[0] <= '9' && *end == '\0';
-}
-
 /* Nothing is read until the answer is there: a next request waits in the kernel. */
 static void await_answer(struct connection *c)
 {
@@ -435,27 +344,53 @@ static struct gw_exchange *begin_exchange(struct connection *c, const struct gw_
     return exchange;
 }
 
+/* What cannot be told where it ends is answered, and the connection with it. */
+static int refuse_head(struct connection *c, const struct gw_request *request,
+                       const struct yz_violation *v)
+{
+    c->exchange = gw_exchange_new(request, 0, c);
+    if (!c->exchange)
+        return -1;
+    gw_exchange_problem(c->exchange, v, 0);
+    gw_exchange_header(c->exchange, "Connection", "close");
+    c->last = true;
+    return respond(c);
+}
+
+/* A body without its length, or one too large to read for nothing, cannot be stepped over. */
+static bool ends_here(const struct connection *c, const struct gw_head *head)
+{
+    const struct gw_request *request = &head->request;
+
+    return c->exchange->status != 0 && has_body(request) &&
+           (request->content_length < 0 || request->content_length > DISCARD_MAX);
+}
+
 static int on_request(struct connection *c, const char *uri, size_t len)
 {
-    struct head head;
-    struct gw_request request;
+    struct gw_head head;
+    struct yz_violation v = {0};
+    bool ends;
 
-    if (c->exchange || !read_request(c, uri, len, &head, &request) ||
-        pipelined_with_body(c, &request))
-        return -1;
-    c->exchange = begin_exchange(c, &request);
-    if (!c->exchange)
+    if (c->exchange)
         return -1;
     c->head_sent = false;
     c->body_sent = 0;
-    /* A body without its length, or one too large to read for nothing, cannot be stepped over. */
-    c->last = c->exchange->status != 0 && has_body(&request) &&
-              (request.content_length < 0 || request.content_length > DISCARD_MAX);
+    if (!gw_head_read(c->wsi, uri, len, &head, &v))
+        return refuse_head(c, &head.request, &v);
+    if (pipelined_with_body(c, &head.request))
+        return -1;
+    c->exchange = begin_exchange(c, &head.request);
+    if (!c->exchange)
+        return -1;
+    ends = ends_here(c, &head);
+    c->last = ends || head.last;
     if (c->last)
         gw_exchange_header(c->exchange, "Connection", "close");
     /* Also a refusal waits until the body is read, so that no byte of it is left behind. */
-    c->wants_body = !c->last && (request.content_length > 0 ||
-                                 (request.method == GW_POST && c->exchange->status == 0));
+    c->wants_body = !ends && (head.request.content_length > 0 ||
+                              (head.request.method == GW_POST && c->exchange->status == 0));
+    c->body_until_ms = yz_clock_mono_ms() + c->server->parts.conf->request_timeout_ms;
     if (c->wants_body)
         return 0;
     if (c->exchange->status != 0)
@@ -464,8 +399,11 @@ static int on_request(struct connection *c, const char *uri, size_t len)
     return 0;
 }
 
+/* libwebsockets begins its time-out anew with every piece; the whole has one of its own. */
 static int on_body(struct connection *c, const void *data, size_t len)
 {
+    if (c->wants_body && yz_clock_mono_ms() > c->body_until_ms)
+        return -1;
     if (c->exchange && c->wants_body && c->exchange->status == 0 && len > 0)
         gw_http_body(c->server->parts.http, c->exchange, data, len);
     return 0;
@@ -485,37 +423,20 @@ static int on_body_complete(struct connection *c)
     return 0;
 }
 
-/* One of ours stands in the list of subprotocols, or there is none. */
-static bool subprotocol_known(struct lws *wsi)
-{
-    char list[256], *rest = list, *name;
-    int len = lws_hdr_copy(wsi, list, sizeof list, WSI_TOKEN_PROTOCOL);
-
-    if (len <= 0)
-        return len == 0;
-    while ((name = strsep(&rest, ", "))) {
-        if (*name && lws_vhost_name_to_protocol(lws_get_vhost(wsi), name))
-            return true;
-    }
-    return false;
-}
-
-static void judge_upgrade(struct connection *c, const char *upgrade, struct yz_violation *v)
+static void judge_upgrade(struct connection *c, const char *upgrade, int *status,
+                          struct yz_violation *v)
 {
     const struct gw_server_parts *parts = &c->server->parts;
-    char *uri = NULL;
-    int len = 0, method = lws_http_get_uri_and_method(c->wsi, &uri, &len);
+    char origin[256], host[256];
 
-    if (strcasecmp(upgrade, "websocket") != 0)
-        (void)yz_violate(v, YZ_BAD_FRAME, "Upgrade", "Only WebSocket is spoken here.");
-    else if (method != LWSHUMETH_GET)
-        (void)yz_violate(v, YZ_METHOD_NOT_ALLOWED, NULL, NULL);
-    else if (c->admin || (size_t)len != strlen(SERVER_SOCKET_PATH) ||
-             memcmp(uri, SERVER_SOCKET_PATH, (size_t)len) != 0)
-        (void)yz_violate(v, YZ_UNKNOWN_PATH, NULL, NULL);
-    else if (!subprotocol_known(c->wsi))
-        (void)yz_violate(v, YZ_BAD_FRAME, "Sec-WebSocket-Protocol",
-                         "The subprotocols are yizhan.v1.protobuf and yizhan.v1.json.");
+    gw_head_judge_upgrade(c->wsi, upgrade, c->admin ? "" : SERVER_SOCKET_PATH, status, v);
+    if (v->err != YZ_OK)
+        return;
+    gw_head_copy(c->wsi, WSI_TOKEN_HOST, host, sizeof host);
+    gw_head_copy(c->wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin);
+    if (lws_hdr_total_length(c->wsi, WSI_TOKEN_ORIGIN) > 0 &&
+        (*origin == '\0' || !gw_origins_admit(parts->origins, origin, host, NULL)))
+        (void)yz_violate(v, YZ_ORIGIN_NOT_ALLOWED, "Origin", NULL);
     else if (gw_intake_draining(parts->intake))
         (void)yz_violate(v, YZ_DRAINING, NULL, NULL);
     else if (gw_sessions_count(parts->sessions) >= (size_t)parts->conf->sessions_max)
@@ -528,20 +449,23 @@ static int on_upgrade(struct connection *c, const char *upgrade)
     struct gw_request request = {.method = GW_GET};
     struct yz_violation v = {0};
     struct gw_exchange *exchange;
+    int status = 0;
     bool done;
 
     /* An unknown protocol was answered by libwebsockets already, which then calls this with a text
      * and headers that it has freed. */
     if (c->exchange || lws_hdr_total_length(c->wsi, WSI_TOKEN_UPGRADE) <= 0)
         return -1;
-    judge_upgrade(c, upgrade, &v);
+    judge_upgrade(c, upgrade, &status, &v);
     if (v.err == YZ_OK)
         return 0;
     exchange = gw_exchange_new(&request, 0, c);
     if (!exchange)
         return -1;
-    gw_exchange_problem(exchange, &v, 0);
+    gw_exchange_problem(exchange, &v, status);
     gw_exchange_header(exchange, "Connection", "close");
+    if (status == HTTP_UPGRADE_REQUIRED)
+        gw_exchange_header(exchange, "Sec-WebSocket-Version", "13");
     c->exchange = exchange;
     c->head_sent = false;
     c->body_sent = 0;
@@ -743,7 +667,7 @@ static bool start_lws(struct gw_server *server)
     /* As many heads may be read as there are connections, else whoever sends a thousand heads
      * slowly shuts out all who come: memory is taken only while a head is being read. */
     info.max_http_header_pool2 = (unsigned)server->parts.conf->sessions_max + HTTP_SPARE;
-    info.timeout_secs = HEAD_TIMEOUT_S;
+    info.timeout_secs = (unsigned)((server->parts.conf->request_timeout_ms + 999) / 1000);
     info.keepalive_timeout = KEEPALIVE_S;
     info.retry_and_idle_policy = &no_keepalive_pings;
     info.user = server;

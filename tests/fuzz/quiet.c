@@ -24,6 +24,13 @@ bool yz_log_on(enum yz_log_level level)
     return true;
 }
 
+bool yz_log_due(struct yz_log_gap *gap, uint64_t *left_out)
+{
+    (void)gap;
+    *left_out = 0;
+    return true;
+}
+
 void yz_log_write(enum yz_log_level level, const char *event, const char *fmt, ...)
 {
     char line[YZ_LOG_LINE_MAX];

@@ -243,7 +243,7 @@ def test_all_processes_take_a_new_certificate(stack, town, authority, mounted):
     port, admin = stack.ports.take(), stack.ports.take(2)
     many = Process("gateways", [built("yz-gateway"), "--listen-port", port, "--admin-port", admin,
                                 "--processes", 2], stack.folder)  # fmt: skip
-    many.start(**stack._env())
+    many.start(**stack._env(**stack.gateways[0].settings))
     try:
         for number in range(2):
             wait_ready(stack, many, admin + number)
