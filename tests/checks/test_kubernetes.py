@@ -121,6 +121,15 @@ def test_each_program_is_its_own_user_of_the_bus(rendered):
     assert found == {"gateway": "gateway", "worker": "worker", "apply": "operator"}
 
 
+def test_worker_and_operator_have_their_own_database_user(rendered):
+    found = {}
+    for _, _, spec in pods(rendered):
+        for container in spec["containers"]:
+            secrets = [source["secretRef"]["name"] for source in container.get("envFrom", []) if "secretRef" in source]
+            found[container["name"]] = [re.sub("-[a-z0-9]{10}$", "", name) for name in secrets]
+    assert found == {"gateway": [], "nats": [], "worker": ["yizhan-mongodb"], "apply": ["yizhan-mongodb-operator"]}
+
+
 def test_the_bus_knows_the_users(rendered):
     config = next(d["data"] for d in rendered if d["kind"] == "ConfigMap" and "nats.conf" in d.get("data", {}))
     assert "include nats-users.conf" in config["nats.conf"].splitlines()

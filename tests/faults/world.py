@@ -142,7 +142,7 @@ class World(Stack):
         for worker in self.workers:
             link = self.proxies.link(f"{worker.name}-database", self.ports.take(), self.database_port)
             # Told of the set's name, a driver would go on to the host that the set names: past the proxy.
-            worker.settings["mongodb_uri"] = f"mongodb://127.0.0.1:{link.listen}/?directConnection=true"
+            worker.settings["mongodb_uri"] = self.database_users.uri("worker", link.listen, directConnection="true")
 
     def _connect_to_nats(self, process):
         """Each starts its list with another server."""

@@ -28,6 +28,7 @@ import pymongo.errors
 import sanitizers
 import wire
 from bus import Bus
+from documents import ROOT, DatabaseUsers
 from people import Keys, Person, new_id
 from phone import Phone
 from rights import TESTER, Rights
@@ -202,6 +203,7 @@ class Stack:
             key.chmod(0o600)
         self.nats_port = self.ports.take()
         self.database_port = self.ports.take()
+        self.database_users = DatabaseUsers(self.database_port)
         self.settings = {
             **SETTINGS,
             "keys_dir": self.folder / "keys",
@@ -303,9 +305,12 @@ class Stack:
         data.mkdir()
         port = str(self.database_port)
         if server.name.startswith("mongod"):
+            key = self.folder / "keys" / "replica-set.key"
+            key.write_text(secrets.token_hex(32))
+            key.chmod(0o600)
             return [server, "--port", port, "--dbpath", data, "--replSet", "rs0",
-                    "--bind_ip", "127.0.0.1"]  # fmt: skip
-        return [server, "--port", port, "--storage-path", data, "--sync-on-commit"]
+                    "--bind_ip", "127.0.0.1", "--auth", "--keyFile", key]  # fmt: skip
+        return [server, "--port", port, "--storage-path", data, "--sync-on-commit", "--auth"]
 
     def wait_nats(self):
         def listens():
@@ -330,8 +335,12 @@ class Stack:
 
         hello = until(primary, START_S, what="the database has a primary")
         client.close()
-        name = hello.get("setName")
-        self.settings["mongodb_uri"] = uri + (f"?replicaSet={name}" if name else "")
+        users = self.database_users
+        users.set_name = hello.get("setName")
+        users.make(self.settings["mongodb_database"])
+        self.settings["mongodb_uri"] = users.uri("operator")
+        for worker in self.workers:
+            worker.settings.setdefault("mongodb_uri", users.uri("worker"))
 
     # our own processes
 
@@ -409,7 +418,7 @@ class Stack:
 
     @functools.cached_property
     def mongo(self):
-        return pymongo.MongoClient(self.settings["mongodb_uri"], serverSelectionTimeoutMS=10000)
+        return pymongo.MongoClient(self.database_users.uri(ROOT), serverSelectionTimeoutMS=10000)
 
     @property
     def documents(self):

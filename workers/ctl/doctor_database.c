@@ -12,8 +12,11 @@
 #define OVERDUE_MS    30000
 #define LINES_SHOWN   3
 
+#define SERVER_AUTHENTICATION_FAILED 18
+
 /* hello from a client of our own: the store's functions do not show it. */
-static bool say_hello(const char *uri_text, const char *options, bson_t *reply, int64_t *asked_ms)
+static bool say_hello(const char *uri_text, const char *options, bson_t *reply, int64_t *asked_ms,
+                      bson_error_t *error)
 {
     mongoc_uri_t *uri = mongoc_uri_new(uri_text);
     mongoc_client_t *client = NULL;
@@ -36,7 +39,7 @@ static bool say_hello(const char *uri_text, const char *options, bson_t *reply, 
         mongoc_client_command_simple(client, "admin", &command, NULL, reply, NULL);
         begin = yz_clock_wall_ms(); /* again, now that the connection stands */
         bson_destroy(reply);
-        good = mongoc_client_command_simple(client, "admin", &command, NULL, reply, NULL);
+        good = mongoc_client_command_simple(client, "admin", &command, NULL, reply, error);
         *asked_ms = (begin + yz_clock_wall_ms()) / 2;
         mongoc_client_destroy(client);
     }
@@ -79,6 +82,29 @@ static void examine_set(struct ctl_doctor *doctor, const char *host, const char 
                   named ? named : "none");
 }
 
+static bool is_login_refused(const bson_error_t *error)
+{
+    return error->code == SERVER_AUTHENTICATION_FAILED ||
+           (error->domain == MONGOC_ERROR_CLIENT &&
+            error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE);
+}
+
+/* It is there, and does not take the user or the password. */
+static bool examine_login(struct ctl_doctor *doctor)
+{
+    bson_error_t error = {0};
+    int64_t asked_ms;
+    bson_t reply;
+    bool refused = !say_hello(doctor->ctl->conf->mongodb_uri, NULL, &reply, &asked_ms, &error) &&
+                   is_login_refused(&error);
+
+    bson_destroy(&reply);
+    if (refused)
+        ctl_found(&doctor->findings, CTL_BROKEN, CTL_database_login, "it refuses the login: %s",
+                  error.message);
+    return refused;
+}
+
 /* The first host alone, whatever the name of its set. */
 static void examine_refusal(struct ctl_doctor *doctor)
 {
@@ -88,12 +114,13 @@ static void examine_refusal(struct ctl_doctor *doctor)
     const char *reason = "it has no address";
     struct ctl_address address;
     int64_t asked_ms;
+    bson_error_t error;
     char direct[384];
     bson_t reply;
 
     snprintf(direct, sizeof direct, "mongodb://%s/%s", host ? host->host_and_port : "",
              uri && mongoc_uri_get_tls(uri) ? "?tls=true" : "");
-    if (host && say_hello(direct, MONGOC_URI_DIRECTCONNECTION, &reply, &asked_ms)) {
+    if (host && say_hello(direct, MONGOC_URI_DIRECTCONNECTION, &reply, &asked_ms, &error)) {
         examine_set(doctor, name, mongoc_uri_get_replica_set(uri), &reply);
         bson_destroy(&reply);
     } else if (host && ctl_address_parse(name, "27017", &address) &&
@@ -111,11 +138,12 @@ static void examine_refusal(struct ctl_doctor *doctor)
 static void examine_hello(struct ctl_doctor *doctor)
 {
     bson_iter_t field, hosts;
+    bson_error_t error = {0};
     int64_t asked_ms = 0;
     bson_t reply;
     int count = 0;
 
-    if (say_hello(doctor->ctl->conf->mongodb_uri, NULL, &reply, &asked_ms)) {
+    if (say_hello(doctor->ctl->conf->mongodb_uri, NULL, &reply, &asked_ms, &error)) {
         if (bson_iter_init_find(&field, &reply, "hosts") && bson_iter_recurse(&field, &hosts)) {
             while (bson_iter_next(&hosts))
                 count++;
@@ -217,7 +245,8 @@ void ctl_doctor_database(struct ctl_doctor *doctor)
         return;
     }
     if (wk_pool_ping(db->pool)) {
-        examine_refusal(doctor);
+        if (!examine_login(doctor))
+            examine_refusal(doctor);
         ctl_database_close(db);
         return;
     }
