@@ -7,7 +7,8 @@ It is the only thing the checker knows of the clients. A line is a JSON object w
     open      session tenant member path roles device gateway encoding
                                                           a WebSocket said hello and was welcomed
     subscribe session channel since{epoch,offset}|null epoch offset recovered missed
-    refused   session channel code                        a subscribe was answered with an error
+    refused   session channel code                        a subscribe was answered with an error; what was held of the
+                                                          channel is left, unless the code is busy
     leave     session channel                             an unsubscribe was answered
     emit      session tenant member event type payload attempt frame
                                                           about to be sent; attempt 1 is the first copy of the event id

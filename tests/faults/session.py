@@ -240,6 +240,9 @@ class Session:
             self._not_subscribed(body["subscribe"]["channel"], error)
 
     def _not_subscribed(self, channel, error):
+        """What the session held of it is left, unless an earlier subscribe is still to be answered."""
+        if error.get("code") != "busy":
+            self.held.discard(channel)
         self.ledger.write("refused", session=self.name, channel=channel, code=error.get("code", ""))
 
     def _welcome(self, hello, welcome):

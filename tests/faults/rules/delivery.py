@@ -111,6 +111,11 @@ def segments(story, found):
             current[key].values.append((number, line["name"], line["version"], line["payload"]))
         elif kind == "leave" and key in current:
             current.pop(key).open = False
+        elif kind == "refused" and key in current:
+            # What was held was left first; only an answer that is still due may bring it back (busy).
+            current[key].open = False
+            if line["code"] != "busy":
+                current.pop(key)
         elif kind == "close" and number < story.end:
             for held in [held for held in current if held[0] == key[0]]:
                 current.pop(held).open = False
