@@ -70,9 +70,9 @@ def test_every_role_is_judged():
     assert {action for role in ROLES for p in role["privileges"] for action in p["actions"]} == known
 
 
-@pytest.mark.parametrize("uri", ["mongodb://127.0.0.1:{port}/", "mongodb://worker:wrong@127.0.0.1:{port}/?authSource=admin"])
-def test_nobody_reads_without_the_right_password(stack, uri):
-    with pymongo.MongoClient(uri.format(port=stack.database_port), directConnection=True) as client:
+@pytest.mark.parametrize("login", [{}, {"username": "worker", "password": "wrong"}, {"username": "eve", "password": "x"}])
+def test_nobody_reads_without_the_right_password(stack, login):
+    with pymongo.MongoClient("127.0.0.1", stack.database_port, directConnection=True, **login) as client:
         with pytest.raises(pymongo.errors.OperationFailure):
             client[stack.settings["mongodb_database"]].notices.find_one()
 
