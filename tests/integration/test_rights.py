@@ -74,7 +74,7 @@ def of_stream(name):
         f"$JS.API.STREAM.UPDATE.{name}": {O},
         f"$JS.API.STREAM.DELETE.{name}": set(),
         f"$JS.API.STREAM.PURGE.{name}": {O} if events else set(),
-        f"$JS.API.STREAM.MSG.GET.{name}": watched | pulled | ({W} if name == "KV_PARTITIONS" else set()),
+        f"$JS.API.STREAM.MSG.GET.{name}": watched | pulled | ({W} if name in ("CHANNELS", "THREADS", "KV_PARTITIONS") else set()),
         f"$JS.API.STREAM.MSG.DELETE.{name}": {O} if letters else set(),
         f"$JS.API.STREAM.SNAPSHOT.{name}": set(),
         f"$JS.API.STREAM.RESTORE.{name}": set(),
