@@ -52,6 +52,7 @@ class Keys:
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.private = {}
+        self.signatures = set()  # of all tokens that were signed
         self.add("hs", "HS256")
         self.add("rs", "RS256")
         self.add("es", "ES256")
@@ -78,7 +79,9 @@ class Keys:
 
     def sign(self, claims, kid="hs", headers=None):
         algorithm, key = self.private[kid]
-        return jwt.encode(claims, key, algorithm, headers=headers or {"kid": kid})
+        token = jwt.encode(claims, key, algorithm, headers=headers or {"kid": kid})
+        self.signatures.add(token.rpartition(".")[2])
+        return token
 
 
 def code_slot(period_s=30, at=None):

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -274,6 +275,23 @@ class Stack:
         servers = [p for p in self.services if p.name.startswith("nats")]
         denied = [line for p in servers for line in p.text().splitlines() if "Permissions Violation" in line]
         assert not denied or self.denials_expected, "\n".join(denied[:10])
+
+    def secrets(self):
+        """What no log may hold: the passwords of bus and database and the secret of the check-in codes."""
+        code_secret = pathlib.Path(self.settings["code_secret_file"]).read_bytes()
+        return [*self.rights.passwords.values(), *self.database_users.passwords.values(), code_secret.hex()]
+
+    def check_secrets(self):
+        """No log holds a token or a part of one, a secret, or (in our own programs') a text that is not ours: those of
+        the tests are Chinese where that makes no difference to them."""
+        for process in self.gateways + self.workers + self.services:
+            text = process.text()
+            words = set(re.findall(r"[A-Za-z0-9_-]{24,}", text))
+            assert not {word for word in words if word.startswith("eyJ")}, f"{process.name} logs a token"
+            assert not words & self.keys.signatures, f"{process.name} logs a signature"
+            assert not [secret for secret in self.secrets() if secret in text], f"{process.name} logs a secret"
+            if process not in self.services:
+                assert text.isascii(), f"{process.name} logs a text: {next(w for w in text.split() if not w.isascii())}"
 
     def logs(self):
         """(name, last lines) of each process, the first to look at first."""
