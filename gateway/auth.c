@@ -439,7 +439,8 @@ static enum yz_err check_claims(const struct gw_auth *auth, const json_t *claims
     err = check_times(claims, now_ms, identity);
     if (err != YZ_OK)
         return err;
-    if (!copy_claim(claims, "jti", identity->token_id, sizeof identity->token_id))
+    if (!copy_claim(claims, "jti", identity->token_id, sizeof identity->token_id) ||
+        !yz_id_valid(identity->token_id))
         identity->token_id[0] = '\0';
     return read_actor(claims, &identity->actor) ? YZ_OK : YZ_TOKEN_CLAIMS;
 }

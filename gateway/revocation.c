@@ -3,6 +3,7 @@
 #include "common/bus.h"
 #include "common/log.h"
 #include "gateway/audit.h"
+#include "schemas/field.h"
 
 #include <auth.pb-c.h>
 #include <envelope.pb-c.h>
@@ -62,6 +63,14 @@ static void clear(struct gw_revocations *r, struct entry *entry)
     entry->count = 0;
 }
 
+/* One that is no time at all makes the tokens void for good. */
+static int64_t not_before_ms(const Google__Protobuf__Timestamp *time)
+{
+    if (!time || !yz_field_timestamp_valid(time->seconds, time->nanos))
+        return INT64_MAX;
+    return time->seconds * 1000 + time->nanos / 1000000;
+}
+
 /* false: out of memory. */
 static bool add(struct gw_revocations *r, struct entry *entry, const Yizhan__V1__AuthVoid *from)
 {
@@ -69,9 +78,7 @@ static bool add(struct gw_revocations *r, struct entry *entry, const Yizhan__V1_
 
     to->org_path = strdup(from->org_path);
     to->token_id = strdup(from->token_id);
-    to->not_before_ms = from->not_before
-                            ? from->not_before->seconds * 1000 + from->not_before->nanos / 1000000
-                            : INT64_MAX;
+    to->not_before_ms = not_before_ms(from->not_before);
     if (!to->org_path || !to->token_id) {
         free(to->org_path);
         free(to->token_id);

@@ -4,12 +4,13 @@
 add_library(yz_fuzz_checks STATIC fuzz/message_checks.c fuzz/bus_message.c)
 target_link_libraries(yz_fuzz_checks PUBLIC yz_schemas PRIVATE yz_warnings)
 
-# Their objects come before the archives, in whose stead they define some functions.
+# Its objects come before the gateway's archive, in whose stead they define some functions.
 add_library(yz_fuzz_edge OBJECT fuzz/edge.c)
 target_link_libraries(yz_fuzz_edge PUBLIC yz_gateway PRIVATE yz_warnings)
 
 add_library(yz_fuzz_quiet OBJECT fuzz/quiet.c)
 target_link_libraries(yz_fuzz_quiet PUBLIC yz_common PRIVATE yz_warnings)
+target_link_options(yz_fuzz_quiet INTERFACE -Wl,--wrap=yz_log_write)
 
 function(yz_fuzz_target target source)
   set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${target})

@@ -1,12 +1,13 @@
-/* What the gateway takes from the bus: STREAM.INFO, pages of direct gets, republished pushes and
- * values, PubAcks and workers' replies, in any order and of any content. Pieces of a byte (what it
- * is), two bytes (its length) and so many bytes; a message is lines "Header: value" and, behind an
- * empty line, its body.
+/* What the gateway takes from the bus: STREAM.INFO, pages of direct gets, republished pushes,
+ * values and revocations, PubAcks and workers' replies, in any order and of any content. Pieces of
+ * a byte (what it is), two bytes (its length) and so many bytes; a message is lines "Header: value"
+ * and, behind an empty line, its body.
  *
  * The functions of link.h are defined here in its stead: what is asked waits until a piece answers
  * it. */
 #include "gateway/channel.h"
 #include "gateway/metrics.h"
+#include "gateway/revocation.h"
 #include "gateway/stream.h"
 #include "gateway/uplink.h"
 #include "tests/fuzz/bus_message.h"
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #define REQUESTS_MAX 64
+#define TAPS_COMING  8 /* two of each channel */
 #define TAPS_MAX     16
 #define PHONES       4
 #define PIECES_MAX   128
@@ -123,7 +125,8 @@ enum yz_err gw_link_subscribe(struct gw_link *link, const char *subject, gw_mess
 {
     (void)link;
     PROMISE(strncmp(subject, "live.", 5) == 0 && !strpbrk(subject, " \t\r\n"));
-    for (size_t i = 0; i < TAPS_MAX; i++) {
+    /* Those that come and go keep their numbers, whatever else there is. */
+    for (size_t i = strstr(subject, "*") ? TAPS_COMING : 0; i < TAPS_MAX; i++) {
         if (taps[i].on_message)
             continue;
         taps[i] = (struct gw_tap){.on_message = on_message, .arg = arg};
@@ -236,6 +239,7 @@ struct rig {
     struct gw_metrics metrics;
     struct gw_link link;
     struct gw_channels *channels;
+    struct gw_revocations *revocations;
     struct gw_uplink *uplink;
     struct gw_query *query;
 };
@@ -343,6 +347,17 @@ static void reconnect(bool there)
     }
 }
 
+/* Nobody is let in before all revocations are known. */
+static void judge_tokens(struct rig *rig)
+{
+    struct gw_identity identity = {.actor = actor, .token_id = "j1", .issued_at_ms = 1767225600000};
+    enum yz_err err = gw_revocations_judge(rig->revocations, &identity);
+    const char *reason;
+
+    gw_revocations_changed(rig->revocations);
+    PROMISE(err != YZ_OK || gw_revocations_ready(rig->revocations, &reason));
+}
+
 static void act(struct rig *rig, uint8_t what, const uint8_t *data, size_t len)
 {
     uint8_t how = len > 0 ? data[0] : 0;
@@ -385,6 +400,7 @@ static void act(struct rig *rig, uint8_t what, const uint8_t *data, size_t len)
         break;
     }
     uv_run(&rig->loop, UV_RUN_NOWAIT);
+    judge_tokens(rig);
     /* A session that lost its channel is closed later in the turn. */
     for (size_t i = 0; i < PHONES; i++) {
         if (phones[i].closed)
@@ -407,6 +423,8 @@ static void open_rig(struct rig *rig)
     PROMISE(gw_streams_new(&rig->link, &rig->loop, &rig->link.streams) == YZ_OK);
     PROMISE(gw_channels_new(&rig->conf, &rig->loop, &rig->link, &rig->metrics, &events,
                             &rig->channels) == YZ_OK);
+    PROMISE(gw_revocations_new(&rig->conf, &rig->loop, &rig->link, &rig->metrics,
+                               &rig->revocations) == YZ_OK);
     PROMISE(gw_uplink_new(&rig->conf, &rig->link, &rig->metrics, on_accepted, rig, &rig->uplink) ==
             YZ_OK);
     PROMISE(gw_query_new(&rig->conf, &rig->link, &rig->metrics, on_answered, rig, &rig->query) ==
@@ -419,6 +437,7 @@ static void close_rig(struct rig *rig)
         leave(rig, &phones[i]);
     gw_query_free(rig->query);
     gw_uplink_free(rig->uplink);
+    gw_revocations_free(rig->revocations);
     gw_channels_free(rig->channels);
     gw_streams_free(rig->link.streams);
     uv_run(&rig->loop, UV_RUN_NOWAIT);

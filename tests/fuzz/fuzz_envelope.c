@@ -1,5 +1,6 @@
 /* A message of any stream: the headers of an event, of a query's caller, of an error, of a push and
  * of a dead letter; its replay. */
+#include "common/bus.h"
 #include "common/envelope.h"
 #include "schemas/contract.h"
 #include "tests/fuzz/bus_message.h"
@@ -43,13 +44,11 @@ static void judge_letter(natsMsg *msg)
     struct yz_violation reason = {.err = YZ_INTERNAL, .field = "payload.x"}, v;
     struct yz_envelope env, again;
     natsMsg *letter = NULL, *event;
-    uint64_t origin;
-    int64_t at_ms;
     json_t *shown;
 
     PROMISE(wk_deadletter_message(&delivery, &reason, 3, &letter) == YZ_OK);
     PROMISE(strncmp(natsMsg_GetSubject(letter), "dlq.", 4) == 0);
-    PROMISE(wk_deadletter_origin(letter, &origin, &at_ms) && origin > 0);
+    PROMISE(yz_bus_header_u64(letter, YZ_HEADER_ORIGIN_SEQUENCE, 0) > 0);
     shown = ctl_letter_json(letter);
     PROMISE(shown && json_object_get(shown, "payload"));
     json_decref(shown);

@@ -43,7 +43,9 @@ static void judge_push(const struct wk_fold_push *push)
     struct yz_arena arena;
     ProtobufCMessage *message;
 
-    PROMISE(type && yz_channel_parse(push->channel, &channel));
+    PROMISE(type);
+    PROMISE(yz_channel_parse(push->channel, &channel) ||
+            (push->name && strcmp(push->channel, YZ_VALUES_OF_AUTH) == 0));
     PROMISE(push->payload_len <= WK_PUSH_MAX);
     yz_arena_init(&arena, push->payload_len * YZ_ARENA_FACTOR + YZ_ARENA_BASE);
     PROMISE(yz_pb_decode(type->payload, push->payload, push->payload_len, &arena, &message, &v) ==

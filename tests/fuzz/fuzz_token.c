@@ -136,6 +136,8 @@ static void judge(const struct gw_identity *identity)
     PROMISE(identity->expires_at_ms > NOW_MS);
     PROMISE(yz_id_valid(actor->tenant) && yz_id_valid(actor->member));
     PROMISE(yz_org_path_valid(actor->org_path));
+    PROMISE(identity->token_id[0] == '\0' || yz_id_valid(identity->token_id));
+    PROMISE(identity->issued_at_ms >= 0);
     PROMISE(strlen(actor->roles) < YZ_ROLES_MAX && !strpbrk(actor->roles, " \t\r\n"));
     PROMISE(yz_text_valid(actor->roles, strlen(actor->roles)));
 }

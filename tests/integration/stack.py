@@ -148,7 +148,8 @@ class Process:
 
     def check_memory(self, before, more_bytes):
         """Resident memory is at most more_bytes above before; a sanitizer keeps freed memory, so it is no judge."""
-        if b"__asan_init" in pathlib.Path(self.argv[0]).read_bytes():
+        program_bytes = pathlib.Path(self.argv[0]).read_bytes()
+        if b"__asan_init" in program_bytes or b"__tsan_init" in program_bytes:
             return
         grown = self.rss_bytes() - before
         assert grown < more_bytes, f"{self.name} grew by {grown >> 10} KB"
