@@ -1,7 +1,7 @@
 # Short runs with faults, and the tests of what makes and judges them. scripts/faults runs the long ones.
 function(yz_faults_run name timeout)
   add_test(NAME ${name}
-    COMMAND sh -c "exec \"\${YZ_PYTHON:-python3}\" \"$@\"" run ${CMAKE_CURRENT_LIST_DIR}/faults/campaign.py ${ARGN})
+    COMMAND sh -c "exec \"\${YZ_PYTHON:-python3}\" \"$@\"" run ${CMAKE_CURRENT_LIST_DIR}/campaign.py ${ARGN})
   set_tests_properties(${name} PROPERTIES LABELS faults TIMEOUT ${timeout}
     ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endfunction()
