@@ -73,7 +73,7 @@ static size_t find_void(const struct voids *voids, struct token_scope scope)
 static bson_t *write_voids(const struct voids *voids, const char *member)
 {
     bson_t *document = bson_new(), list, row;
-    char key[16];
+    char key[24];
 
     BSON_APPEND_UTF8(document, "member_id", member);
     BSON_APPEND_ARRAY_BEGIN(document, "voids", &list);
