@@ -4,8 +4,10 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
-#define FLOOD_FACTOR 4
+#define FLOOD_FACTOR   4
+#define FORGET_AT_ONCE 8
 
 void gw_bucket_init(struct gw_bucket *bucket, int64_t burst, int64_t now_ms)
 {
@@ -60,12 +62,16 @@ void gw_address_of(const struct sockaddr *sa, struct gw_address *address)
 /* A node of the search tree; the address is the key, so it stands first. */
 struct counted {
     struct gw_address address;
-    size_t count;
+    size_t count, strangers;
+    struct gw_bucket bucket;
+    TAILQ_ENTRY(counted) idle_link; /* while count is 0 */
 };
 
 struct gw_addresses {
+    struct gw_address_limits limits;
     void *root;
-    size_t max_each;
+    TAILQ_HEAD(, counted) idle; /* in the order they became so */
+    size_t idle_count;
 };
 
 static int compare(const void *a, const void *b)
@@ -73,12 +79,14 @@ static int compare(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct gw_address));
 }
 
-struct gw_addresses *gw_addresses_new(size_t max_each)
+struct gw_addresses *gw_addresses_new(const struct gw_address_limits *limits)
 {
     struct gw_addresses *addresses = calloc(1, sizeof *addresses);
 
-    if (addresses)
-        addresses->max_each = max_each;
+    if (!addresses)
+        return NULL;
+    addresses->limits = *limits;
+    TAILQ_INIT(&addresses->idle);
     return addresses;
 }
 
@@ -97,38 +105,94 @@ static struct counted *find(struct gw_addresses *addresses, const struct gw_addr
     return node ? *node : NULL;
 }
 
-static struct counted *insert(struct gw_addresses *addresses, const struct gw_address *address)
+static void set_idle(struct gw_addresses *addresses, struct counted *entry, bool idle)
+{
+    if (idle)
+        TAILQ_INSERT_TAIL(&addresses->idle, entry, idle_link);
+    else
+        TAILQ_REMOVE(&addresses->idle, entry, idle_link);
+    addresses->idle_count = idle ? addresses->idle_count + 1 : addresses->idle_count - 1;
+}
+
+static bool is_full(const struct gw_addresses *addresses, const struct counted *entry,
+                    int64_t now_ms)
+{
+    return entry->bucket.level_milli +
+               (now_ms - entry->bucket.filled_ms) * addresses->limits.per_s >=
+           addresses->limits.burst * 1000;
+}
+
+/* Those whose bucket is full again say nothing; a few at a time, so that no call takes long. */
+static void forget_idle(struct gw_addresses *addresses, int64_t now_ms)
+{
+    for (int i = 0; i < FORGET_AT_ONCE; i++) {
+        struct counted *first = TAILQ_FIRST(&addresses->idle);
+
+        if (!first ||
+            (!is_full(addresses, first, now_ms) && addresses->idle_count <= ADDRESSES_IDLE_MAX))
+            return;
+        set_idle(addresses, first, false);
+        tdelete(first, &addresses->root, compare);
+        free(first);
+    }
+}
+
+static struct counted *insert(struct gw_addresses *addresses, const struct gw_address *address,
+                              int64_t now_ms)
 {
     struct counted *entry = calloc(1, sizeof *entry);
 
     if (!entry)
         return NULL;
     entry->address = *address;
+    gw_bucket_init(&entry->bucket, addresses->limits.burst, now_ms);
     if (!tsearch(entry, &addresses->root, compare)) {
         free(entry);
         return NULL;
     }
+    set_idle(addresses, entry, true);
     return entry;
 }
 
-bool gw_addresses_enter(struct gw_addresses *addresses, const struct gw_address *address)
+bool gw_addresses_enter(struct gw_addresses *addresses, const struct gw_address *address,
+                        int64_t now_ms)
+{
+    const struct gw_address_limits *limits = &addresses->limits;
+    struct counted *entry;
+
+    forget_idle(addresses, now_ms);
+    entry = find(addresses, address);
+    if (!entry)
+        entry = insert(addresses, address, now_ms);
+    if (!entry || entry->count >= limits->connections || entry->strangers >= limits->strangers)
+        return false;
+    if (gw_bucket_take(&entry->bucket, limits->per_s, limits->burst, now_ms) != GW_ALLOWED) {
+        entry->bucket.level_milli += 1000; /* who is refused does not get into debt by it */
+        return false;
+    }
+    if (entry->count++ == 0)
+        set_idle(addresses, entry, false);
+    entry->strangers++;
+    return true;
+}
+
+void gw_addresses_known(struct gw_addresses *addresses, const struct gw_address *address)
+{
+    struct counted *entry = find(addresses, address);
+
+    if (entry)
+        entry->strangers--;
+}
+
+void gw_addresses_leave(struct gw_addresses *addresses, const struct gw_address *address,
+                        bool stranger)
 {
     struct counted *entry = find(addresses, address);
 
     if (!entry)
-        entry = insert(addresses, address);
-    if (!entry || entry->count >= addresses->max_each)
-        return false;
-    entry->count++;
-    return true;
-}
-
-void gw_addresses_leave(struct gw_addresses *addresses, const struct gw_address *address)
-{
-    struct counted *entry = find(addresses, address);
-
-    if (!entry || --entry->count > 0)
         return;
-    tdelete(address, &addresses->root, compare);
-    free(entry);
+    if (stranger)
+        entry->strangers--;
+    if (--entry->count == 0)
+        set_idle(addresses, entry, true);
 }

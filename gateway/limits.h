@@ -3,8 +3,8 @@
  *
  * Lifetime  a bucket is a plain struct; gw_addresses from start to the last connection's end.
  * Thread    loop.
- * Limits    an address is counted only while it has a connection, so the table is as large as the
- *           connections are many.
+ * Limits    an address is remembered while it has a connection and until its bucket is full again,
+ *           ADDRESSES_IDLE_MAX of the latter; the one that left first is forgotten first.
  */
 #ifndef GW_LIMITS_H
 #define GW_LIMITS_H
@@ -16,9 +16,11 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* Frames of one session. The level falls by one a frame and rises with time; below 0 frames are
- * refused, and each refused one still counts, so a client that does not slow down gets deeper into
- * debt until it is cut off. */
+#define ADDRESSES_IDLE_MAX 65536
+
+/* Frames of one session, or connections of one address. The level falls by one a frame and rises
+ * with time; below 0 frames are refused, and each refused one still counts, so a client that does
+ * not slow down gets deeper into debt until it is cut off. */
 struct gw_bucket {
     int64_t level_milli; /* thousandths of a frame; may be negative */
     int64_t filled_ms;   /* monotonic */
@@ -44,12 +46,22 @@ void gw_address_of(const struct sockaddr *sa, struct gw_address *address);
  * not come back at one moment. */
 uint32_t gw_jitter_ms(uint32_t ms);
 
+/* What one address may have. A stranger is a connection over which no token was accepted yet. */
+struct gw_address_limits {
+    size_t connections, strangers;
+    int64_t per_s, burst; /* new connections */
+};
+
 struct gw_addresses;
-struct gw_addresses *gw_addresses_new(size_t max_each); /* NULL: out of memory */
+struct gw_addresses *gw_addresses_new(const struct gw_address_limits *limits); /* NULL: no memory */
 void gw_addresses_free(struct gw_addresses *addresses);
-/* Count a connection; false when the address has max_each already (or memory ran out): do not count
- * it. */
-bool gw_addresses_enter(struct gw_addresses *addresses, const struct gw_address *address);
-void gw_addresses_leave(struct gw_addresses *addresses, const struct gw_address *address);
+/* Count a connection, a stranger's; false when one of the limits is reached (or memory ran out): do
+ * not count it. */
+bool gw_addresses_enter(struct gw_addresses *addresses, const struct gw_address *address,
+                        int64_t now_ms);
+/* One of its strangers is one no longer. */
+void gw_addresses_known(struct gw_addresses *addresses, const struct gw_address *address);
+void gw_addresses_leave(struct gw_addresses *addresses, const struct gw_address *address,
+                        bool stranger);
 
 #endif

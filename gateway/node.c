@@ -27,6 +27,7 @@ struct node {
     struct gw_auth *auth;
     struct gw_tls *tls;
     struct gw_origins *origins;
+    struct gw_proxies *proxies;
     struct gw_files *files;
     struct gw_link *link;
     struct gw_revocations *revocations;
@@ -106,6 +107,7 @@ static enum yz_err make_edge(struct node *node)
                                            .loop = &node->loop,
                                            .intake = node->intake,
                                            .origins = node->origins,
+                                           .proxies = node->proxies,
                                            .tls = node->tls,
                                            .metrics = &node->metrics,
                                            .admin = {.link = node->link,
@@ -242,6 +244,7 @@ static void unmake(struct node *node)
         gw_server_free(node->server);
     gw_tls_free(node->tls);
     gw_origins_free(node->origins);
+    gw_proxies_free(node->proxies);
     gw_files_free(node->files);
     gw_auth_free(node->auth);
 }
@@ -251,6 +254,7 @@ static int start(struct node *node, int client_fd, int admin_fd)
     if (gw_auth_new(node->conf->keys_dir, node->conf->token_audience, &node->auth) != YZ_OK ||
         gw_files_load(node->conf->static_dir, &node->files) != YZ_OK ||
         gw_origins_new(node->conf->allowed_origins, &node->origins) != YZ_OK ||
+        gw_proxies_new(node->conf->trusted_proxies, &node->proxies) != YZ_OK ||
         gw_tls_new(node->conf, &node->loop, &node->metrics, &node->tls) != YZ_OK)
         return 2;
     if (make_bus(node) != YZ_OK || make_edge(node) != YZ_OK ||

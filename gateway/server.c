@@ -28,7 +28,9 @@ struct connection {
     struct lws *wsi;
     TAILQ_ENTRY(connection) dirty_link;
     bool dirty, admin, counted;
-    bool closed; /* a close frame came or went: no more data */
+    bool stranger; /* counted, and no token was accepted yet */
+    bool proxied;  /* from a trusted proxy: counted by the address that its request names */
+    bool closed;   /* a close frame came or went: no more data */
     struct gw_address address;
     struct gw_session *session;
     uint8_t *frame; /* fragments so far of a message that came in several */
@@ -174,6 +176,33 @@ static void flush(struct gw_server *server)
     }
 }
 
+/* false: the address is at one of its limits. */
+static bool count_address(struct connection *c)
+{
+    c->counted = c->stranger =
+        gw_addresses_enter(c->server->addresses, &c->address, yz_clock_mono_ms());
+    return c->counted;
+}
+
+/* For whom a proxy speaks, once its request is there. */
+static bool count_client(struct connection *c)
+{
+    char forwarded[512];
+
+    if (!c->proxied || c->counted)
+        return true;
+    gw_head_copy(c->wsi, WSI_TOKEN_X_FORWARDED_FOR, forwarded, sizeof forwarded);
+    return !gw_proxies_client(c->server->parts.proxies, forwarded, &c->address) || count_address(c);
+}
+
+static void note_known(struct connection *c, bool known)
+{
+    if (!c->stranger || !known)
+        return;
+    c->stranger = false;
+    gw_addresses_known(c->server->addresses, &c->address);
+}
+
 static int on_established(struct connection *c)
 {
     enum gw_encoding encoding = (enum gw_encoding)lws_get_protocol(c->wsi)->id;
@@ -218,12 +247,14 @@ static int on_received(struct connection *c, const void *data, size_t len)
     }
     if (whole && c->frame_len == 0) {
         gw_session_frame(c->session, data, len, binary);
+        note_known(c, gw_session_open_now(c->session));
         return 0;
     }
     if (!add_fragment(c, data, len))
         return -1;
     if (whole) {
         gw_session_frame(c->session, c->frame, c->frame_len, binary);
+        note_known(c, gw_session_open_now(c->session));
         drop_fragments(c);
     }
     return 0;
@@ -380,11 +411,16 @@ static int on_request(struct connection *c, const char *uri, size_t len)
         return refuse_head(c, &head.request, &v);
     if (pipelined_with_body(c, &head.request))
         return -1;
+    if (!count_client(c)) {
+        (void)yz_violate(&v, YZ_RATE_LIMITED, NULL, "Too many connections of this address.");
+        return refuse_head(c, &head.request, &v);
+    }
     c->exchange = begin_exchange(c, &head.request);
     if (!c->exchange)
         return -1;
     ends = ends_here(c, &head);
-    c->last = ends || head.last;
+    c->last = ends || head.last || c->proxied;
+    note_known(c, c->exchange->identity.actor.member[0] != '\0' && c->exchange->status == 0);
     if (c->last)
         gw_exchange_header(c->exchange, "Connection", "close");
     /* Also a refusal waits until the body is read, so that no byte of it is left behind. */
@@ -434,9 +470,11 @@ static void judge_upgrade(struct connection *c, const char *upgrade, int *status
         return;
     gw_head_copy(c->wsi, WSI_TOKEN_HOST, host, sizeof host);
     gw_head_copy(c->wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin);
-    if (lws_hdr_total_length(c->wsi, WSI_TOKEN_ORIGIN) > 0 &&
+    if (parts->origins && lws_hdr_total_length(c->wsi, WSI_TOKEN_ORIGIN) > 0 &&
         (*origin == '\0' || !gw_origins_admit(parts->origins, origin, host, NULL)))
         (void)yz_violate(v, YZ_ORIGIN_NOT_ALLOWED, "Origin", NULL);
+    else if (!count_client(c))
+        (void)yz_violate(v, YZ_RATE_LIMITED, NULL, "Too many connections of this address.");
     else if (gw_intake_draining(parts->intake))
         (void)yz_violate(v, YZ_DRAINING, NULL, NULL);
     else if (gw_sessions_count(parts->sessions) >= (size_t)parts->conf->sessions_max)
@@ -484,7 +522,7 @@ static void free_connection(struct connection *c)
     if (c->dirty)
         TAILQ_REMOVE(&server->dirty, c, dirty_link);
     if (c->counted)
-        gw_addresses_leave(server->addresses, &c->address);
+        gw_addresses_leave(server->addresses, &c->address, c->stranger);
     server->connections--;
     atomic_store(&server->parts.metrics->connections, (int64_t)server->connections);
     free(c);
@@ -580,9 +618,9 @@ static bool admit(struct gw_server *server, struct connection *c, const struct s
         return true;
     if (server->connections >= max)
         return false;
+    c->proxied = server->parts.proxies && gw_proxies_trust(server->parts.proxies, peer);
     gw_address_of(peer, &c->address);
-    c->counted = gw_addresses_enter(server->addresses, &c->address);
-    return c->counted;
+    return c->proxied || count_address(c);
 }
 
 static void adopt(struct gw_server *server, int fd, const struct sockaddr *peer, bool admin)
@@ -686,7 +724,11 @@ enum yz_err gw_server_new(const struct gw_server_parts *parts, struct gw_server 
         return YZ_INTERNAL;
     server->parts = *parts;
     TAILQ_INIT(&server->dirty);
-    server->addresses = gw_addresses_new((size_t)parts->conf->address_connections_max);
+    server->addresses = gw_addresses_new(
+        &(struct gw_address_limits){.connections = (size_t)parts->conf->address_connections_max,
+                                    .strangers = (size_t)parts->conf->address_unauthenticated_max,
+                                    .per_s = parts->conf->address_connections_per_s,
+                                    .burst = parts->conf->address_connections_burst});
     if (!server->addresses || !start_lws(server)) {
         yz_error("lws_failed", "needs=libwebsockets-evlib-uv");
         gw_addresses_free(server->addresses);

@@ -16,6 +16,7 @@
 #include "gateway/admin.h"
 #include "gateway/http.h"
 #include "gateway/origin.h"
+#include "gateway/proxy.h"
 #include "gateway/session.h"
 #include "gateway/tls.h"
 
@@ -33,8 +34,9 @@ struct gw_server_parts {
     struct gw_sessions *sessions;
     struct gw_http *http;
     struct gw_intake *intake;
-    const struct gw_origins *origins;
-    struct gw_tls *tls; /* NULL: the client port is plain */
+    const struct gw_origins *origins; /* NULL: every page may connect */
+    const struct gw_proxies *proxies; /* NULL: none is trusted */
+    struct gw_tls *tls;               /* NULL: the client port is plain */
     struct gw_metrics *metrics;
     struct gw_admin admin;
 };

@@ -358,6 +358,11 @@ enum yz_close gw_session_done(const struct gw_session *session)
                                                                               : YZ_CLOSE_NONE;
 }
 
+bool gw_session_open_now(const struct gw_session *session)
+{
+    return session->state == OPEN;
+}
+
 bool gw_session_closing(const struct gw_session *session)
 {
     return session->state == CLOSING;

@@ -79,6 +79,8 @@ size_t gw_session_next(const struct gw_session *session);
 size_t gw_session_take(struct gw_session *session, uint8_t *to, size_t room);
 /* YZ_CLOSE_NONE, or: everything was taken, close the connection with this code now. */
 enum yz_close gw_session_done(const struct gw_session *session);
+/* A token was accepted, and the session is not closing. */
+bool gw_session_open_now(const struct gw_session *session);
 bool gw_session_closing(const struct gw_session *session);
 uint64_t gw_session_serial(const struct gw_session *session);
 

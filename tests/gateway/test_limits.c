@@ -78,20 +78,58 @@ static void keys_addresses_by_household(void **state)
 
 static void counts_connections_of_an_address(void **state)
 {
-    struct gw_addresses *addresses = gw_addresses_new(2);
+    struct gw_addresses *addresses = gw_addresses_new(
+        &(struct gw_address_limits){.connections = 2, .strangers = 2, .per_s = 1, .burst = 100});
     struct gw_address a = parse(AF_INET, "192.0.2.1"), b = parse(AF_INET, "192.0.2.2");
 
     (void)state;
-    assert_true(gw_addresses_enter(addresses, &a));
-    assert_true(gw_addresses_enter(addresses, &a));
-    assert_false(gw_addresses_enter(addresses, &a));
-    assert_true(gw_addresses_enter(addresses, &b));
-    gw_addresses_leave(addresses, &a);
-    assert_true(gw_addresses_enter(addresses, &a));
-    gw_addresses_leave(addresses, &a);
-    gw_addresses_leave(addresses, &a);
-    gw_addresses_leave(addresses, &b);
-    assert_true(gw_addresses_enter(addresses, &a));
+    assert_true(gw_addresses_enter(addresses, &a, 0));
+    assert_true(gw_addresses_enter(addresses, &a, 0));
+    assert_false(gw_addresses_enter(addresses, &a, 0));
+    assert_true(gw_addresses_enter(addresses, &b, 0));
+    gw_addresses_leave(addresses, &a, true);
+    assert_true(gw_addresses_enter(addresses, &a, 0));
+    gw_addresses_leave(addresses, &a, true);
+    gw_addresses_leave(addresses, &a, true);
+    gw_addresses_leave(addresses, &b, true);
+    assert_true(gw_addresses_enter(addresses, &a, 0));
+    gw_addresses_free(addresses);
+}
+
+static void counts_strangers_apart(void **state)
+{
+    struct gw_addresses *addresses = gw_addresses_new(
+        &(struct gw_address_limits){.connections = 9, .strangers = 1, .per_s = 1, .burst = 100});
+    struct gw_address a = parse(AF_INET, "192.0.2.1");
+
+    (void)state;
+    assert_true(gw_addresses_enter(addresses, &a, 0));
+    assert_false(gw_addresses_enter(addresses, &a, 0));
+    gw_addresses_known(addresses, &a);
+    assert_true(gw_addresses_enter(addresses, &a, 0));
+    gw_addresses_leave(addresses, &a, true);
+    assert_true(gw_addresses_enter(addresses, &a, 0));
+    gw_addresses_free(addresses);
+}
+
+/* What an address has spent is remembered while it has no connection. */
+static void slows_an_address_down(void **state)
+{
+    struct gw_addresses *addresses = gw_addresses_new(
+        &(struct gw_address_limits){.connections = 9, .strangers = 9, .per_s = 10, .burst = 2});
+    struct gw_address a = parse(AF_INET, "192.0.2.1"), b = parse(AF_INET, "192.0.2.2");
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_true(gw_addresses_enter(addresses, &a, 0));
+        gw_addresses_leave(addresses, &a, true);
+    }
+    for (int i = 0; i < 50; i++)
+        assert_false(gw_addresses_enter(addresses, &a, 50));
+    assert_true(gw_addresses_enter(addresses, &b, 50));
+    assert_true(gw_addresses_enter(addresses, &a, 100));
+    gw_addresses_leave(addresses, &a, true);
+    assert_true(gw_addresses_enter(addresses, &b, 1000));
     gw_addresses_free(addresses);
 }
 
@@ -103,6 +141,8 @@ int main(void)
         cmocka_unit_test(cuts_off_a_flood),
         cmocka_unit_test(keys_addresses_by_household),
         cmocka_unit_test(counts_connections_of_an_address),
+        cmocka_unit_test(counts_strangers_apart),
+        cmocka_unit_test(slows_an_address_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
