@@ -21,7 +21,7 @@ from waiting import TooLate, until
 from world import World
 
 WINDOW_MS = 3000
-SETTLE_S = 180  # for what is under way, once the faults are over
+STILL_S = 150  # without any progress once the faults are over: it will not settle
 LOG_LINES = 8  # of each process, below a failure
 LEVEL_S = 30  # for the last pushes: longer than a gateway needs to find one that was lost
 SETTINGS = {"duplicate_window_ms": WINDOW_MS, "code_grace_ms": 60000}
@@ -111,12 +111,26 @@ class Run:
         """No new events; all under way are accepted; all is calm; every phone is back and has the last push."""
         self.say(f"{self.ledger.seconds():6.1f} s  the faults are over; waiting until all is settled")
         self.crowd.stop()
-        until(lambda: self.crowd.under_way() == 0, SETTLE_S, 0.1, "all events offered are accepted or refused")
-        self.world.wait_calm()
-        until(lambda: not self.crowd.disconnected(), SETTLE_S, 0.1, "all phones are connected")
+        self._wait(lambda: self.crowd.under_way() == 0, lambda: f"{self.crowd.under_way()} members are still at it")
+        self._wait_calm()
+        self._wait(lambda: not self.crowd.disconnected(), lambda: f"not connected: {self.crowd.disconnected()}")
         with contextlib.suppress(TooLate):  # what is missing is the checker's to say
             until(self._level, LEVEL_S, 0.5)
-        self.world.wait_calm()
+        self._wait_calm()
+
+    def _wait_calm(self):
+        self._wait(lambda: not self.world.troubles(), lambda: f"not calm: {'; '.join(self.world.troubles())}")
+
+    def _wait(self, done, why):
+        """Until done(). Given up when nothing moves any more, and not by the clock: the machine may be slow."""
+        last, since = None, time.monotonic()
+        while not done():
+            now = self.crowd.under_way(), len(self.crowd.disconnected()), self.world.lag()
+            if now != last:
+                last, since = now, time.monotonic()
+            if time.monotonic() - since > STILL_S:
+                raise TooLate(f"nothing moved for {STILL_S} s: {why()}")
+            time.sleep(0.2)
 
     def _level(self):
         """Every phone stands at the last push of each of its channels, or has come with it."""
