@@ -30,6 +30,9 @@ struct gw_subscriber {
     uint64_t position; /* since's offset, later that of the last push sent */
     uint64_t next;     /* what must come next of the history, 0: not known, or nothing */
     bool checked;      /* the stream's end was read after the join */
+    /* until then a stream that ends before its position may be a leader that is cut off; 0: not met
+     */
+    int64_t doubt_until_mono_ms;
     unsigned tries;
 };
 

@@ -1,10 +1,13 @@
 #include "gateway/channel_private.h"
 
+#include "common/clock.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define SERVE_MAX      64 /* joins of one channel answered in one loop turn */
 #define READ_TRIES_MAX 5
+#define DOUBT_MS       12000 /* a leader that is cut off steps down within 10 s */
 
 static struct gw_subscriber_list *list_of(struct gw_channel *c, enum gw_subscriber_state state)
 {
@@ -309,6 +312,17 @@ static void begin_anew(struct gw_subscriber *sub)
     sub->position = 0;
 }
 
+/* In a cluster a leader that is cut off, or new, does not know the stream's end for a while: a
+ * position beyond it is no reason yet to say that the history is lost. */
+static bool in_doubt(struct gw_subscriber *sub, const struct gw_stream *stream)
+{
+    int64_t now = yz_clock_mono_ms();
+
+    if (!sub->doubt_until_mono_ms)
+        sub->doubt_until_mono_ms = now + DOUBT_MS;
+    return stream->replicas > 1 && now < sub->doubt_until_mono_ms;
+}
+
 enum need { NOTHING, INFO, HISTORY };
 
 /* Go on when recent holds all that is still due. */
@@ -340,6 +354,11 @@ static enum need try_serve(struct gw_subscriber *sub)
     } else if (sub->position > end) {
         if (!sub->checked)
             return INFO;
+        if (in_doubt(sub, stream)) {
+            sub->checked = false;
+            gw_channel_retry_later(c);
+            return NOTHING;
+        }
         begin_anew(sub);
     }
     if (*sub->epoch && sub->position >= c->feed.recent.floor) {
