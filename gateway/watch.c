@@ -14,7 +14,7 @@
 #define CLOCK_SKEW_US       1000000
 #define SETTLE_MS           3000 /* a question may be under way for so long before it counts as lost */
 #define FULL_FORGOTTEN_MS   5000 /* no event was refused for so long: EVENTS takes them again */
-#define DENIAL_FORGOTTEN_MS 60000
+#define DENIAL_FORGOTTEN_MS 10000
 #define CERTIFICATE_LEFT_S  (14 * 24 * 3600)
 #define ID_MAX              96
 

@@ -314,11 +314,7 @@ static void set_suspended(struct wk_lease *lease, bool suspended)
     if (!differs)
         return;
     changed(lease);
-    if (suspended)
-        yz_warn("lease_suspended", "reason=\"no beat could be stored for %lld ms\"",
-                (long long)lease->conf->lease_ttl_ms);
-    else
-        yz_info("lease_resumed", "worker=%s", lease->worker);
+    yz_trouble_note(&lease->metrics->troubles, YZ_TROUBLE_leases_suspended, suspended);
 }
 
 static void say_missing(struct wk_lease *lease, const char *missing)
@@ -390,10 +386,10 @@ static void doubt(struct wk_lease *lease, unsigned partition)
     if (wk_stream_end(lease->nc, PARTITIONS_STREAM, key, &end) != YZ_OK ||
         end.sequence >= p->stored_revision)
         return;
-    yz_warn("lease_forgotten",
-            "partition=%u known=%" PRIu64 " stored=%" PRIu64
-            " reason=\"the bucket PARTITIONS is not the one that was there\"",
-            partition, p->stored_revision, end.sequence);
+    yz_warn_spaced("lease_forgotten",
+                   "partition=%u known=%" PRIu64 " stored=%" PRIu64
+                   " reason=\"the bucket PARTITIONS is not the one that was there\"",
+                   partition, p->stored_revision, end.sequence);
     p->stored_revision = p->stored_suspect = 0;
     p->stored_held = false;
     p->holder[0] = '\0';
@@ -430,8 +426,8 @@ static void let_go(struct wk_lease *lease, unsigned partition)
 
 static void lose(struct wk_lease *lease, unsigned partition)
 {
-    yz_warn_spaced("lease_lost", "partition=%u holder=%s", partition,
-                   lease->partitions[partition].holder);
+    yz_debug("lease_lost", "partition=%u holder=%s", partition,
+             lease->partitions[partition].holder);
     wk_count(&lease->metrics->leases_lost, 1);
     let_go(lease, partition);
 }
@@ -577,6 +573,7 @@ static void catch_up(struct wk_lease *lease)
 
 static void look_around(struct wk_lease *lease)
 {
+    uint64_t lost = atomic_load(&lease->metrics->leases_lost);
     int64_t held = count_held(lease);
     bool lacking = false;
 
@@ -595,6 +592,9 @@ static void look_around(struct wk_lease *lease)
         look_after(lease, p);
         lacking = lacking || (lease->partitions[p].state == HELD && !lease->partitions[p].ready);
     }
+    lost = atomic_load(&lease->metrics->leases_lost) - lost;
+    if (lost > 0)
+        yz_warn("leases_lost", "count=%llu", (unsigned long long)lost);
     if (count_held(lease) != held)
         yz_info("leases", "held=%lld before=%lld", (long long)count_held(lease), (long long)held);
     say_missing(lease, lacking ? "the consumers of EVENTS cannot be made; yzctl apply makes the "

@@ -19,7 +19,7 @@
 #define HELD_MS             5000
 #define OVERDUE_MS          30000
 #define IMPATIENT_MS        250 /* between two looks while events wait for one */
-#define DENIAL_FORGOTTEN_MS 60000
+#define DENIAL_FORGOTTEN_MS 10000
 #define PAUSE_MS            50
 /* EVENTS is behind when it was seen so often: a new leader of a cluster may still be catching up.
  */

@@ -22,7 +22,14 @@ foreach(file ${faults_files})
   if(name STREQUAL "kinds") # each kind alone, on one NATS server and on three
     yz_pytest(faults.kinds ${label} 900 ${file} -k single)
     yz_pytest(faults.kinds_cluster ${label} 1200 ${file} -k cluster)
-  else()
+  elseif(NOT name STREQUAL "runbook")
     yz_pytest(faults.${name} ${label} 600 ${file})
   endif()
 endforeach()
+
+# Every row of k8s/RUNBOOK.md, in parts, so that two cores stay busy.
+set(runbook ${CMAKE_CURRENT_LIST_DIR}/faults/test_runbook.py)
+yz_pytest(faults.runbook.processes faults 600 ${runbook} -k "not test_fault or kill_ or freeze_ or restart_ or _away")
+yz_pytest(faults.runbook.others faults 600 ${runbook}
+  -k "test_fault and not (kill_ or freeze_ or restart_ or _away or cluster)")
+yz_pytest(faults.runbook.cluster faults 600 ${runbook} -k "of_a_cluster")

@@ -47,7 +47,7 @@ class DeleteLease(Lease):
     """As `nats kv del` does."""
 
     name = "delete_lease"
-    loud = "yizhan_worker_leases_lost_total, log lease_lost"
+    loud = "yizhan_worker_leases_lost_total, log leases_lost"
 
     def value(self):
         return b"", {"KV-Operation": "DEL"}
@@ -58,7 +58,7 @@ class OverwriteLease(Lease):
     """In the name of somebody who does not exist."""
 
     name = "overwrite_lease"
-    loud = "yizhan_worker_leases_lost_total, log lease_lost"
+    loud = "yizhan_worker_leases_lost_total, log leases_lost"
 
     def value(self):
         return (json.dumps({"worker": "nobody", "state": "held", "since_ms": 0, "suspect_until": 0}).encode(),)
@@ -69,7 +69,7 @@ class GarbleLease(Lease):
     """Something that is no lease at all."""
 
     name = "garble_lease"
-    loud = "yizhan_worker_leases_lost_total, log lease_lost"
+    loud = "yizhan_worker_leases_lost_total, log leases_lost"
 
     def value(self):
         return (b"\xff not JSON",)
