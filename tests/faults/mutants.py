@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PATCHES = HERE / "mutants"
 PROGRAMS = {"yz-gateway": "gateway", "yz-worker": "workers", "yzctl": "workers"}
-PLAY_S = 150  # a scenario takes 5 to 20 s
+PLAY_S = 400  # a scenario takes 5 to 20 s where nothing else runs
 STARTS = 3
 
 
@@ -147,16 +148,19 @@ def play_once(programs, scenario, keep):
         shutil.rmtree(keep / scenario, ignore_errors=True)
     words = [sys.executable, HERE / "scenarios" / "play.py", scenario]
     words += ["--keep", str(keep)] if keep else []
-    try:
-        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=PLAY_S,
-                              stdin=subprocess.DEVNULL, env={**os.environ, "YZ_BUILD_DIR": str(programs)})  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return Play([], f"no end within {PLAY_S} s", time.monotonic() - began, False)
-    last = (done.stdout.strip().splitlines() or [""])[-1]
+    with subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          stdin=subprocess.DEVNULL, env={**os.environ, "YZ_BUILD_DIR": str(programs)}) as player:  # fmt: skip
+        try:
+            out, err = player.communicate(timeout=PLAY_S)
+        except subprocess.TimeoutExpired:
+            player.send_signal(signal.SIGINT)  # it ends its services
+            player.wait()
+            return Play([], f"no end within {PLAY_S} s", time.monotonic() - began, False)
+    last = (out.strip().splitlines() or [""])[-1]
     seconds = time.monotonic() - began
     if not last.startswith("{"):
-        return Play([], f"it could not be played:\n{done.stdout[-1000:]}{done.stderr[-2000:]}", seconds, False)
-    return Play(json.loads(last)["rules"], done.stdout.rpartition("\n{")[0] + done.stderr[-500:], seconds)
+        return Play([], f"it could not be played:\n{out[-1000:]}{err[-2000:]}", seconds, False)
+    return Play(json.loads(last)["rules"], out.rpartition("\n{")[0] + err[-500:], seconds)
 
 
 def hunt(workshop, mutant, keep):

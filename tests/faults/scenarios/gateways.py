@@ -1,7 +1,7 @@
 """Scenarios about gateways: sessions that stay, come back, come too late, and whose messages get lost on the way."""
 
 from people import new_id
-from .run import ORG, THREAD, scenario
+from .run import BRANCH, ORG, THREAD, scenario
 
 
 @scenario()
@@ -110,3 +110,18 @@ def revocation(run):
         ("auth.restored", {"memberId": "m2"}),
     )):  # fmt: skip
         admin.done(type_, {"orgPath": "g1/c1", **named}, f"auth-{number}")
+
+
+@scenario(gateways=1, audit_interval_ms=10000)
+def just_joined(run):
+    """The one push of a channel is stored just when somebody has joined it. The regular look is ten seconds away."""
+    writer = run.phone(run.person("m1"))
+    reader = run.phone(run.person("r1"))
+    for number in range(8):
+        writer.emit(*run.post(writer, "early", thread=f"j{number}"))
+    run.until_soon(run.settled, 15)
+    for number in range(8):
+        reader.subscribe(f"thread.{BRANCH}.j{number}", since=None)
+        writer.post(*run.post(writer, "late", thread=f"j{number}"))
+    run.until_soon(lambda: len(reader.pushes) == 8, 5)  # the second read comes a second after the first
+    run.level_s = 0

@@ -6,12 +6,13 @@ YZ_BUILD_DIR names the programs. Exit code 1 when anything was violated; the las
 import argparse
 import json
 import pathlib
+import signal
 import sys
 import tempfile
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[n] / name) for n, name in ((1, ""), (2, "integration"))]
 
-from scenarios import cluster, gateways, workers  # noqa: E402, F401  (they register themselves)
+from scenarios import gateways, workers  # noqa: E402, F401  (they register themselves)
 from scenarios.run import SCENARIOS, checker, play  # noqa: E402
 
 
@@ -23,6 +24,7 @@ def main(words=None):
     if not chosen.names:
         print("\n".join(SCENARIOS))
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # with the services that it started
     bad = 0
     for name in chosen.names:
         with tempfile.TemporaryDirectory(prefix=f"yizhan-{name}-") as scratch:
