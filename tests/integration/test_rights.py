@@ -210,7 +210,8 @@ def test_a_gateway_reads_no_event_and_forges_no_push(bus):
     assert {name: bus.bus.stream(name)["state"] for name in STREAMS} == before
 
 
-@pytest.mark.parametrize(("name", "user"), [("gateway0", "worker"), ("worker0", "gateway"), ("worker0", "operator")])
+@pytest.mark.parametrize(("name", "user"), [("gateway0", "worker"), ("gateway0", "operator"),
+                                            ("worker0", "gateway"), ("worker0", "operator")])  # fmt: skip
 def test_a_program_with_anothers_rights_says_so(new_stack, name, user):
     stack = new_stack()
     stack.denials_expected = True
