@@ -187,7 +187,11 @@ class SubjectDenied(ByHand):
         self._reload(world, self.before.replace(self.WORDS, ""))
 
     def end(self, world):
+        """Who was denied something does not ask again: it is restarted."""
         self._reload(world, self.before)
+        for gateway in world.gateways:
+            gateway.terminate()
+            world.restart(gateway.name)
 
     def _reload(self, world, text):
         self.file.write_text(text)
