@@ -77,7 +77,8 @@ static void write_real(const struct writer *out, double number, bool is_float)
         if (is_float ? strtof(text, NULL) == (float)number : strtod(text, NULL) == number)
             break;
     }
-    put(out, text);
+    /* "-0" would be read as an integer, which has no such zero. */
+    put(out, number == 0 && signbit(number) ? "-0.0" : text);
 }
 
 static void write_enum(const struct writer *out, const ProtobufCEnumDescriptor *desc, int number)

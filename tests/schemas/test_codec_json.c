@@ -70,7 +70,8 @@ static void scalars_return(void **state)
 
 static const char *const lists[][2] = {
     {"{\"numbers\":[1,-2,3],\"bigNumbers\":[\"1\",\"18446744073709551615\"]}", NULL},
-    {"{\"reals\":[0.5,\"NaN\"],\"flags\":[true,false],\"colours\":[\"RED\",\"BLUE\",7]}", NULL},
+    {"{\"reals\":[0.5,-0.0,\"NaN\"],\"flags\":[true,false],\"colours\":[\"RED\",\"BLUE\",7]}",
+     NULL},
     {"{\"texts\":[\"\",\"a\"],\"blobs\":[\"\",\"AA==\"]}", NULL},
     {"{\"times\":[\"2026-03-01T08:00:00Z\"],\"inner\":[{},{\"numbers\":[1]}],\"fixed\":[9]}", NULL},
     {"{\"numbers\":[],\"texts\":null}", "{}"},
