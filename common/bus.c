@@ -154,6 +154,22 @@ enum yz_err yz_bus_connect(natsOptions *options, int64_t deadline_ms, natsConnec
     }
 }
 
+natsStatus yz_bus_header_set(natsMsg **msg, const char *key, const char *value)
+{
+    natsStatus s = natsMsgHeader_Set(*msg, key, value);
+
+    if (s == NATS_NO_MEMORY)
+        *msg = NULL;
+    return s;
+}
+
+bool yz_bus_headers_ready(natsMsg *msg)
+{
+    const char *value;
+
+    return natsMsgHeader_Get(msg, "Status", &value) != NATS_NO_MEMORY;
+}
+
 uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback)
 {
     const char *value = NULL;

@@ -38,6 +38,13 @@ YZ_MUST_USE enum yz_err yz_bus_connect(natsOptions *options, int64_t deadline_ms
 /* "<prefix>.<unique>": a reply subject of this process. The prefix holds the user's name, so that
  * the servers can let each program read its own replies and nobody else's. */
 YZ_MUST_USE enum yz_err yz_bus_inbox(const struct yz_conf *conf, char out[YZ_INBOX_MAX]);
+/* Set a header of *msg. NATS_NO_MEMORY: *msg is NULL then and its memory is given up, since nats.c
+ * 3.4 would free the value a second time with the message when its table of headers cannot grow. */
+YZ_MUST_USE natsStatus yz_bus_header_set(natsMsg **msg, const char *key, const char *value);
+/* Parse the headers of a message that came in; later reads need no memory. false: there was none,
+ * and the message must be taken for one that was lost: nats.c 3.4 forgets the headers it did not get
+ * to, so that they would seem to be absent. */
+YZ_MUST_USE bool yz_bus_headers_ready(natsMsg *msg);
 /* Value of an unsigned header; fallback when it is absent or no number. */
 uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback);
 

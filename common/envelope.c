@@ -1,6 +1,8 @@
 #include "common/envelope.h"
 
+#include "common/bus.h"
 #include "common/clock.h"
+#include "common/memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,9 +43,9 @@ bool yz_actor_belongs(const struct yz_actor *actor, const char *org_path)
     return yz_org_covers(org_path, actor->org_path);
 }
 
-static natsStatus set_header(natsStatus s, natsMsg *msg, const char *key, const char *value)
+static natsStatus set_header(natsStatus s, natsMsg **msg, const char *key, const char *value)
 {
-    return s == NATS_OK && *value ? natsMsgHeader_Set(msg, key, value) : s;
+    return s == NATS_OK && *value ? yz_bus_header_set(msg, key, value) : s;
 }
 
 /* A phone whose clock was never set may stand before 1970: the milliseconds count up from the
@@ -61,11 +63,36 @@ enum yz_err yz_envelope_write(const struct yz_envelope *env, const char *domain,
     return yz_envelope_request(env, domain, NULL, payload, len, msg);
 }
 
+static natsStatus set_headers(const struct yz_envelope *env, const char *id, natsMsg **msg)
+{
+    const struct yz_actor *actor = &env->actor;
+    char time[YZ_RFC3339_MAX] = "";
+    natsStatus s = set_header(NATS_OK, msg, "Nats-Msg-Id", id);
+
+    if (env->occurred_at_ms)
+        format_ms(env->occurred_at_ms, time);
+    s = set_header(s, msg, "ce-specversion", "1.0");
+    s = set_header(s, msg, "ce-id", env->event_id);
+    s = set_header(s, msg, "ce-source", SOURCE);
+    s = set_header(s, msg, "ce-type", env->type);
+    s = set_header(s, msg, "ce-subject", env->aggregate);
+    s = set_header(s, msg, "ce-time", time);
+    s = set_header(s, msg, "content-type", "application/protobuf");
+    s = set_header(s, msg, "ce-tenant", actor->tenant);
+    s = set_header(s, msg, "ce-actor", actor->member);
+    s = set_header(s, msg, "ce-orgpath", actor->org_path);
+    s = set_header(s, msg, "ce-roles", actor->roles);
+    s = set_header(s, msg, "ce-schemaversion", "1");
+    s = set_header(s, msg, "traceparent", env->traceparent);
+    return s;
+}
+
 enum yz_err yz_envelope_request(const struct yz_envelope *env, const char *domain,
                                 const char *reply, const void *payload, size_t len, natsMsg **msg)
 {
-    char plain[YZ_SUBJECT_MAX], own[YZ_SUBJECT_MAX], id[YZ_MSG_ID_MAX], time[YZ_RFC3339_MAX] = "";
+    char plain[YZ_SUBJECT_MAX], own[YZ_SUBJECT_MAX], id[YZ_MSG_ID_MAX];
     const struct yz_actor *actor = &env->actor;
+    int waited_ms = 0;
     natsStatus s;
 
     yz_event_subject(yz_partition(actor->tenant, env->aggregate), actor->tenant, domain,
@@ -73,30 +100,17 @@ enum yz_err yz_envelope_request(const struct yz_envelope *env, const char *domai
     if (env->own)
         yz_event_subject_own(plain, own);
     yz_event_msg_id(actor->tenant, actor->member, env->event_id, env->type, payload, len, id);
-    if (env->occurred_at_ms)
-        format_ms(env->occurred_at_ms, time);
-    if (natsMsg_Create(msg, env->own ? own : plain, reply, payload, (int)len) != NATS_OK)
-        return YZ_INTERNAL;
-    s = set_header(NATS_OK, *msg, "Nats-Msg-Id", id);
-    s = set_header(s, *msg, "ce-specversion", "1.0");
-    s = set_header(s, *msg, "ce-id", env->event_id);
-    s = set_header(s, *msg, "ce-source", SOURCE);
-    s = set_header(s, *msg, "ce-type", env->type);
-    s = set_header(s, *msg, "ce-subject", env->aggregate);
-    s = set_header(s, *msg, "ce-time", time);
-    s = set_header(s, *msg, "content-type", "application/protobuf");
-    s = set_header(s, *msg, "ce-tenant", actor->tenant);
-    s = set_header(s, *msg, "ce-actor", actor->member);
-    s = set_header(s, *msg, "ce-orgpath", actor->org_path);
-    s = set_header(s, *msg, "ce-roles", actor->roles);
-    s = set_header(s, *msg, "ce-schemaversion", "1");
-    s = set_header(s, *msg, "traceparent", env->traceparent);
-    if (s != NATS_OK) {
-        natsMsg_Destroy(*msg);
+    do {
         *msg = NULL;
-        return YZ_INTERNAL;
-    }
-    return YZ_OK;
+        s = natsMsg_Create(msg, env->own ? own : plain, reply, payload, (int)len);
+        if (s == NATS_OK)
+            s = set_headers(env, id, msg);
+        if (s == NATS_OK)
+            return YZ_OK;
+        natsMsg_Destroy(*msg);
+    } while (s == NATS_NO_MEMORY && yz_memory_again(&waited_ms));
+    *msg = NULL;
+    return YZ_INTERNAL;
 }
 
 /* Copy a header into out; an absent one is an error unless it is optional (then ""). */
@@ -166,7 +180,7 @@ enum yz_err yz_envelope_read(natsMsg *msg, struct yz_envelope *env, struct yz_vi
     return YZ_OK;
 }
 
-enum yz_err yz_actor_write(const struct yz_actor *actor, natsMsg *msg)
+enum yz_err yz_actor_write(const struct yz_actor *actor, natsMsg **msg)
 {
     natsStatus s = set_header(NATS_OK, msg, query_actor_keys[0], actor->tenant);
 
@@ -181,7 +195,7 @@ enum yz_err yz_actor_read(natsMsg *msg, struct yz_actor *actor, struct yz_violat
     return read_actor(msg, actor, query_actor_keys, v);
 }
 
-enum yz_err yz_violation_write(const struct yz_violation *v, natsMsg *msg)
+enum yz_err yz_violation_write(const struct yz_violation *v, natsMsg **msg)
 {
     natsStatus s = set_header(NATS_OK, msg, "Yz-Error", yz_err_code(v->err));
 

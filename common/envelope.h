@@ -57,12 +57,13 @@ YZ_MUST_USE enum yz_err yz_envelope_request(const struct yz_envelope *env, const
 YZ_MUST_USE enum yz_err yz_envelope_read(natsMsg *msg, struct yz_envelope *env,
                                          struct yz_violation *v);
 
-/* Headers of the caller on a query: Yz-Tenant, Yz-Member, Yz-Org-Path, Yz-Roles. */
-YZ_MUST_USE enum yz_err yz_actor_write(const struct yz_actor *actor, natsMsg *msg);
+/* Headers of the caller on a query: Yz-Tenant, Yz-Member, Yz-Org-Path, Yz-Roles. *msg may be NULL
+ * after a failure (see yz_bus_header_set). */
+YZ_MUST_USE enum yz_err yz_actor_write(const struct yz_actor *actor, natsMsg **msg);
 YZ_MUST_USE enum yz_err yz_actor_read(natsMsg *msg, struct yz_actor *actor, struct yz_violation *v);
 
 /* An error as headers of a query's reply (Yz-Error, Yz-Error-Text, Yz-Error-Field), and back. */
-YZ_MUST_USE enum yz_err yz_violation_write(const struct yz_violation *v, natsMsg *msg);
+YZ_MUST_USE enum yz_err yz_violation_write(const struct yz_violation *v, natsMsg **msg);
 /* true: the reply is an error, told in v. */
 bool yz_violation_read(natsMsg *msg, struct yz_violation *v);
 

@@ -1,6 +1,9 @@
 #include "common/subject.h"
 
+#include "common/memory.h"
+
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,13 +180,45 @@ void yz_deadletter_subject(const char *tenant, const char *domain, char out[YZ_S
     snprintf(out, YZ_SUBJECT_MAX, "dlq.%s.%s", tenant, domain);
 }
 
+static pthread_once_t digest_once = PTHREAD_ONCE_INIT;
+static pthread_key_t digest_key;
+
+static void free_digest(void *ctx)
+{
+    EVP_MD_CTX_free(ctx);
+}
+
+static void make_digest_key(void)
+{
+    if (pthread_key_create(&digest_key, free_digest) != 0)
+        abort();
+}
+
+/* The thread's own, begun anew: allocated once, so that an event needs no memory for it. */
+static EVP_MD_CTX *begin_digest(void)
+{
+    EVP_MD_CTX *ctx;
+    int waited_ms = 0;
+
+    pthread_once(&digest_once, make_digest_key);
+    ctx = pthread_getspecific(digest_key);
+    if (ctx && EVP_DigestInit_ex(ctx, NULL, NULL))
+        return ctx;
+    EVP_MD_CTX_free(ctx);
+    while (!(ctx = EVP_MD_CTX_new()) || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) ||
+           pthread_setspecific(digest_key, ctx) != 0) {
+        EVP_MD_CTX_free(ctx);
+        if (!yz_memory_again(&waited_ms))
+            abort(); /* at its start: see the header */
+    }
+    return ctx;
+}
+
 void yz_hash(const struct yz_part *parts, size_t count, char out[33])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    EVP_MD_CTX *ctx = begin_digest();
 
-    if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL))
-        abort();
     for (size_t i = 0; i < count; i++) {
         uint64_t len = parts[i].len;
         unsigned char prefix[8];
@@ -194,7 +229,6 @@ void yz_hash(const struct yz_part *parts, size_t count, char out[33])
         EVP_DigestUpdate(ctx, parts[i].data, parts[i].len);
     }
     EVP_DigestFinal_ex(ctx, digest, NULL);
-    EVP_MD_CTX_free(ctx);
     for (int i = 0; i < 16; i++)
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }

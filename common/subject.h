@@ -85,7 +85,8 @@ void yz_query_subject(const char *tenant, const char *type, char out[YZ_SUBJECT_
 void yz_deadletter_subject(const char *tenant, const char *domain, char out[YZ_SUBJECT_MAX]);
 
 /* 32 hex digits of SHA-256 over the parts, each with its length before it, so that no two lists of
- * parts give the same bytes. */
+ * parts give the same bytes. A thread's first call allocates (a program that does not wait for
+ * memory makes it at its start); later ones do not. */
 struct yz_part {
     const void *data;
     size_t len;

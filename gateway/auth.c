@@ -1,12 +1,13 @@
 #include "gateway/auth.h"
 
 #include "common/log.h"
+#include "common/memory.h"
 #include "gateway/revocation.h"
+#include "schemas/json.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <jwt.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -275,7 +276,7 @@ static json_t *decode_part(const char *text, size_t len)
 
     if (len > sizeof raw || !decode64(text, len, raw, &raw_len))
         return NULL;
-    object = json_loadb(raw, raw_len, JSON_REJECT_DUPLICATES, NULL);
+    object = yz_json_load(raw, raw_len, JSON_REJECT_DUPLICATES, NULL);
     if (object && !json_is_object(object)) {
         json_decref(object);
         return NULL;
@@ -307,10 +308,13 @@ static enum yz_err check_signature(const char *token, const struct key *key)
     jwt_t *jwt = NULL;
     enum yz_err err = YZ_TOKEN_BAD_SIGNATURE;
 
+    errno = 0;
     /* A NULL key would skip the verification. */
     if (key->data && key->len > 0 && jwt_decode(&jwt, token, key->data, (int)key->len) == 0 &&
         jwt_get_alg(jwt) == key->algorithm->jwt)
         err = YZ_OK;
+    else if (errno == ENOMEM) /* libjwt itself tells it from a bad token only now and then */
+        err = YZ_INTERNAL;
     jwt_free(jwt);
     return err;
 }
@@ -477,6 +481,7 @@ enum yz_err gw_auth_verify(const struct gw_auth *auth, const char *token, size_t
     const struct key *key = NULL;
     json_t *header = NULL, *claims = NULL;
     size_t first, second;
+    unsigned refusals = yz_memory_refusals();
     enum yz_err err = YZ_TOKEN_MALFORMED;
 
     if (len == 0)
@@ -498,5 +503,6 @@ enum yz_err gw_auth_verify(const struct gw_auth *auth, const char *token, size_t
     json_decref(header);
     json_decref(claims);
     OPENSSL_cleanse(text, len);
-    return err;
+    /* Without memory nothing can be said about the token, neither good nor bad. */
+    return yz_memory_refusals() == refusals ? err : YZ_INTERNAL;
 }

@@ -291,6 +291,10 @@ static enum yz_err new_channel(struct gw_channels *owner, const char *tenant, co
     TAILQ_INIT(&c->on);
     gw_values_init(&c->values);
     HASH_ADD_STR(owner->by_key, key, c);
+    if (!YZ_TABLE_ADDED(c)) {
+        free(c);
+        return YZ_INTERNAL;
+    }
     atomic_fetch_add_explicit(&owner->metrics->channels, 1, memory_order_relaxed);
     if ((err = subscribe(c))) {
         free_channel(c);

@@ -12,7 +12,7 @@
 #include "gateway/metrics.h"
 #include "gateway/value.h"
 
-#include <uthash.h>
+#include "common/table.h"
 
 /* See channel.h. From ON on they are in the channel's list `on`. */
 enum gw_subscriber_state { WAITING, READING, ON, PAUSED, LOST };

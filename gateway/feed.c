@@ -4,10 +4,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gateway/metrics.h"
+#include "schemas/json.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,6 +213,13 @@ void gw_feed_take(struct gw_feed *feed, natsMsg *msg)
     if (feed->state == GW_FEED_CLOSED || seq == 0 || seq <= feed->seen)
         return;
     err = gw_history_message(feed->channel, seq, msg, &p.msg);
+    if (err == YZ_INTERNAL) { /* no memory now: as if it had been lost on the way */
+        if (feed->suspect < seq)
+            feed->suspect = seq;
+        if (feed->state == GW_FEED_LIVE)
+            on_gap(feed);
+        return;
+    }
     if (err) {
         /* Malformed: what follows shows the gap, and the read steps over it. */
         yz_error_spaced("push_dropped", "channel=%s seq=%" PRIu64 " err=%s", feed->channel, seq,
@@ -287,7 +294,7 @@ static bool on_leader(void *arg, natsMsg *msg, enum yz_err err)
 
     feed->asking = false;
     if (!err)
-        root = json_loadb(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
+        root = yz_json_load(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
     if (root && json_unpack(root, "{s:{s:I}}", "message", "seq", &seq) == 0 && seq > 0) {
         feed->found = (uint64_t)seq;
         load(feed, feed->found);

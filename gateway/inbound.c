@@ -1,5 +1,7 @@
 #include "gateway/inbound.h"
 
+#include "common/bus.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -98,10 +100,10 @@ static void wake(struct gw_inbound *in)
 void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, bool reply)
 {
     size_t max = reply ? in->capacity : in->capacity - in->capacity / 8;
-    bool fits;
+    bool ready = yz_bus_headers_ready(msg), fits;
 
     pthread_mutex_lock(&in->lock);
-    fits = in->async && in->count < max && in->bytes + weight(msg) <= INBOUND_BYTES_MAX;
+    fits = in->async && in->count < max && in->bytes + weight(msg) <= INBOUND_BYTES_MAX && ready;
     if (fits) {
         in->ring[(in->first + in->count++) % in->capacity] = (struct gw_inbound_item){msg, tap};
         in->bytes += weight(msg);

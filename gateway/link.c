@@ -7,12 +7,12 @@
 #include "gateway/sender.h"
 #include "gateway/stream.h"
 
+#include "common/table.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 /* Messages handled in one wake-up; sessions get their turn between two. */
 #define LINK_WORK_MAX 512
@@ -349,6 +349,12 @@ enum yz_err gw_link_subscribe(struct gw_link *link, const char *subject, gw_mess
         return err;
     }
     HASH_ADD(hh, link->taps, id, sizeof t->id, t);
+    if (!YZ_TABLE_ADDED(t)) {
+        natsSubscription_Destroy(t->sub);
+        free(t->subject);
+        free(t);
+        return YZ_INTERNAL;
+    }
     *tap = t;
     return YZ_OK;
 }

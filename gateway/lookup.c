@@ -283,10 +283,12 @@ static bool on_answer(void *arg, natsMsg *msg, enum yz_err err)
 
 static void board(struct gw_flight *flight, struct gw_lookup_entry *e)
 {
+    HASH_ADD_KEYPTR(hh, flight->entries, e->filter, e->key_len, e);
+    if (!YZ_TABLE_ADDED(e))
+        return; /* it waits for the next flight */
     TAILQ_REMOVE(&flight->lookup->waiting, e, entry);
     e->waiting = false;
     e->flight = flight;
-    HASH_ADD_KEYPTR(hh, flight->entries, e->filter, e->key_len, e);
     if (e->starred)
         flight->starred = e;
     if (flight->from == 0 || e->from < flight->from)
@@ -320,6 +322,16 @@ static void fill(struct gw_flight *flight)
     }
 }
 
+/* No memory for a flight: whoever asked is told, and asks again. */
+static void turn_away(struct gw_lookup *lookup)
+{
+    struct gw_lookup_entry *first = TAILQ_FIRST(&lookup->waiting);
+
+    TAILQ_REMOVE(&lookup->waiting, first, entry);
+    first->waiting = false;
+    first->on_done(first, 0, YZ_INTERNAL);
+}
+
 static void launch(struct gw_lookup *lookup)
 {
     if (lookup->launching) /* a callback of a launch that failed asked again */
@@ -328,14 +340,20 @@ static void launch(struct gw_lookup *lookup)
     while (!TAILQ_EMPTY(&lookup->waiting) && lookup->flight_count < LOOKUP_FLIGHTS) {
         struct gw_flight *flight = calloc(1, sizeof *flight);
 
-        if (!flight)
-            break; /* the end of another flight tries again */
+        if (!flight) {
+            turn_away(lookup);
+            continue;
+        }
         flight->lookup = lookup;
         TAILQ_INSERT_TAIL(&lookup->flights, flight, entry);
         lookup->flight_count++;
         fill(flight);
-        if (send_flight(flight))
+        if (!flight->entries) {
+            end_flight(flight);
+            turn_away(lookup);
+        } else if (send_flight(flight)) {
             finish(flight, 0, YZ_BUS_UNAVAILABLE);
+        }
     }
     lookup->launching = false;
 }

@@ -13,7 +13,7 @@
 #include "gateway/stream.h"
 
 #include <sys/queue.h>
-#include <uthash.h>
+#include "common/table.h"
 
 struct gw_lookup;
 struct gw_flight;

@@ -2,10 +2,14 @@
 
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/memory.h"
+#include "common/subject.h"
 #include "gateway/listener.h"
 #include "gateway/node.h"
 #include "gateway/supervisor.h"
 
+#include <jansson.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +46,9 @@ static int run_process(const struct yz_conf *conf, size_t number, bool shared)
     uint16_t client_port = (uint16_t)conf->listen_port;
     uint16_t admin_port = (uint16_t)(conf->admin_port + (int64_t)number);
     int client_fd, admin_fd = -1;
+    char digest[33];
 
+    yz_hash(NULL, 0, digest); /* the loop's thread takes its memory now: see subject.h */
     fit_descriptors(conf);
     if (gw_listener_bind(conf->listen_address, &client_port, shared, &client_fd) != YZ_OK)
         return 1;
@@ -72,6 +78,36 @@ static int run_many(struct yz_conf *conf)
     return code;
 }
 
+static void *crypto_malloc(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return yz_malloc(size);
+}
+
+static void *crypto_realloc(void *piece, size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return yz_realloc(piece, size);
+}
+
+static void crypto_free(void *piece, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(piece);
+}
+
+/* The libraries that judge what came from outside take memory by us, so that a refusal is known
+ * and not taken for a bad token or text. Before their first use. */
+static void use_refusing_memory(void)
+{
+    yz_memory_policy(YZ_MEMORY_REFUSE);
+    CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free);
+    json_set_alloc_funcs(yz_malloc, free);
+}
+
 int main(int argc, char **argv)
 {
     struct yz_conf conf;
@@ -84,6 +120,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     yz_log_init("yz-gateway", level);
+    use_refusing_memory();
     signal(SIGPIPE, SIG_IGN);
     return conf.processes > 1 ? run_many(&conf) : run_process(&conf, 0, false);
 }

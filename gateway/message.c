@@ -69,7 +69,7 @@ static size_t field_len(size_t len)
     return 1 + varint_len(len) + len;
 }
 
-static bool is_push(const void *body, size_t len)
+static enum yz_err check_push(const void *body, size_t len)
 {
     struct yz_arena arena;
     struct yz_violation v;
@@ -79,7 +79,7 @@ static bool is_push(const void *body, size_t len)
     yz_arena_init(&arena, ARENA_MAX);
     err = yz_pb_decode(&yizhan__v1__push__descriptor, body, len, &arena, &decoded, &v);
     yz_arena_deinit(&arena);
-    return err == YZ_OK;
+    return err && err != YZ_INTERNAL ? YZ_BAD_FRAME : err;
 }
 
 /* What the gateway alone knows is appended: protobuf merges concatenated messages. */
@@ -113,9 +113,12 @@ enum yz_err gw_message_new(const char *channel, uint64_t offset, const char *nam
     size_t roles_size = strlen(roles) + 1, exclude_size = strlen(exclude) + 1;
     size_t push_len, frame_len;
     struct gw_message *m;
+    enum yz_err err;
 
-    if (len > BODY_MAX || !is_push(body, len))
+    if (len > BODY_MAX)
         return YZ_BAD_FRAME;
+    if ((err = check_push(body, len)))
+        return err;
     push_len = len + field_len(strlen(channel)) + (offset ? 1 + varint_len(offset) : 0) +
                (*name ? field_len(strlen(name)) : 0);
     frame_len = field_len(field_len(push_len));

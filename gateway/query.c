@@ -1,5 +1,6 @@
 #include "gateway/query.h"
 
+#include "common/bus.h"
 #include "common/clock.h"
 #include "gateway/metrics.h"
 #include "gateway/window.h"
@@ -141,8 +142,8 @@ static enum yz_err publish(struct gw_query *q, struct question *question,
     yz_query_subject(actor->tenant, question->type, subject);
     snprintf(number, sizeof number, "%" PRIu64, min_sequence);
     if (natsMsg_Create(&msg, subject, inbox, payload, (int)len) != NATS_OK ||
-        yz_actor_write(actor, msg) ||
-        (min_sequence && natsMsgHeader_Set(msg, YZ_HEADER_MIN_SEQUENCE, number) != NATS_OK)) {
+        yz_actor_write(actor, &msg) ||
+        (min_sequence && yz_bus_header_set(&msg, YZ_HEADER_MIN_SEQUENCE, number) != NATS_OK)) {
         natsMsg_Destroy(msg);
         gw_link_cancel(q->link, question->request);
         return YZ_INTERNAL;

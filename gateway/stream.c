@@ -3,9 +3,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/subject.h"
+#include "schemas/json.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +155,7 @@ static bool on_info(void *arg, natsMsg *msg, enum yz_err err)
     if (!err && natsMsg_IsNoResponders(msg))
         err = YZ_BUS_UNAVAILABLE;
     if (!err) {
-        root = json_loadb(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
+        root = yz_json_load(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
         take_pulse(w, root);
         err = parse(root, &parsed);
     }

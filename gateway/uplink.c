@@ -4,8 +4,8 @@
 #include "common/log.h"
 #include "gateway/metrics.h"
 #include "gateway/window.h"
+#include "schemas/json.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +120,7 @@ static enum yz_err read_error(const json_t *error)
 
 enum yz_err gw_uplink_read_ack(const char *text, size_t len, uint64_t *sequence, bool *duplicate)
 {
-    json_t *root = json_loadb(text, len, 0, NULL);
+    json_t *root = yz_json_load(text, len, 0, NULL);
     const char *stream = "";
     json_int_t seq = 0;
     int again = 0;

@@ -55,6 +55,10 @@ static void keep(struct gw_values *values, const char *name, uint64_t seq, struc
     value->msg = gw_message_ref(msg);
     memcpy(value->name, name, len + 1);
     HASH_ADD_KEYPTR(hh, values->by_name, value->name, len, value);
+    if (!YZ_TABLE_ADDED(value)) {
+        gw_message_unref(msg);
+        free(value);
+    }
 }
 
 void gw_values_take(struct gw_values *values, const char *channel, const char *name, uint64_t seq,

@@ -11,7 +11,7 @@
 #include "gateway/message.h"
 
 #include <nats/nats.h>
-#include <uthash.h>
+#include "common/table.h"
 
 #define VALUES_MAX     4096
 #define VALUE_NAME_MAX 512

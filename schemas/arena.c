@@ -1,5 +1,7 @@
 #include "schemas/arena.h"
 
+#include "common/memory.h"
+
 #include <sanitizer/asan_interface.h> /* nothing without AddressSanitizer */
 #include <stdint.h>
 #include <stdlib.h>
@@ -35,7 +37,7 @@ void yz_arena_init(struct yz_arena *arena, size_t max_bytes)
 static struct yz_arena_chunk *add_chunk(struct yz_arena *arena, size_t size)
 {
     size_t room = size > CHUNK_BYTES ? size : CHUNK_BYTES;
-    struct yz_arena_chunk *chunk = malloc(sizeof *chunk + room);
+    struct yz_arena_chunk *chunk = yz_malloc(sizeof *chunk + room);
 
     if (!chunk)
         return NULL;

@@ -1,5 +1,7 @@
 #include "schemas/buf.h"
 
+#include "common/memory.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +19,7 @@ static bool grow(struct yz_buf *buf, size_t needed)
 
     while (cap < needed)
         cap = cap > buf->max / 2 ? buf->max : cap * 2;
-    data = realloc(buf->data, cap);
+    data = yz_realloc(buf->data, cap);
     if (!data)
         return false;
     buf->data = data;

@@ -3,12 +3,13 @@
 #include "schemas/codec.h"
 
 #include "common/clock.h"
+#include "common/memory.h"
 #include "schemas/field.h"
+#include "schemas/json.h"
 #include "schemas/text.h"
 
 #include <errno.h>
 #include <google/protobuf/timestamp.pb-c.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -434,8 +435,6 @@ static enum yz_err refuse_json(const json_error_t *error, struct yz_violation *v
                                                                           : "This is not JSON";
     char told[YZ_TEXT_MAX];
 
-    if (json_error_code(error) == json_error_out_of_memory)
-        return yz_violate(v, YZ_FRAME_TOO_LARGE, NULL, NULL);
     snprintf(told, sizeof told, "%s, near byte %d.", what, error->position);
     return yz_violate(v, YZ_BAD_JSON, NULL, told);
 }
@@ -446,7 +445,7 @@ static enum yz_err parse(const char *text, size_t len, json_t **root, struct yz_
 
     if (!shallow(text, len))
         return yz_violate(v, YZ_TOO_DEEP, NULL, NULL);
-    *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+    *root = yz_json_load(text, len, JSON_REJECT_DUPLICATES, &error);
     if (*root)
         return YZ_OK;
     /* jansson refuses bad UTF-8, but tells it from bad JSON only where it stands in a string. */
@@ -459,17 +458,22 @@ enum yz_err yz_json_decode(const ProtobufCMessageDescriptor *desc, const char *t
                            ProtobufCMessage **message, struct yz_violation *v)
 {
     const struct reader in = {arena, resolve, v};
+    unsigned refusals = yz_memory_refusals();
     json_t *root = NULL;
     enum yz_err err;
 
     *message = NULL;
     err = parse(text, len, &root, v);
-    if (err)
-        return err;
-    err = read_object(&in, desc, root, NULL, message);
+    if (!err) {
+        err = read_object(&in, desc, root, NULL, message);
+        json_decref(root);
+    }
+    /* Without memory nothing can be said about the text: jansson 2.14 reads on over a character
+     * that it had no room for. */
+    if (yz_memory_refusals() != refusals)
+        err = yz_violate(v, YZ_INTERNAL, NULL, NULL);
     if (err)
         *message = NULL;
-    json_decref(root);
     return err;
 }
 

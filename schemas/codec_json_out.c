@@ -3,6 +3,7 @@
 #include "schemas/codec.h"
 
 #include "common/clock.h"
+#include "common/memory.h"
 #include "schemas/field.h"
 #include "schemas/text.h"
 
@@ -282,12 +283,15 @@ enum yz_err yz_json_encode(const ProtobufCMessage *message, yz_resolve_fn *resol
                            struct yz_buf *buf)
 {
     const struct writer out = {buf, resolve};
+    unsigned refusals = yz_memory_refusals();
     size_t start = buf->len;
     enum yz_err err = yz_field_is_timestamp(message->descriptor) ? write_timestamp(&out, message)
                                                                  : write_message(&out, message);
 
     if (!err && buf->failed)
         err = YZ_FRAME_TOO_LARGE;
+    if (yz_memory_refusals() != refusals)
+        err = YZ_INTERNAL;
     if (err)
         buf->len = start;
     return err;

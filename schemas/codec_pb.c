@@ -2,6 +2,8 @@
  * their field and recurses without a bound. So scan() reads the bytes first, strictly and with the
  * depth counted, and what passes is unpacked. */
 #include "schemas/codec.h"
+
+#include "common/memory.h"
 #include "schemas/field.h"
 #include "schemas/text.h"
 
@@ -228,6 +230,7 @@ enum yz_err yz_pb_decode(const ProtobufCMessageDescriptor *desc, const void *dat
                          struct yz_arena *arena, ProtobufCMessage **message, struct yz_violation *v)
 {
     struct bytes in = {data, len ? (const uint8_t *)data + len : data};
+    unsigned refusals = yz_memory_refusals();
     enum yz_err err;
 
     *message = NULL;
@@ -236,7 +239,10 @@ enum yz_err yz_pb_decode(const ProtobufCMessageDescriptor *desc, const void *dat
         return err;
     *message = protobuf_c_message_unpack(desc, &arena->allocator, len, data);
     /* The scan let nothing through that cannot be unpacked: what failed is memory. */
-    return *message ? YZ_OK : yz_violate(v, YZ_FRAME_TOO_LARGE, NULL, NULL);
+    if (*message)
+        return YZ_OK;
+    return yz_violate(v, yz_memory_refusals() == refusals ? YZ_FRAME_TOO_LARGE : YZ_INTERNAL, NULL,
+                      NULL);
 }
 
 uint32_t yz_pb_frame_id(const void *data, size_t len)
@@ -259,10 +265,11 @@ uint32_t yz_pb_frame_id(const void *data, size_t len)
 enum yz_err yz_pb_encode(const ProtobufCMessage *message, struct yz_buf *buf)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
+    unsigned refusals = yz_memory_refusals();
     uint8_t *room = len > 0 ? yz_buf_extend(buf, len) : NULL;
 
     if (len > 0 && !room)
-        return YZ_FRAME_TOO_LARGE;
+        return yz_memory_refusals() == refusals ? YZ_FRAME_TOO_LARGE : YZ_INTERNAL;
     if (room)
         protobuf_c_message_pack(message, room);
     return YZ_OK;

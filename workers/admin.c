@@ -1,6 +1,7 @@
 #include "workers/admin.h"
 
 #include "common/log.h"
+#include "common/memory.h"
 
 #include <libwebsockets.h>
 #include <pthread.h>
@@ -133,7 +134,7 @@ enum yz_err wk_admin_start(const struct yz_conf *conf, struct wk_metrics *metric
     *admin = NULL;
     if (conf->admin_port == 0)
         return YZ_OK;
-    a = calloc(1, sizeof *a);
+    a = yz_calloc(1, sizeof *a);
     if (!a)
         return YZ_INTERNAL;
     a->metrics = metrics;

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/fault.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "workers/deadletter.h"
 #include "workers/item.h"
 #include "workers/outbox.h"
@@ -19,10 +20,9 @@
 
 struct wk_batch *wk_batch_new(const struct wk_batch_means *means)
 {
-    struct wk_batch *batch = calloc(1, sizeof *batch);
+    struct wk_batch *batch = yz_calloc(1, sizeof *batch);
 
-    if (!batch || !(batch->items = calloc((size_t)means->conf->batch_max, sizeof *batch->items)))
-        abort();
+    batch->items = yz_calloc((size_t)means->conf->batch_max, sizeof *batch->items);
     batch->means = *means;
     batch->fold = wk_fold_new(means->conf, means->code_secret, means->code_secret_len);
     batch->store = wk_store_pop(means->pool);
@@ -149,19 +149,15 @@ static void set_aside(struct wk_batch *batch, struct wk_item *item, const struct
 /* Poison goes to DEADLETTERS, and its PubAck is there, before an outcome says so. */
 static void send_dead_letters(struct wk_batch *batch)
 {
-    struct wk_letter *letters = calloc(batch->count + 1, sizeof *letters);
+    struct wk_letter *letters = yz_calloc(batch->count + 1, sizeof *letters);
     size_t count = 0;
 
-    if (!letters)
-        abort();
     for (size_t i = 0; i < batch->count; i++) {
         struct wk_item *item = &batch->items[i];
 
         if (item->lost || !item->poison.err)
             continue;
-        if (wk_deadletter_message(&item->delivery, &item->poison, item->attempts,
-                                  &letters[count].msg) != YZ_OK)
-            abort();
+        wk_deadletter_message(&item->delivery, &item->poison, item->attempts, &letters[count].msg);
         letters[count].may_refuse = true;
         letters[count++].tag = i;
     }
@@ -295,14 +291,12 @@ static void run_portion(struct wk_batch *batch, const struct wk_delivery *delive
  * they are counted and go with the others; who was counted before goes alone. */
 static bool find_suspects(struct wk_batch *batch, bool *alone)
 {
-    struct wk_delivery *suspects = calloc(batch->delivery_count, sizeof *suspects);
-    int64_t *attempts = calloc(batch->delivery_count, sizeof *attempts);
-    size_t *places = calloc(batch->delivery_count, sizeof *places), count = 0;
+    struct wk_delivery *suspects = yz_calloc(batch->delivery_count, sizeof *suspects);
+    int64_t *attempts = yz_calloc(batch->delivery_count, sizeof *attempts);
+    size_t *places = yz_calloc(batch->delivery_count, sizeof *places), count = 0;
     int tries = 0;
     bool good = true;
 
-    if (!suspects || !attempts || !places)
-        abort();
     for (size_t i = 0; i < batch->delivery_count; i++) {
         struct wk_lease_view view;
 
@@ -326,11 +320,9 @@ static bool find_suspects(struct wk_batch *batch, bool *alone)
 void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t count)
 {
     int64_t began_us = yz_clock_mono_us();
-    bool *alone = calloc(count + 1, sizeof *alone);
+    bool *alone = yz_calloc(count + 1, sizeof *alone);
     size_t from = 0;
 
-    if (!alone)
-        abort();
     batch->deliveries = deliveries;
     batch->delivery_count = count;
     batch->progress_mono_ms = batch->taken_mono_ms = began_us / 1000;

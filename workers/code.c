@@ -1,6 +1,7 @@
 #include "workers/code.h"
 
 #include "common/log.h"
+#include "common/memory.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -25,10 +26,11 @@ static void hmac(const uint8_t *key, size_t key_len, const uint8_t *data, size_t
                  uint8_t out[WK_CODE_KEY_BYTES])
 {
     unsigned out_len = WK_CODE_KEY_BYTES;
+    int waited_ms = 0;
 
-    if (!HMAC(EVP_sha256(), key, (int)key_len, data, len, out, &out_len)) {
-        yz_error("out_of_memory", "where=hmac");
-        abort();
+    while (!HMAC(EVP_sha256(), key, (int)key_len, data, len, out, &out_len)) {
+        if (!yz_memory_again(&waited_ms))
+            abort();
     }
 }
 
@@ -150,7 +152,7 @@ enum yz_err wk_code_secret_read(const char *path, uint8_t **secret, size_t *len)
 
     if (!file)
         return refuse_file(strerror(errno));
-    bytes = malloc(WK_CODE_SECRET_MAX + 1);
+    bytes = yz_malloc(WK_CODE_SECRET_MAX + 1);
     count = bytes ? fread(bytes, 1, WK_CODE_SECRET_MAX + 1, file) : 0;
     failed = !bytes || ferror(file);
     fclose(file);

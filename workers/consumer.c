@@ -1,6 +1,7 @@
 #include "workers/consumer.h"
 
 #include "common/log.h"
+#include "common/memory.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -129,7 +130,7 @@ static enum yz_err init(struct wk_consumer *consumer)
     means->values =
         wk_values_new(means->conf, means->pub, means->metrics, on_settled, is_held, consumer);
     consumer->batch = wk_batch_new(means);
-    consumer->deliveries = calloc((size_t)means->conf->batch_max, sizeof *consumer->deliveries);
+    consumer->deliveries = yz_calloc((size_t)means->conf->batch_max, sizeof *consumer->deliveries);
     if (!consumer->deliveries || pthread_create(&consumer->thread, NULL, run, consumer) != 0)
         return YZ_INTERNAL;
     return YZ_OK;
@@ -138,7 +139,7 @@ static enum yz_err init(struct wk_consumer *consumer)
 enum yz_err wk_consumer_start(const struct wk_batch_means *means, unsigned index, unsigned count,
                               struct wk_consumer **consumer)
 {
-    struct wk_consumer *c = calloc(1, sizeof *c);
+    struct wk_consumer *c = yz_calloc(1, sizeof *c);
     enum yz_err err;
 
     if (!c)

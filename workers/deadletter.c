@@ -2,6 +2,7 @@
 
 #include "common/bus.h"
 #include "common/clock.h"
+#include "common/memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -56,11 +57,9 @@ static bool on_row(void *arg, const bson_t *row)
 
 static enum yz_err read_attempts(struct wk_store *store, struct counting *c)
 {
-    const char **ids = calloc(c->count + 1, sizeof *ids);
+    const char **ids = yz_calloc(c->count + 1, sizeof *ids);
     enum yz_err err;
 
-    if (!ids)
-        abort();
     for (size_t i = 0; i < c->count; i++) {
         ids[i] = c->ids[i];
         c->attempts[i] = 0;
@@ -86,13 +85,11 @@ static bson_t *attempts_document(const char *id, int64_t attempts)
  * no harm. */
 static enum yz_err raise_attempts(struct wk_store *store, struct counting *c, int64_t below)
 {
-    struct wk_write *writes = calloc(c->count + 1, sizeof *writes);
-    bson_t **documents = calloc(c->count + 1, sizeof *documents);
+    struct wk_write *writes = yz_calloc(c->count + 1, sizeof *writes);
+    bson_t **documents = yz_calloc(c->count + 1, sizeof *documents);
     size_t used = 0;
     enum yz_err err = YZ_OK;
 
-    if (!writes || !documents)
-        abort();
     for (size_t i = 0; i < c->count; i++) {
         if (c->attempts[i] >= below)
             continue;
@@ -118,9 +115,7 @@ enum yz_err wk_deadletter_attempts(struct wk_store *store, const struct wk_deliv
     struct counting c = {.attempts = attempts, .count = count};
     enum yz_err err;
 
-    c.ids = calloc(count + 1, WK_ID_MAX);
-    if (!c.ids)
-        abort();
+    c.ids = yz_calloc(count + 1, WK_ID_MAX);
     for (size_t i = 0; i < count; i++)
         attempts_id(&deliveries[i], c.ids[i]);
     err = read_attempts(store, &c);
@@ -153,29 +148,30 @@ static bool stays_behind(natsMsg *event, const char *key)
            (strcmp(key, YZ_HEADER_CAUSE) == 0 || strncmp(key, "Yz-Origin-", 10) == 0);
 }
 
-static natsStatus copy_headers(natsMsg *from, natsMsg *to)
+static natsStatus copy_headers(natsMsg *from, natsMsg **to)
 {
     const char **keys = NULL, *value = NULL;
     int count = 0;
     natsStatus s = NATS_OK;
 
-    if (natsMsgHeader_Keys(from, &keys, &count) != NATS_OK)
-        return NATS_OK; /* there are none */
+    s = natsMsgHeader_Keys(from, &keys, &count);
+    if (s == NATS_NOT_FOUND)
+        return NATS_OK;
     for (int i = 0; s == NATS_OK && i < count; i++) {
         if (!stays_behind(from, keys[i]) && natsMsgHeader_Get(from, keys[i], &value) == NATS_OK)
-            s = natsMsgHeader_Set(to, keys[i], value);
+            s = yz_bus_header_set(to, keys[i], value);
     }
     free((void *)keys);
     return s;
 }
 
-static natsStatus set_if(natsStatus s, natsMsg *msg, const char *key, const char *value)
+static natsStatus set_if(natsStatus s, natsMsg **msg, const char *key, const char *value)
 {
-    return s == NATS_OK && *value ? natsMsgHeader_Set(msg, key, value) : s;
+    return s == NATS_OK && *value ? yz_bus_header_set(msg, key, value) : s;
 }
 
 /* Where and when it was accepted first; a replay that fails again keeps what it came with. */
-static natsStatus set_origin(const struct wk_delivery *delivery, natsMsg *msg)
+static natsStatus set_origin(const struct wk_delivery *delivery, natsMsg **msg)
 {
     char sequence[24], time[YZ_RFC3339_MAX];
     uint64_t origin;
@@ -192,9 +188,8 @@ static natsStatus set_origin(const struct wk_delivery *delivery, natsMsg *msg)
     return set_if(s, msg, YZ_HEADER_ORIGIN_TIME, time);
 }
 
-enum yz_err wk_deadletter_message(const struct wk_delivery *delivery,
-                                  const struct yz_violation *reason, int64_t attempts,
-                                  natsMsg **msg)
+static natsStatus make(const struct wk_delivery *delivery, const struct yz_violation *reason,
+                       int64_t attempts, natsMsg **msg)
 {
     char subject[YZ_SUBJECT_MAX], tenant[YZ_ID_MAX], domain[YZ_ID_MAX], id[40], number[24];
     natsStatus s;
@@ -207,15 +202,27 @@ enum yz_err wk_deadletter_message(const struct wk_delivery *delivery,
     s = natsMsg_Create(msg, subject, NULL, natsMsg_GetData(delivery->msg),
                        natsMsg_GetDataLength(delivery->msg));
     if (s == NATS_OK)
-        s = copy_headers(delivery->msg, *msg);
+        s = copy_headers(delivery->msg, msg);
     if (s == NATS_OK)
-        s = set_origin(delivery, *msg);
-    s = set_if(s, *msg, "Nats-Msg-Id", id);
-    s = set_if(s, *msg, YZ_HEADER_DEAD_REASON, yz_err_code(reason->err));
-    s = set_if(s, *msg, YZ_HEADER_DEAD_TEXT, yz_violation_text(reason));
-    s = set_if(s, *msg, YZ_HEADER_DEAD_FIELD, reason->field);
-    s = set_if(s, *msg, YZ_HEADER_DEAD_ATTEMPTS, number);
-    return s == NATS_OK ? YZ_OK : YZ_INTERNAL;
+        s = set_origin(delivery, msg);
+    s = set_if(s, msg, "Nats-Msg-Id", id);
+    s = set_if(s, msg, YZ_HEADER_DEAD_REASON, yz_err_code(reason->err));
+    s = set_if(s, msg, YZ_HEADER_DEAD_TEXT, yz_violation_text(reason));
+    s = set_if(s, msg, YZ_HEADER_DEAD_FIELD, reason->field);
+    return set_if(s, msg, YZ_HEADER_DEAD_ATTEMPTS, number);
+}
+
+void wk_deadletter_message(const struct wk_delivery *delivery, const struct yz_violation *reason,
+                           int64_t attempts, natsMsg **msg)
+{
+    int waited_ms = 0;
+    natsStatus s;
+
+    while (*msg = NULL, (s = make(delivery, reason, attempts, msg)) == NATS_NO_MEMORY &&
+                            yz_memory_again(&waited_ms))
+        natsMsg_Destroy(*msg);
+    if (s != NATS_OK)
+        abort();
 }
 
 bool wk_deadletter_origin(natsMsg *msg, uint64_t *sequence, int64_t *accepted_at_ms)

@@ -26,9 +26,8 @@ YZ_MUST_USE enum yz_err wk_deadletter_count(struct wk_store *store,
                                             const struct wk_delivery *delivery, int64_t *attempts);
 /* The message for DEADLETTERS: the original's headers and body, the reason, and where and when it
  * was accepted. The caller's to destroy. */
-YZ_MUST_USE enum yz_err wk_deadletter_message(const struct wk_delivery *delivery,
-                                              const struct yz_violation *reason, int64_t attempts,
-                                              natsMsg **msg);
+void wk_deadletter_message(const struct wk_delivery *delivery, const struct yz_violation *reason,
+                           int64_t attempts, natsMsg **msg);
 
 /* Sequence and time of the first acceptance of a replayed dead letter; false: it is none, or says
  * so on a subject where it is not believed. */

@@ -3,12 +3,12 @@
 #include "common/log.h"
 #include "schemas/arena.h"
 
+#include "common/table.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define FOLD_ARENA_MAX ((size_t)256 * 1024 * 1024)
 
@@ -57,9 +57,10 @@ struct wk_fold {
     size_t pushes_before, values_before, rows_before;
 };
 
-static void out_of_memory(void)
+/* Handlers write a few small messages for an event; FOLD_ARENA_MAX of them is a bug in a handler,
+ * and its event is set aside in the end. */
+static void arena_is_full(void)
 {
-    /* The batch is unsettled and comes again, to a process with memory. */
     abort();
 }
 
@@ -67,9 +68,7 @@ static void *list_add(struct list *list, size_t size)
 {
     if (list->count == list->cap) {
         list->cap = list->cap ? list->cap * 2 : 64;
-        list->items = realloc(list->items, list->cap * size);
-        if (!list->items)
-            out_of_memory();
+        list->items = yz_realloc(list->items, list->cap * size);
     }
     void *item = (char *)list->items + list->count++ * size;
     memset(item, 0, size);
@@ -92,10 +91,8 @@ void wk_id(char out[WK_ID_MAX], const char *tenant, ...)
 struct wk_fold *wk_fold_new(const struct yz_conf *conf, const uint8_t *code_secret,
                             size_t code_secret_len)
 {
-    struct wk_fold *fold = calloc(1, sizeof *fold);
+    struct wk_fold *fold = yz_calloc(1, sizeof *fold);
 
-    if (!fold)
-        out_of_memory();
     fold->conf = conf;
     fold->code_secret = code_secret;
     fold->code_secret_len = code_secret_len;
@@ -169,9 +166,8 @@ static struct entry *obtain(struct wk_fold *fold, const char *collection, const 
 
     if (e)
         return e;
-    e = calloc(1, sizeof *e);
-    if (!e || !(e->key = malloc(len)))
-        out_of_memory();
+    e = yz_calloc(1, sizeof *e);
+    e->key = yz_malloc(len);
     snprintf(e->key, len, "%s/%s", collection, id);
     e->id = e->key + strlen(collection) + 1;
     e->collection = collection;
@@ -242,11 +238,9 @@ static bool on_row(void *arg, const bson_t *row)
 static struct entry **select_entries(struct wk_fold *fold, const char *collection,
                                      bool (*pick)(const struct entry *), size_t *count)
 {
-    struct entry **picked = calloc(HASH_COUNT(fold->entries) + 1, sizeof(struct entry *));
+    struct entry **picked = yz_calloc(HASH_COUNT(fold->entries) + 1, sizeof(struct entry *));
     struct entry *e;
 
-    if (!picked)
-        out_of_memory();
     *count = 0;
     for (e = fold->entries; e; e = e->hh.next) {
         if (pick(e) && strcmp(e->collection, collection) == 0)
@@ -297,11 +291,9 @@ static enum yz_err load_collection(struct wk_fold *fold, struct wk_store *store,
     struct load load = {fold, collection};
     size_t count;
     struct entry **picked = select_entries(fold, collection, is_needed, &count);
-    const char **ids = calloc(count + 1, sizeof *ids);
+    const char **ids = yz_calloc(count + 1, sizeof *ids);
     enum yz_err err;
 
-    if (!ids)
-        out_of_memory();
     for (size_t i = 0; i < count; i++)
         ids[i] = picked[i]->id;
     err = wk_store_get_many(store, collection, ids, count, on_row, &load);
@@ -466,7 +458,7 @@ static enum yz_err note_results(struct wk_fold *fold, struct entry **picked,
         if (writes[i].result == WK_WRITTEN) {
             picked[i]->dirty = false;
         } else if (writes[i].result == WK_TAKEN) {
-            *(char **)list_add(&fold->wanted, sizeof(char *)) = strdup(picked[i]->key);
+            *(char **)list_add(&fold->wanted, sizeof(char *)) = yz_strdup(picked[i]->key);
             *again = true;
         } else if (!err || err == YZ_BUSY) {
             err = writes[i].err ? writes[i].err : YZ_INTERNAL;
@@ -481,12 +473,10 @@ static enum yz_err write_collection(struct wk_fold *fold, struct wk_store *store
     size_t count;
     struct entry **picked =
         select_entries(fold, collection, inserts ? is_insert : is_replace, &count);
-    struct wk_write *writes = calloc(count + 1, sizeof *writes);
-    bson_t **documents = calloc(count + 1, sizeof *documents);
+    struct wk_write *writes = yz_calloc(count + 1, sizeof *writes);
+    bson_t **documents = yz_calloc(count + 1, sizeof *documents);
     enum yz_err err;
 
-    if (!writes || !documents)
-        out_of_memory();
     for (size_t i = 0; i < count; i++) {
         documents[i] = whole(picked[i]);
         writes[i].kind = inserts ? WK_INSERT : WK_REPLACE;
@@ -561,7 +551,7 @@ static const char *keep_text(struct wk_fold *fold, const char *text)
     size = strlen(text) + 1;
     copy = yz_arena_alloc(&fold->arena, size);
     if (!copy)
-        out_of_memory();
+        arena_is_full();
     memcpy(copy, text, size);
     return copy;
 }
@@ -572,7 +562,7 @@ static const uint8_t *keep_message(struct wk_fold *fold, const ProtobufCMessage 
     uint8_t *bytes = yz_arena_alloc(&fold->arena, protobuf_c_message_get_packed_size(message) + 1);
 
     if (!bytes)
-        out_of_memory();
+        arena_is_full();
     *len = protobuf_c_message_pack(message, bytes);
     assert(*len <= WK_PUSH_MAX);
     return bytes;

@@ -3,6 +3,7 @@
 #include "common/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "common/subject.h"
 #include "workers/durable.h"
 #include "workers/stream.h"
@@ -642,7 +643,7 @@ static void say_goodbye(struct wk_lease *lease)
 
     snprintf(key, sizeof key, WORKERS_PREFIX "%s", lease->worker);
     if (natsMsg_Create(&msg, key, NULL, NULL, 0) == NATS_OK &&
-        natsMsgHeader_Set(msg, "KV-Operation", "DEL") == NATS_OK)
+        yz_bus_header_set(&msg, "KV-Operation", "DEL") == NATS_OK)
         natsConnection_RequestMsg(&reply, lease->nc, msg, WK_STREAM_TIMEOUT_MS);
     natsMsg_Destroy(msg);
     natsMsg_Destroy(reply);
@@ -683,7 +684,7 @@ static void *run(void *arg)
 enum yz_err wk_lease_new(const struct yz_conf *conf, natsConnection *nc, const char *worker,
                          struct wk_metrics *metrics, struct wk_lease **lease)
 {
-    struct wk_lease *l = calloc(1, sizeof *l);
+    struct wk_lease *l = yz_calloc(1, sizeof *l);
 
     if (!l)
         return YZ_INTERNAL;

@@ -2,6 +2,7 @@
 #include "common/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "workers/admin.h"
 #include "workers/code.h"
 #include "workers/consumer.h"
@@ -10,7 +11,9 @@
 #include "workers/registry.h"
 #include "workers/watch.h"
 
+#include <bson/bson.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -247,6 +250,17 @@ static void wait_for_signal(struct worker *w, const sigset_t *signals)
         ;
 }
 
+/* An accepted event cannot be refused for want of memory: also the libraries wait, see memory.h. */
+static void use_memory_that_waits(void)
+{
+    static const bson_mem_vtable_t documents = {
+        .malloc = yz_malloc, .calloc = yz_calloc, .realloc = yz_realloc, .free = free};
+
+    yz_memory_policy(YZ_MEMORY_WAIT);
+    bson_mem_set_vtable(&documents);
+    json_set_alloc_funcs(yz_malloc, free);
+}
+
 int main(int argc, char **argv)
 {
     static struct worker worker;
@@ -263,6 +277,7 @@ int main(int argc, char **argv)
         return 2;
     }
     yz_log_init("yz-worker", level);
+    use_memory_that_waits();
     block_signals(&signals);
     make_id(w);
     err = start(w);

@@ -1,7 +1,9 @@
 #include "workers/outbox.h"
 
+#include "common/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "workers/publisher.h"
 
 #include <inttypes.h>
@@ -64,13 +66,11 @@ enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, 
 {
     size_t count, used = 0;
     const struct wk_fold_row *rows = wk_fold_rows(fold, &count);
-    struct wk_write *writes = calloc(count + 1, sizeof *writes);
-    char(*ids)[WK_ID_MAX] = calloc(count + 1, WK_ID_MAX);
-    bson_t **documents = calloc(count + 1, sizeof *documents);
+    struct wk_write *writes = yz_calloc(count + 1, sizeof *writes);
+    char(*ids)[WK_ID_MAX] = yz_calloc(count + 1, WK_ID_MAX);
+    bson_t **documents = yz_calloc(count + 1, sizeof *documents);
     enum yz_err err = YZ_OK;
 
-    if (!writes || !ids || !documents)
-        abort();
     for (size_t i = 0; i < count; i++) {
         if (!alive(arg, rows[i].event))
             continue;
@@ -141,7 +141,7 @@ static enum yz_err row_message(const bson_t *row, natsMsg **msg)
     snprintf(cause, sizeof cause, "%lld", (long long)number_of(row, "cause"));
     if (yz_envelope_write(&env, domain->name, payload, len, msg) != YZ_OK)
         return YZ_INTERNAL;
-    return natsMsgHeader_Set(*msg, YZ_HEADER_CAUSE, cause) == NATS_OK ? YZ_OK : YZ_INTERNAL;
+    return yz_bus_header_set(msg, YZ_HEADER_CAUSE, cause) == NATS_OK ? YZ_OK : YZ_INTERNAL;
 }
 
 static bool on_due_row(void *arg, const bson_t *row)
@@ -224,10 +224,8 @@ static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
 /* A row is done once its event is stored; a full EVENTS leaves it due. */
 static void publish(struct wk_outbox *outbox, struct wk_store *store, struct batch *batch)
 {
-    struct wk_letter *letters = calloc(batch->count + 1, sizeof *letters);
+    struct wk_letter *letters = yz_calloc(batch->count + 1, sizeof *letters);
 
-    if (!letters)
-        abort();
     for (size_t i = 0; i < batch->count; i++) {
         letters[i].msg = batch->msgs[i];
         letters[i].may_refuse = true;
@@ -257,10 +255,8 @@ static bool scan(struct wk_outbox *outbox)
     if (!filter)
         return false;
     store = wk_store_pop(outbox->pool);
-    batch = calloc(1, sizeof *batch);
+    batch = yz_calloc(1, sizeof *batch);
     opts = BCON_NEW("sort", "{", "due_at", BCON_INT32(1), "}", "limit", BCON_INT64(ROWS_MAX));
-    if (!batch)
-        abort();
     if (wk_store_find(store, OUTBOX, filter, opts, on_due_row, batch) == YZ_OK) {
         publish(outbox, store, batch);
         set_aside(store, batch->bad);
@@ -301,7 +297,7 @@ enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
                             struct wk_lease *lease, struct wk_metrics *metrics,
                             struct wk_outbox **outbox)
 {
-    struct wk_outbox *o = calloc(1, sizeof *o);
+    struct wk_outbox *o = yz_calloc(1, sizeof *o);
     pthread_condattr_t monotonic;
 
     if (!o || wk_publisher_new(conf, "yz-worker outbox", metrics, &o->pub) != YZ_OK) {

@@ -5,11 +5,11 @@
 #include "common/log.h"
 #include "workers/stream.h"
 
+#include "common/table.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define WINDOW            256
 #define PUBACK_TIMEOUT_MS 5000
@@ -68,7 +68,7 @@ static bool connect_anew(struct wk_publisher *pub)
 enum yz_err wk_publisher_new(const struct yz_conf *conf, const char *name,
                              struct wk_metrics *metrics, struct wk_publisher **pub)
 {
-    struct wk_publisher *p = calloc(1, sizeof *p);
+    struct wk_publisher *p = yz_calloc(1, sizeof *p);
 
     if (!p)
         return YZ_INTERNAL;
@@ -101,10 +101,8 @@ static bool is_final(const struct wk_letter *letter)
 
 static void chain_subjects(struct wk_letter *letters, size_t count)
 {
-    struct last_of_subject *lasts = calloc(count + 1, sizeof *lasts), *table = NULL, *last;
+    struct last_of_subject *lasts = yz_calloc(count + 1, sizeof *lasts), *table = NULL, *last;
 
-    if (!lasts)
-        abort();
     for (size_t i = 0; i < count; i++) {
         const char *subject = natsMsg_GetSubject(letters[i].msg);
 
@@ -128,7 +126,7 @@ static void chain_subjects(struct wk_letter *letters, size_t count)
  * goes out. */
 static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, size_t index)
 {
-    char reply[160];
+    char reply[160], expected[24];
     natsMsg *msg = NULL;
     const char **keys = NULL;
     int key_count = 0;
@@ -137,14 +135,22 @@ static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, si
     snprintf(reply, sizeof reply, "%s.%u.%zu", pub->inbox, pub->round, index);
     s = natsMsg_Create(&msg, natsMsg_GetSubject(letter->msg), reply, natsMsg_GetData(letter->msg),
                        natsMsg_GetDataLength(letter->msg));
-    if (s == NATS_OK && natsMsgHeader_Keys(letter->msg, &keys, &key_count) != NATS_OK)
+    if (s == NATS_OK)
+        s = natsMsgHeader_Keys(letter->msg, &keys, &key_count);
+    if (s == NATS_NOT_FOUND) {
+        s = NATS_OK;
         key_count = 0;
+    }
     for (int i = 0; s == NATS_OK && i < key_count; i++) {
         const char *value = NULL;
 
         s = natsMsgHeader_Get(letter->msg, keys[i], &value);
         if (s == NATS_OK)
-            s = natsMsgHeader_Set(msg, keys[i], value);
+            s = yz_bus_header_set(&msg, keys[i], value);
+    }
+    if (s == NATS_OK && letter->expects) {
+        snprintf(expected, sizeof expected, "%" PRIu64, letter->expected);
+        s = yz_bus_header_set(&msg, "Nats-Expected-Last-Subject-Sequence", expected);
     }
     if (s == NATS_OK)
         s = natsConnection_PublishMsg(pub->nc, msg);

@@ -34,9 +34,11 @@ enum wk_letter_state {
     WK_LETTER_DROPPED, /* the caller's word: not to be sent (any more) */
 };
 
-/* One message to store. Headers, Nats-Msg-Id and expectations are in msg. */
+/* One message to store; headers and Nats-Msg-Id are in msg. */
 struct wk_letter {
     natsMsg *msg; /* borrowed */
+    bool expects; /* the subject's last sequence must be `expected`, else it is STALE */
+    uint64_t expected;
     bool may_refuse;
     size_t tag; /* the caller's */
     enum wk_letter_state state;

@@ -3,6 +3,7 @@
 #include "common/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/memory.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -50,7 +51,7 @@ struct wk_pull {
 static bool grow(struct wk_pull *pull)
 {
     size_t cap = pull->cap ? pull->cap * 2 : 1024;
-    natsMsg **ring = malloc(cap * sizeof(natsMsg *));
+    natsMsg **ring = yz_malloc(cap * sizeof(natsMsg *));
 
     if (!ring)
         return false;
@@ -190,7 +191,8 @@ static void on_status(struct wk_pull *pull, natsMsg *msg, int status)
         return;
     s->left = 0;
     s->again_mono_ms = yz_clock_mono_ms() + (status == STATUS_SHUTDOWN ? PULL_RETRY_MS : 0);
-    natsMsgHeader_Get(msg, "Description", &text);
+    if (natsMsgHeader_Get(msg, "Description", &text) != NATS_OK)
+        text = "";
     if (status == STATUS_NOBODY || (text && strcmp(text, "Consumer Deleted") == 0))
         break_off(pull, partition, status == STATUS_NOBODY ? "nobody answers" : text);
 }
@@ -261,10 +263,14 @@ static bool accept_delivery(struct wk_pull *pull, struct wk_delivery *delivery)
 
 static bool receive(struct wk_pull *pull, natsMsg *msg, struct wk_delivery *out)
 {
-    int status = natsMsg_GetReply(msg) ? 0 : (int)yz_bus_header_u64(msg, "Status", 0);
+    bool ready = yz_bus_headers_ready(msg);
+    int status = !ready || natsMsg_GetReply(msg) ? 0 : (int)yz_bus_header_u64(msg, "Status", 0);
 
     out->msg = msg;
-    if (status)
+    if (!ready) {
+        if (natsMsg_GetReply(msg) && wk_pull_parse(natsMsg_GetReply(msg), out))
+            break_off(pull, out->partition, "no memory to read a message");
+    } else if (status)
         on_status(pull, msg, status);
     else if (accept_delivery(pull, out))
         return true;
@@ -333,7 +339,7 @@ static enum yz_err subscribe(struct wk_pull *pull)
 enum yz_err wk_pull_new(const struct yz_conf *conf, natsConnection *nc,
                         wk_pull_broken_fn *on_broken, void *arg, struct wk_pull **pull)
 {
-    struct wk_pull *p = calloc(1, sizeof *p);
+    struct wk_pull *p = yz_calloc(1, sizeof *p);
     pthread_condattr_t monotonic;
     enum yz_err err;
 

@@ -1,5 +1,7 @@
 #include "workers/push.h"
 
+#include "common/bus.h"
+#include "common/memory.h"
 #include "envelope.pb-c.h"
 
 #include <inttypes.h>
@@ -12,18 +14,18 @@ void wk_push_msg_id(const struct wk_fold_push *push, char out[WK_PUSH_ID_MAX])
     snprintf(out, WK_PUSH_ID_MAX, "p-%" PRIu64 "-%d", push->sequence, push->ordinal);
 }
 
-static natsStatus set_headers(natsMsg *msg, const struct wk_fold_push *push, const char *msg_id)
+static natsStatus set_headers(natsMsg **msg, const struct wk_fold_push *push, const char *msg_id)
 {
-    natsStatus s = push->name ? NATS_OK : natsMsgHeader_Set(msg, "Nats-Msg-Id", msg_id);
+    natsStatus s = push->name ? NATS_OK : yz_bus_header_set(msg, "Nats-Msg-Id", msg_id);
 
     if (s == NATS_OK && push->roles)
-        s = natsMsgHeader_Set(msg, YZ_HEADER_PUSH_ROLES, push->roles);
+        s = yz_bus_header_set(msg, YZ_HEADER_PUSH_ROLES, push->roles);
     if (s == NATS_OK && push->exclude)
-        s = natsMsgHeader_Set(msg, YZ_HEADER_PUSH_EXCLUDE, push->exclude);
+        s = yz_bus_header_set(msg, YZ_HEADER_PUSH_EXCLUDE, push->exclude);
     return s;
 }
 
-enum yz_err wk_push_message(const struct wk_fold_push *push, natsMsg **msg)
+static natsStatus make(const struct wk_fold_push *push, natsMsg **msg)
 {
     Yizhan__V1__Push body = YIZHAN__V1__PUSH__INIT;
     Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
@@ -48,24 +50,36 @@ enum yz_err wk_push_message(const struct wk_fold_push *push, natsMsg **msg)
     body.time = &time;
     body.version = push->name ? push->sequence : 0;
     len = yizhan__v1__push__get_packed_size(&body);
-    bytes = malloc(len + 1);
-    if (!bytes)
-        return YZ_INTERNAL;
+    bytes = yz_malloc(len + 1);
     yizhan__v1__push__pack(&body, bytes);
     s = natsMsg_Create(msg, subject, NULL, (const char *)bytes, (int)len);
     free(bytes);
     if (s == NATS_OK)
-        s = set_headers(*msg, push, msg_id);
-    return s == NATS_OK ? YZ_OK : YZ_INTERNAL;
+        s = set_headers(msg, push, msg_id);
+    return s;
+}
+
+void wk_push_message(const struct wk_fold_push *push, natsMsg **msg)
+{
+    int waited_ms = 0;
+    natsStatus s;
+
+    while (*msg = NULL, (s = make(push, msg)) == NATS_NO_MEMORY && yz_memory_again(&waited_ms))
+        natsMsg_Destroy(*msg);
+    if (s != NATS_OK)
+        abort(); /* a header that cannot be: a bug, and its event is set aside in the end */
 }
 
 uint64_t wk_push_version(natsMsg *msg)
 {
-    Yizhan__V1__Push *body = yizhan__v1__push__unpack(NULL, (size_t)natsMsg_GetDataLength(msg),
-                                                      (const uint8_t *)natsMsg_GetData(msg));
-    uint64_t version = body ? body->version : 0;
+    size_t len = (size_t)natsMsg_GetDataLength(msg);
+    struct yz_arena arena;
+    Yizhan__V1__Push *body;
+    uint64_t version;
 
-    if (body)
-        yizhan__v1__push__free_unpacked(body, NULL);
+    yz_arena_init(&arena, len * YZ_ARENA_FACTOR + YZ_ARENA_BASE);
+    body = yizhan__v1__push__unpack(&arena.allocator, len, (const uint8_t *)natsMsg_GetData(msg));
+    version = body ? body->version : 0;
+    yz_arena_deinit(&arena);
     return version;
 }

@@ -15,8 +15,8 @@
 /* "p-<sequence>-<ordinal>": the Nats-Msg-Id of a push; without "p-" its Push.id. */
 void wk_push_msg_id(const struct wk_fold_push *push, char out[WK_PUSH_ID_MAX]);
 /* Subject, headers and body. A value has the version push->sequence and no Nats-Msg-Id: its guard
- * is the subject's last sequence. YZ_INTERNAL: out of memory. */
-YZ_MUST_USE enum yz_err wk_push_message(const struct wk_fold_push *push, natsMsg **msg);
+ * is the subject's last sequence. */
+void wk_push_message(const struct wk_fold_push *push, natsMsg **msg);
 /* Version of a stored value, 0: it has none. */
 uint64_t wk_push_version(natsMsg *msg);
 

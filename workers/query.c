@@ -4,10 +4,13 @@
 #include "common/clock.h"
 #include "common/envelope.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "schemas/codec.h"
 #include "schemas/contract.h"
 #include "workers/registry.h"
+#include "workers/stream.h"
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -34,7 +37,6 @@ struct job {
 struct wk_query_service {
     const struct yz_conf *conf;
     natsConnection *nc;
-    jsCtx *js;
     struct wk_pool *pool;
     const uint8_t *code_secret;
     size_t code_secret_len;
@@ -77,7 +79,7 @@ static void reply_error(struct wk_query_service *service, natsMsg *request,
     wk_count(&service->metrics->queries_refused, 1);
     if (natsMsg_Create(&reply, natsMsg_GetReply(request), NULL, NULL, 0) != NATS_OK)
         return;
-    if (yz_violation_write(v, reply) == YZ_OK)
+    if (yz_violation_write(v, &reply) == YZ_OK)
         send_reply(service, reply);
     natsMsg_Destroy(reply);
 }
@@ -245,7 +247,7 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
         return;
     }
     wk_count(&service->metrics->queries, 1);
-    job = calloc(1, sizeof *job);
+    job = yz_bus_headers_ready(msg) ? yz_calloc(1, sizeof *job) : NULL;
     if (job) {
         job->msg = msg;
         job->connection = connection_of(service);
@@ -276,15 +278,17 @@ static void on_complete(void *closure)
 /* An event with this sequence was stored once. Else "not in the queue" would mean "not yet". */
 static bool was_stored(struct wk_query_service *service, uint64_t sequence)
 {
-    jsStreamInfo *info = NULL;
+    json_t *info = NULL;
     uint64_t last;
 
     if (sequence <= atomic_load(&service->last_sequence))
         return true;
-    if (js_GetStreamInfo(&info, service->js, YZ_STREAM_EVENTS, NULL, NULL) != NATS_OK)
+    if (wk_stream_ask(service->nc, "STREAM.INFO." YZ_STREAM_EVENTS, NULL, LOOK_WAIT_MS, &info,
+                      NULL))
         return false;
-    last = info->State.LastSeq;
-    jsStreamInfo_Destroy(info);
+    last =
+        (uint64_t)json_integer_value(json_object_get(json_object_get(info, "state"), "last_seq"));
+    json_decref(info);
     atomic_store(&service->last_sequence, last);
     return sequence <= last;
 }
@@ -294,15 +298,17 @@ static bool was_stored(struct wk_query_service *service, uint64_t sequence)
  * settled. */
 static bool is_settled(struct wk_query_service *service, uint64_t sequence)
 {
-    natsMsg *msg = NULL;
-    jsErrCode code = 0;
-    natsStatus s;
+    json_t *found = NULL;
+    enum yz_err err;
+    int code = 0;
 
     if (!was_stored(service, sequence))
         return false;
-    s = js_GetMsg(&msg, service->js, YZ_STREAM_EVENTS, sequence, NULL, &code);
-    natsMsg_Destroy(msg);
-    return s == NATS_NOT_FOUND && code == JSNoMessageFoundErr;
+    err =
+        wk_stream_ask(service->nc, "STREAM.MSG.GET." YZ_STREAM_EVENTS,
+                      json_pack("{s:I}", "seq", (json_int_t)sequence), LOOK_WAIT_MS, &found, &code);
+    json_decref(found);
+    return err && code == WK_STREAM_NO_MESSAGE;
 }
 
 static void refuse_busy(struct wk_query_service *service, struct job *job)
@@ -469,7 +475,7 @@ static enum yz_err start_threads(struct wk_query_service *service)
 {
     size_t count = (size_t)service->conf->query_threads;
 
-    service->threads = calloc(count, sizeof *service->threads);
+    service->threads = yz_calloc(count, sizeof *service->threads);
     if (!service->threads)
         return YZ_INTERNAL;
     for (; service->thread_count < count; service->thread_count++) {
@@ -481,12 +487,7 @@ static enum yz_err start_threads(struct wk_query_service *service)
 
 static enum yz_err subscribe(struct wk_query_service *service)
 {
-    jsOptions options;
-
-    jsOptions_Init(&options);
-    options.Wait = LOOK_WAIT_MS;
-    if (natsConnection_JetStream(&service->js, service->nc, &options) != NATS_OK ||
-        natsConnection_QueueSubscribe(&service->subscription, service->nc, SUBJECT_PREFIX ">",
+    if (natsConnection_QueueSubscribe(&service->subscription, service->nc, SUBJECT_PREFIX ">",
                                       YZ_QUERY_GROUP, on_request, service) != NATS_OK ||
         natsSubscription_SetOnCompleteCB(service->subscription, on_complete, service) != NATS_OK)
         return YZ_BUS_UNAVAILABLE;
@@ -497,7 +498,7 @@ enum yz_err wk_query_start(const struct yz_conf *conf, natsConnection *nc, struc
                            const uint8_t *code_secret, size_t code_secret_len,
                            struct wk_metrics *metrics, struct wk_query_service **service)
 {
-    struct wk_query_service *s = calloc(1, sizeof *s);
+    struct wk_query_service *s = yz_calloc(1, sizeof *s);
     enum yz_err err;
 
     if (!s)
@@ -554,7 +555,6 @@ void wk_query_stop(struct wk_query_service *service)
     for (size_t i = 0; i < service->thread_count; i++)
         pthread_join(service->threads[i], NULL);
     free(service->threads);
-    jsCtx_Destroy(service->js);
     if (!complete) {
         /* The bus library still holds it; the process is about to end. */
         yz_warn("queries_not_drained", "waited_ms=%d", COMPLETE_WAIT_MS);

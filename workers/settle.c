@@ -6,12 +6,12 @@
 #include "workers/push.h"
 #include "workers/stream.h"
 
+#include "common/table.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define LOOKUP_BATCH     1000
 #define LOOKUP_MARGIN_MS 1000
@@ -58,12 +58,10 @@ static bool on_outcome(void *arg, const bson_t *row)
 
 static enum yz_err load_outcomes(struct wk_batch *batch)
 {
-    const char **ids = calloc(batch->count + 1, sizeof *ids);
+    const char **ids = yz_calloc(batch->count + 1, sizeof *ids);
     size_t count = 0;
     enum yz_err err = YZ_OK;
 
-    if (!ids)
-        abort();
     wk_settle_forget(batch);
     for (size_t i = 0; i < batch->count; i++) {
         const char *id = batch->items[i].outcome.id;
@@ -74,9 +72,7 @@ static enum yz_err load_outcomes(struct wk_batch *batch)
         HASH_FIND_STR(batch->records, id, record);
         if (record)
             continue;
-        record = calloc(1, sizeof *record);
-        if (!record)
-            abort();
+        record = yz_calloc(1, sizeof *record);
         record->id = ids[count++] = id;
         HASH_ADD_KEYPTR(hh, batch->records, record->id, strlen(record->id), record);
     }
@@ -268,13 +264,11 @@ static enum yz_err results(const struct wk_write *writes, size_t count, bool *ag
 
 enum yz_err wk_settle_write(struct wk_batch *batch, bool *again)
 {
-    struct wk_write *writes = calloc(batch->count + 1, sizeof *writes);
-    bson_t **documents = calloc(batch->count + 1, sizeof *documents);
+    struct wk_write *writes = yz_calloc(batch->count + 1, sizeof *writes);
+    bson_t **documents = yz_calloc(batch->count + 1, sizeof *documents);
     size_t count = 0;
     enum yz_err err = YZ_OK;
 
-    if (!writes || !documents)
-        abort();
     for (size_t i = 0; i < batch->count; i++) {
         struct wk_item *item = &batch->items[i];
         bool insert = item->fate == WK_FATE_NEW;
@@ -396,18 +390,15 @@ static struct wk_letter *make_letters(struct wk_batch *batch, size_t *count)
 {
     size_t push_count;
     const struct wk_fold_push *pushes = wk_fold_pushes(batch->fold, &push_count);
-    struct wk_letter *letters = calloc(push_count + 1, sizeof *letters);
+    struct wk_letter *letters = yz_calloc(push_count + 1, sizeof *letters);
 
-    if (!letters)
-        abort();
     *count = 0;
     for (size_t i = 0; i < push_count; i++) {
         struct wk_letter *letter = &letters[*count];
 
         if (batch->items[pushes[i].event].lost)
             continue;
-        if (wk_push_message(&pushes[i], &letter->msg) != YZ_OK)
-            abort();
+        wk_push_message(&pushes[i], &letter->msg);
         letter->tag = pushes[i].event;
         (*count)++;
     }
@@ -482,10 +473,8 @@ static struct wk_ack *new_ack(const struct wk_item *item)
 {
     const char *reply = natsMsg_GetReply(item->delivery.msg);
     size_t size = strlen(reply) + 1;
-    struct wk_ack *ack = calloc(1, sizeof *ack + size);
+    struct wk_ack *ack = yz_calloc(1, sizeof *ack + size);
 
-    if (!ack)
-        abort();
     ack->partition = item->delivery.partition;
     ack->revision = item->delivery.revision;
     memcpy(ack->reply, reply, size);

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "workers/store_private.h"
 
 #include <pthread.h>
@@ -88,7 +89,7 @@ enum yz_err wk_pool_new(const struct yz_conf *conf, struct wk_pool **pool)
         goto out;
     }
     err = YZ_INTERNAL;
-    p = calloc(1, sizeof *p);
+    p = yz_calloc(1, sizeof *p);
     if (!p || !set_options(uri, part_ms) || !(p->clients = mongoc_client_pool_new(uri)))
         goto out;
     mongoc_client_pool_set_error_api(p->clients, MONGOC_ERROR_API_VERSION_2);
@@ -115,12 +116,8 @@ void wk_pool_free(struct wk_pool *pool)
 
 struct wk_store *wk_store_pop(struct wk_pool *pool)
 {
-    struct wk_store *store = calloc(1, sizeof *store);
+    struct wk_store *store = yz_calloc(1, sizeof *store);
 
-    if (!store) {
-        yz_error("out_of_memory", "where=store");
-        abort();
-    }
     store->client = mongoc_client_pool_pop(pool->clients);
     store->database = pool->database;
     store->part_ms = pool->part_ms;
@@ -467,7 +464,7 @@ enum yz_err wk_store_write(struct wk_store *store, const char *collection, struc
 
     if (count == 0)
         return YZ_OK;
-    bulk.position = calloc(count, sizeof *bulk.position);
+    bulk.position = yz_calloc(count, sizeof *bulk.position);
     if (!bulk.position)
         return YZ_BUSY;
     rows = open_collection(store, collection);

@@ -19,6 +19,12 @@ static int error_code(const json_t *reply)
 enum yz_err wk_stream_call(natsConnection *nc, const char *api, json_t *request, json_t **reply,
                            int *code)
 {
+    return wk_stream_ask(nc, api, request, WK_STREAM_TIMEOUT_MS, reply, code);
+}
+
+enum yz_err wk_stream_ask(natsConnection *nc, const char *api, json_t *request, int64_t timeout_ms,
+                          json_t **reply, int *code)
+{
     char subject[YZ_SUBJECT_MAX];
     char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
     natsMsg *msg = NULL;
@@ -27,7 +33,7 @@ enum yz_err wk_stream_call(natsConnection *nc, const char *api, json_t *request,
     json_decref(request);
     *reply = NULL;
     snprintf(subject, sizeof subject, "$JS.API.%s", api);
-    s = natsConnection_RequestString(&msg, nc, subject, text ? text : "", WK_STREAM_TIMEOUT_MS);
+    s = natsConnection_RequestString(&msg, nc, subject, text ? text : "", timeout_ms);
     free(text);
     if (s != NATS_OK)
         return YZ_BUS_UNAVAILABLE;
@@ -94,7 +100,7 @@ enum yz_err wk_stream_put(natsConnection *nc, const char *subject, const char *t
 
     snprintf(number, sizeof number, "%lld", (long long)expected);
     if (s == NATS_OK && expected >= 0)
-        s = natsMsgHeader_Set(msg, "Nats-Expected-Last-Subject-Sequence", number);
+        s = yz_bus_header_set(&msg, "Nats-Expected-Last-Subject-Sequence", number);
     if (s == NATS_OK)
         s = natsConnection_RequestMsg(&reply, nc, msg, WK_STREAM_TIMEOUT_MS);
     natsMsg_Destroy(msg);
@@ -125,8 +131,11 @@ enum yz_err wk_stream_last(natsConnection *nc, const char *stream, const char *s
     snprintf(api, sizeof api, "$JS.API.DIRECT.GET.%s", stream);
     s = natsConnection_RequestString(msg, nc, api, text, WK_STREAM_TIMEOUT_MS);
     free(text);
-    if (s != NATS_OK)
+    if (s != NATS_OK || !yz_bus_headers_ready(*msg)) {
+        natsMsg_Destroy(*msg);
+        *msg = NULL;
         return YZ_BUS_UNAVAILABLE;
+    }
     status = status_of(*msg);
     if (status == 0)
         return YZ_OK;
@@ -145,6 +154,10 @@ static enum yz_err read_rows(natsSubscription *sub, wk_stream_row_fn *on_row, vo
 
         if (natsSubscription_NextMsg(&msg, sub, WK_STREAM_TIMEOUT_MS) != NATS_OK)
             return YZ_BUS_UNAVAILABLE;
+        if (!yz_bus_headers_ready(msg)) {
+            natsMsg_Destroy(msg);
+            return YZ_BUS_UNAVAILABLE;
+        }
         status = status_of(msg);
         if (status == 204 && pending)
             *pending = yz_bus_header_u64(msg, "Nats-Num-Pending", 0);

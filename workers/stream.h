@@ -33,6 +33,9 @@ enum {
 /* api: "CONSUMER.INFO.EVENTS.p1-2", behind "$JS.API."; request is taken, may be NULL. */
 YZ_MUST_USE enum yz_err wk_stream_call(natsConnection *nc, const char *api, json_t *request,
                                        json_t **reply, int *code);
+/* The same with a time-out other than WK_STREAM_TIMEOUT_MS. */
+YZ_MUST_USE enum yz_err wk_stream_ask(natsConnection *nc, const char *api, json_t *request,
+                                      int64_t timeout_ms, json_t **reply, int *code);
 
 /* Publish to a stream. expected: the subject's last sequence must be this, 0: it has none, -1:
  * whatever it is. *sequence (may be NULL) is where it was stored. */

@@ -6,11 +6,11 @@
 #include "workers/push.h"
 #include "workers/stream.h"
 
+#include "common/table.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define SUBJECTS_KEPT 4096
 #define QUIET_MS      600000
@@ -48,10 +48,8 @@ struct wk_values *wk_values_new(const struct yz_conf *conf, struct wk_publisher 
                                 struct wk_metrics *metrics, wk_settled_fn *on_settled,
                                 wk_held_fn *is_held, void *arg)
 {
-    struct wk_values *values = calloc(1, sizeof *values);
+    struct wk_values *values = yz_calloc(1, sizeof *values);
 
-    if (!values)
-        abort();
     values->conf = conf;
     values->pub = pub;
     values->metrics = metrics;
@@ -116,9 +114,8 @@ static struct value *obtain(struct wk_values *values, const char *subject)
     HASH_FIND_STR(values->table, subject, v);
     if (v)
         return v;
-    v = calloc(1, sizeof *v);
-    if (!v || !(v->subject = strdup(subject)))
-        abort();
+    v = yz_calloc(1, sizeof *v);
+    v->subject = yz_strdup(subject);
     v->sent_mono_ms = INT64_MIN / 2;
     HASH_ADD_KEYPTR(hh, values->table, v->subject, strlen(v->subject), v);
     return v;
@@ -130,9 +127,7 @@ static void add_ack(struct value *v, struct wk_ack *ack)
         return; /* one event, the same value twice */
     if (v->ack_count == v->ack_cap) {
         v->ack_cap = v->ack_cap ? v->ack_cap * 2 : 16;
-        v->acks = realloc(v->acks, v->ack_cap * sizeof(struct wk_ack *));
-        if (!v->acks)
-            abort();
+        v->acks = yz_realloc(v->acks, v->ack_cap * sizeof(struct wk_ack *));
     }
     v->acks[v->ack_count++] = ack;
     ack->waiting++;
@@ -149,8 +144,7 @@ void wk_values_add(struct wk_values *values, const struct wk_fold_push *push, st
     add_ack(v, ack);
     if (v->pending && v->version >= push->sequence)
         return;
-    if (wk_push_message(push, &msg) != YZ_OK)
-        abort();
+    wk_push_message(push, &msg);
     if (v->pending) {
         natsMsg_Destroy(v->pending);
         wk_count(&values->metrics->values_merged, 1);
@@ -197,8 +191,6 @@ static bool learn(struct wk_values *values, struct value *v)
 /* true: to be sent now. What is stored already, or of a lost lease, waits no longer. */
 static bool make_ready(struct wk_values *values, struct value *v)
 {
-    char number[24];
-
     if (!values->is_held(values->arg, v->partition, v->revision)) {
         v->known = false;
         release(values, v, false);
@@ -210,8 +202,7 @@ static bool make_ready(struct wk_values *values, struct value *v)
         release(values, v, true);
         return false;
     }
-    snprintf(number, sizeof number, "%" PRIu64, v->stored_sequence);
-    return natsMsgHeader_Set(v->pending, "Nats-Expected-Last-Subject-Sequence", number) == NATS_OK;
+    return true;
 }
 
 static size_t collect(struct wk_values *values, int partition, struct value **due)
@@ -268,15 +259,15 @@ static void on_sent(struct wk_values *values, struct value *v, const struct wk_l
 
 static size_t flush_once(struct wk_values *values, int partition)
 {
-    struct value **due = calloc(FLUSH_MAX, sizeof *due);
-    struct wk_letter *letters = calloc(FLUSH_MAX, sizeof *letters);
+    struct value **due = yz_calloc(FLUSH_MAX, sizeof *due);
+    struct wk_letter *letters = yz_calloc(FLUSH_MAX, sizeof *letters);
     size_t count;
 
-    if (!due || !letters)
-        abort();
     count = collect(values, partition, due);
     for (size_t i = 0; i < count; i++) {
         letters[i].msg = due[i]->pending;
+        letters[i].expects = true;
+        letters[i].expected = due[i]->stored_sequence;
         letters[i].tag = i;
     }
     if (wk_publisher_send(values->pub, letters, count, on_retry, &(struct sending){values, due}) ==

@@ -136,7 +136,7 @@ static void caller_of_a_query_returns(void **state)
     assert_int_equal(natsMsg_Create(&msg, "qry.t1.notice.list", NULL, NULL, 0), NATS_OK);
     assert_int_equal(yz_actor_read(msg, &back, &v), YZ_MISSING_FIELD);
     assert_string_equal(v.field, "Yz-Tenant");
-    assert_int_equal(yz_actor_write(&sample.actor, msg), YZ_OK);
+    assert_int_equal(yz_actor_write(&sample.actor, &msg), YZ_OK);
     assert_int_equal(yz_actor_read(msg, &back, &v), YZ_OK);
     assert_memory_equal(&back, &sample.actor, sizeof back);
     natsMsg_Destroy(msg);
@@ -151,7 +151,7 @@ static void errors_return(void **state)
     assert_int_equal(natsMsg_Create(&msg, "reply", NULL, NULL, 0), NATS_OK);
     assert_false(yz_violation_read(msg, &back));
     yz_violate(&out, YZ_NOT_FOUND, "noticeId", "There is no such notice.");
-    assert_int_equal(yz_violation_write(&out, msg), YZ_OK);
+    assert_int_equal(yz_violation_write(&out, &msg), YZ_OK);
     assert_true(yz_violation_read(msg, &back));
     assert_int_equal(back.err, YZ_NOT_FOUND);
     assert_string_equal(back.field, "noticeId");

@@ -293,7 +293,7 @@ static void on_question(natsConnection *nc, natsSubscription *sub, natsMsg *msg,
         yz_violate(&v, YZ_NOT_SETTLED, NULL, NULL);
     else
         v.err = YZ_OK;
-    if (v.err && yz_violation_write(&v, reply) != YZ_OK)
+    if (v.err && yz_violation_write(&v, &reply) != YZ_OK)
         abort();
     if (!min || strcmp(min, "1") != 0) /* else no answer at all */
         natsConnection_PublishMsg(nc, reply);

@@ -125,7 +125,7 @@ class Phone:
                     raise
                 time.sleep(refused.error.get("retryAfterMs", 100) / 1000)
                 continue
-            assert accepted["eventId"] == event_id
+            assert accepted.get("eventId") == event_id, f"of {event_id}: {accepted}"
             return {"eventId": event_id, "sequence": int(accepted["sequence"]),
                     "duplicate": accepted.get("duplicate", False)}  # fmt: skip
 

@@ -104,7 +104,7 @@ static natsMsg *new_request(const struct yz_actor *actor, const char *tenant, co
     yz_query_subject(tenant, type, subject);
     assert_int_equal(natsMsg_Create(&msg, subject, reply_to, data, (int)len), NATS_OK);
     if (actor)
-        assert_int_equal(yz_actor_write(actor, msg), YZ_OK);
+        assert_int_equal(yz_actor_write(actor, &msg), YZ_OK);
     return msg;
 }
 

@@ -1,5 +1,6 @@
 #include "workers/ctl/ask.h"
 
+#include "common/bus.h"
 #include "common/clock.h"
 
 #include <inttypes.h>
@@ -35,9 +36,9 @@ static enum yz_err write_question(const struct yz_actor *actor, const char *type
     snprintf(sequence, sizeof sequence, "%" PRIu64, min_sequence);
     if (natsMsg_Create(question, subject, NULL, payload, (int)len) != NATS_OK)
         return YZ_INTERNAL;
-    if (yz_actor_write(actor, *question) ||
+    if (yz_actor_write(actor, question) ||
         (min_sequence &&
-         natsMsgHeader_Set(*question, YZ_HEADER_MIN_SEQUENCE, sequence) != NATS_OK)) {
+         yz_bus_header_set(question, YZ_HEADER_MIN_SEQUENCE, sequence) != NATS_OK)) {
         natsMsg_Destroy(*question);
         return YZ_INTERNAL;
     }

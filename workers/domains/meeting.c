@@ -2,6 +2,7 @@
  * queries stand in meeting_query.c. */
 #include "workers/domains/meeting.h"
 
+#include "common/memory.h"
 #include "workers/code.h"
 #include "workers/document.h"
 
@@ -118,11 +119,9 @@ static int compare_members(const void *a, const void *b)
 /* Sorted, for a member's place in the list is its bit in `present`. */
 static bson_t *new_roster(const Yizhan__V1__MeetingConvened *m)
 {
-    char **members = calloc(m->n_roster + 1, sizeof *members);
+    char **members = yz_calloc(m->n_roster + 1, sizeof *members);
     bson_t *roster = bson_new(), list;
 
-    if (!members)
-        abort();
     memcpy(members, m->roster, m->n_roster * sizeof *members);
     qsort(members, m->n_roster, sizeof *members, compare_members);
     BSON_APPEND_UTF8(roster, "org_path", m->org_path);
