@@ -14,6 +14,7 @@
 #define CONNECT_TIMEOUT_MS  2000
 #define PING_INTERVAL_MS    2000
 #define PINGS_OUT_MAX       2
+#define UNSUBSCRIBE_WAIT_MS 1000
 #define SERVERS_MAX         16
 
 static enum yz_err set_servers(natsOptions *options, const char *urls)
@@ -161,6 +162,16 @@ natsStatus yz_bus_header_set(natsMsg **msg, const char *key, const char *value)
     if (s == NATS_NO_MEMORY)
         *msg = NULL;
     return s;
+}
+
+void yz_bus_unsubscribe(natsConnection *nc, natsSubscription *sub)
+{
+    if (!sub)
+        return;
+    natsSubscription_Unsubscribe(sub);
+    if (natsConnection_IsClosed(nc) ||
+        natsConnection_FlushTimeout(nc, UNSUBSCRIBE_WAIT_MS) == NATS_OK)
+        natsSubscription_Destroy(sub);
 }
 
 bool yz_bus_headers_ready(natsMsg *msg)

@@ -100,6 +100,7 @@ static void wake(struct gw_inbound *in)
 void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, bool reply)
 {
     size_t max = reply ? in->capacity : in->capacity - in->capacity / 8;
+    /* Parsed here, where it costs the loop nothing. */
     bool ready = yz_bus_headers_ready(msg), fits;
 
     pthread_mutex_lock(&in->lock);

@@ -350,8 +350,7 @@ enum yz_err gw_link_subscribe(struct gw_link *link, const char *subject, gw_mess
     }
     HASH_ADD(hh, link->taps, id, sizeof t->id, t);
     if (!YZ_TABLE_ADDED(t)) {
-        natsSubscription_Destroy(t->sub);
-        free(t->subject);
+        gw_sender_unsubscribe(link->sender, t->subscription);
         free(t);
         return YZ_INTERNAL;
     }

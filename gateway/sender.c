@@ -14,6 +14,9 @@
 #define WRITE_DEADLINE_MS 2000
 /* Commands done between two looks at the queue. */
 #define BATCH 64
+/* Unsubscribed ones wait for an idle moment, but not more than this many. */
+#define ENDED_MAX    64
+#define BURY_WAIT_MS 1000
 /* A message's weight beside its data. */
 #define MESSAGE_OVERHEAD 512
 
@@ -68,6 +71,9 @@ struct gw_sender {
     natsConnection *nc;
     natsStatistics *statistics;
     struct subscription_list subscriptions;
+    struct subscription_list ended; /* unsubscribed, to be freed by bury() */
+    size_t ended_count;
+    bool bury_tried; /* with those that are there now */
 };
 
 /* nats.c's threads */
@@ -75,12 +81,9 @@ struct gw_sender {
 static void on_bus_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *closure)
 {
     struct outlet *outlet = closure;
-    const char *value;
 
     (void)nc;
     (void)sub;
-    /* The first look parses the headers: here it costs the loop nothing. */
-    (void)natsMsgHeader_Get(msg, "Status", &value);
     gw_inbound_push(outlet->inbound, outlet->tap, msg, outlet->tap == SENDER_TAP_INBOX);
 }
 
@@ -198,22 +201,49 @@ static void subscribe(struct gw_sender *sender, struct gw_subscription *subscrip
     gw_inbound_note_closed(sender->inbound);
 }
 
-static void unsubscribe(struct gw_subscription *subscription)
+static void unsubscribe(struct gw_sender *sender, struct gw_subscription *subscription)
 {
     LIST_REMOVE(subscription, entry);
-    natsSubscription_Destroy(subscription->sub);
-    free(subscription);
+    if (subscription->sub)
+        natsSubscription_Unsubscribe(subscription->sub);
+    LIST_INSERT_HEAD(&sender->ended, subscription, entry);
+    sender->ended_count++;
+    sender->bury_tried = false;
+}
+
+static void free_ended(struct gw_sender *sender)
+{
+    struct gw_subscription *subscription;
+
+    while ((subscription = LIST_FIRST(&sender->ended))) {
+        LIST_REMOVE(subscription, entry);
+        natsSubscription_Destroy(subscription->sub);
+        free(subscription);
+    }
+    sender->ended_count = 0;
+}
+
+/* nats.c 3.4's reading thread finds a message's subscription and only then takes its lock, without
+ * holding a reference in between: one that is freed meanwhile is used. What was unsubscribed before
+ * the broker's answer to a PING is not in that thread's hands any more when the answer is. */
+static void bury(struct gw_sender *sender)
+{
+    sender->bury_tried = true;
+    if (!sender->nc || natsConnection_FlushTimeout(sender->nc, BURY_WAIT_MS) == NATS_OK)
+        free_ended(sender);
 }
 
 static void close_bus(struct gw_sender *sender)
 {
     struct gw_subscription *subscription;
 
+    natsConnection_Close(sender->nc); /* its reading thread has ended then */
     LIST_FOREACH(subscription, &sender->subscriptions, entry)
     {
         natsSubscription_Destroy(subscription->sub);
         subscription->sub = NULL;
     }
+    free_ended(sender);
     natsConnection_Destroy(sender->nc);
     sender->nc = NULL;
 }
@@ -274,7 +304,7 @@ static void execute(struct gw_sender *sender, struct command *command)
         subscribe(sender, command->subscription);
         break;
     case UNSUBSCRIBE: /* frees the command, too */
-        unsubscribe(command->subscription);
+        unsubscribe(sender, command->subscription);
         break;
     case REOPEN:
         close_bus(sender);
@@ -322,6 +352,8 @@ static size_t carry_out(struct gw_sender *sender, struct command *batch[], size_
         else
             free(batch[i]);
     }
+    if (sender->ended_count >= ENDED_MAX && !sender->bury_tried)
+        bury(sender);
     return weight;
 }
 
@@ -333,6 +365,12 @@ static bool work(struct gw_sender *sender)
     size_t count, weight;
 
     while (STAILQ_EMPTY(&sender->queue) && !sender->stopping) {
+        if (sender->ended_count > 0 && !sender->bury_tried) {
+            pthread_mutex_unlock(&sender->lock);
+            bury(sender);
+            pthread_mutex_lock(&sender->lock);
+            continue;
+        }
         sender->asleep = true;
         pthread_cond_wait(&sender->wanted, &sender->lock);
     }
@@ -380,7 +418,7 @@ static void discard(struct gw_sender *sender, struct command_list *list)
         } else if (command->verb == SUBSCRIBE) {
             LIST_INSERT_HEAD(&sender->subscriptions, command->subscription, entry);
         } else if (command->verb == UNSUBSCRIBE) {
-            unsubscribe(command->subscription);
+            unsubscribe(sender, command->subscription);
         }
     }
 }
@@ -392,7 +430,8 @@ static void dismantle(struct gw_sender *sender)
     discard(sender, &sender->queue);
     discard(sender, &sender->failed);
     while ((subscription = LIST_FIRST(&sender->subscriptions)))
-        unsubscribe(subscription);
+        unsubscribe(sender, subscription);
+    free_ended(sender);
     pthread_mutex_destroy(&sender->lock);
     pthread_cond_destroy(&sender->wanted);
     natsStatistics_Destroy(sender->statistics);

@@ -37,6 +37,7 @@ struct last_of_subject {
 
 static void disconnect(struct wk_publisher *pub)
 {
+    natsConnection_Close(pub->nc); /* ends its reading thread, see yz_bus_unsubscribe */
     natsSubscription_Destroy(pub->sub);
     natsConnection_Destroy(pub->nc);
     pub->sub = NULL;

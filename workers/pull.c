@@ -384,7 +384,7 @@ static void unsubscribe(struct wk_pull *pull)
             pthread_cond_wait(&pull->cond, &pull->mutex);
         pthread_mutex_unlock(&pull->mutex);
     }
-    natsSubscription_Destroy(pull->sub);
+    yz_bus_unsubscribe(pull->nc, pull->sub);
 }
 
 void wk_pull_free(struct wk_pull *pull)

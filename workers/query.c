@@ -537,7 +537,7 @@ static bool end_subscription(struct wk_query_service *service)
         ;
     complete = service->complete;
     pthread_mutex_unlock(&service->mutex);
-    natsSubscription_Destroy(service->subscription);
+    yz_bus_unsubscribe(service->nc, service->subscription);
     return complete;
 }
 

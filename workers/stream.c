@@ -185,7 +185,7 @@ enum yz_err wk_stream_each(const struct yz_conf *conf, natsConnection *nc, const
         natsConnection_SubscribeSync(&sub, nc, inbox) == NATS_OK &&
         natsConnection_PublishRequestString(nc, api, inbox, text) == NATS_OK)
         err = read_rows(sub, on_row, arg, pending);
-    natsSubscription_Destroy(sub);
+    yz_bus_unsubscribe(nc, sub);
     free(text);
     return err;
 }
