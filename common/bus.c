@@ -174,11 +174,14 @@ void yz_bus_unsubscribe(natsConnection *nc, natsSubscription *sub)
         natsSubscription_Destroy(sub);
 }
 
-bool yz_bus_headers_ready(natsMsg *msg)
+bool yz_bus_headers_ready(natsMsg **msg)
 {
     const char *value;
 
-    return natsMsgHeader_Get(msg, "Status", &value) != NATS_NO_MEMORY;
+    if (natsMsgHeader_Get(*msg, "Status", &value) != NATS_NO_MEMORY)
+        return true;
+    *msg = NULL;
+    return false;
 }
 
 uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback)

@@ -42,9 +42,10 @@ YZ_MUST_USE enum yz_err yz_bus_inbox(const struct yz_conf *conf, char out[YZ_INB
  * 3.4 would free the value a second time with the message when its table of headers cannot grow. */
 YZ_MUST_USE natsStatus yz_bus_header_set(natsMsg **msg, const char *key, const char *value);
 /* Parse the headers of a message that came in; later reads need no memory. false: there was none,
- * and the message must be taken for one that was lost: nats.c 3.4 forgets the headers it did not
- * get to, so that they would seem to be absent. */
-YZ_MUST_USE bool yz_bus_headers_ready(natsMsg *msg);
+ * *msg is NULL, and the message counts as lost: nats.c 3.4 forgets the headers it did not get to,
+ * so that they would seem to be absent, and may not survive its destruction (see
+ * yz_bus_header_set). */
+YZ_MUST_USE bool yz_bus_headers_ready(natsMsg **msg);
 /* Unsubscribe and destroy while the connection lives. nats.c 3.4's reading thread finds a message's
  * subscription and only then takes its lock, so one may be freed only when the broker has answered
  * what was sent behind the unsubscribe. Blocks for that answer; without one it is given up. */

@@ -101,10 +101,10 @@ void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, bool rep
 {
     size_t max = reply ? in->capacity : in->capacity - in->capacity / 8;
     /* Parsed here, where it costs the loop nothing. */
-    bool ready = yz_bus_headers_ready(msg), fits;
+    bool ready = yz_bus_headers_ready(&msg), fits;
 
     pthread_mutex_lock(&in->lock);
-    fits = in->async && in->count < max && in->bytes + weight(msg) <= INBOUND_BYTES_MAX && ready;
+    fits = ready && in->async && in->count < max && in->bytes + weight(msg) <= INBOUND_BYTES_MAX;
     if (fits) {
         in->ring[(in->first + in->count++) % in->capacity] = (struct gw_inbound_item){msg, tap};
         in->bytes += weight(msg);

@@ -263,12 +263,13 @@ static bool accept_delivery(struct wk_pull *pull, struct wk_delivery *delivery)
 
 static bool receive(struct wk_pull *pull, natsMsg *msg, struct wk_delivery *out)
 {
-    bool ready = yz_bus_headers_ready(msg);
-    int status = !ready || natsMsg_GetReply(msg) ? 0 : (int)yz_bus_header_u64(msg, "Status", 0);
+    const char *reply = natsMsg_GetReply(msg); /* stays, also when the message is given up */
+    bool ready = yz_bus_headers_ready(&msg);
+    int status = !ready || reply ? 0 : (int)yz_bus_header_u64(msg, "Status", 0);
 
     out->msg = msg;
     if (!ready) {
-        if (natsMsg_GetReply(msg) && wk_pull_parse(natsMsg_GetReply(msg), out))
+        if (reply && wk_pull_parse(reply, out))
             break_off(pull, out->partition, "no memory to read a message");
     } else if (status)
         on_status(pull, msg, status);

@@ -247,7 +247,9 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
         return;
     }
     wk_count(&service->metrics->queries, 1);
-    job = yz_bus_headers_ready(msg) ? yz_calloc(1, sizeof *job) : NULL;
+    if (!yz_bus_headers_ready(&msg))
+        return; /* no memory: the gateway's time-out answers */
+    job = yz_calloc(1, sizeof *job);
     if (job) {
         job->msg = msg;
         job->connection = connection_of(service);

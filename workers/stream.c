@@ -131,7 +131,7 @@ enum yz_err wk_stream_last(natsConnection *nc, const char *stream, const char *s
     snprintf(api, sizeof api, "$JS.API.DIRECT.GET.%s", stream);
     s = natsConnection_RequestString(msg, nc, api, text, WK_STREAM_TIMEOUT_MS);
     free(text);
-    if (s != NATS_OK || !yz_bus_headers_ready(*msg)) {
+    if (s != NATS_OK || !yz_bus_headers_ready(msg)) {
         natsMsg_Destroy(*msg);
         *msg = NULL;
         return YZ_BUS_UNAVAILABLE;
@@ -154,7 +154,7 @@ static enum yz_err read_rows(natsSubscription *sub, wk_stream_row_fn *on_row, vo
 
         if (natsSubscription_NextMsg(&msg, sub, WK_STREAM_TIMEOUT_MS) != NATS_OK)
             return YZ_BUS_UNAVAILABLE;
-        if (!yz_bus_headers_ready(msg)) {
+        if (!yz_bus_headers_ready(&msg)) {
             natsMsg_Destroy(msg);
             return YZ_BUS_UNAVAILABLE;
         }
