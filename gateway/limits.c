@@ -63,7 +63,7 @@ void gw_address_of(const struct sockaddr *sa, struct gw_address *address)
 struct counted {
     struct gw_address address;
     size_t count, strangers;
-    struct gw_bucket bucket;
+    struct gw_bucket bucket, frames;
     TAILQ_ENTRY(counted) idle_link; /* while count is 0 */
 };
 
@@ -114,12 +114,19 @@ static void set_idle(struct gw_addresses *addresses, struct counted *entry, bool
     addresses->idle_count = idle ? addresses->idle_count + 1 : addresses->idle_count - 1;
 }
 
+static bool bucket_full(const struct gw_bucket *bucket, int64_t per_s, int64_t burst,
+                        int64_t now_ms)
+{
+    return bucket->level_milli + (now_ms - bucket->filled_ms) * per_s >= burst * 1000;
+}
+
 static bool is_full(const struct gw_addresses *addresses, const struct counted *entry,
                     int64_t now_ms)
 {
-    return entry->bucket.level_milli +
-               (now_ms - entry->bucket.filled_ms) * addresses->limits.per_s >=
-           addresses->limits.burst * 1000;
+    const struct gw_address_limits *limits = &addresses->limits;
+
+    return bucket_full(&entry->bucket, limits->per_s, limits->burst, now_ms) &&
+           bucket_full(&entry->frames, limits->frames_per_s, limits->frames_burst, now_ms);
 }
 
 /* Those whose bucket is full again say nothing; a few at a time, so that no call takes long. */
@@ -146,6 +153,7 @@ static struct counted *insert(struct gw_addresses *addresses, const struct gw_ad
         return NULL;
     entry->address = *address;
     gw_bucket_init(&entry->bucket, addresses->limits.burst, now_ms);
+    gw_bucket_init(&entry->frames, addresses->limits.frames_burst, now_ms);
     if (!tsearch(entry, &addresses->root, compare)) {
         free(entry);
         return NULL;
@@ -195,4 +203,18 @@ void gw_addresses_leave(struct gw_addresses *addresses, const struct gw_address 
         entry->strangers--;
     if (--entry->count == 0)
         set_idle(addresses, entry, true);
+}
+
+uint32_t gw_addresses_take(struct gw_addresses *addresses, const struct gw_address *address,
+                           int64_t now_ms)
+{
+    const struct gw_address_limits *limits = &addresses->limits;
+    struct counted *entry = limits->frames_per_s > 0 ? find(addresses, address) : NULL;
+
+    if (!entry || gw_bucket_take(&entry->frames, limits->frames_per_s, limits->frames_burst,
+                                 now_ms) == GW_ALLOWED)
+        return 0;
+    /* Who shares the address with a flooder waits for it, but not for its debt. */
+    entry->frames.level_milli += 1000;
+    return gw_bucket_wait_ms(&entry->frames, limits->frames_per_s);
 }

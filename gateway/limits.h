@@ -3,8 +3,8 @@
  *
  * Lifetime  a bucket is a plain struct; gw_addresses from start to the last connection's end.
  * Thread    loop.
- * Limits    an address is remembered while it has a connection and until its bucket is full again,
- *           ADDRESSES_IDLE_MAX of the latter; the one that left first is forgotten first.
+ * Limits    an address is remembered while it has a connection and until its buckets are full
+ * again, ADDRESSES_IDLE_MAX of the latter; the one that left first is forgotten first.
  */
 #ifndef GW_LIMITS_H
 #define GW_LIMITS_H
@@ -49,7 +49,8 @@ uint32_t gw_jitter_ms(uint32_t ms);
 /* What one address may have. A stranger is a connection over which no token was accepted yet. */
 struct gw_address_limits {
     size_t connections, strangers;
-    int64_t per_s, burst; /* new connections */
+    int64_t per_s, burst;               /* new connections */
+    int64_t frames_per_s, frames_burst; /* frames and HTTP requests; frames_per_s 0: no limit */
 };
 
 struct gw_addresses;
@@ -63,5 +64,9 @@ bool gw_addresses_enter(struct gw_addresses *addresses, const struct gw_address 
 void gw_addresses_known(struct gw_addresses *addresses, const struct gw_address *address);
 void gw_addresses_leave(struct gw_addresses *addresses, const struct gw_address *address,
                         bool stranger);
+/* Take one frame or request of an address that has a connection. 0: it is allowed; else the
+ * milliseconds until the next one is. */
+uint32_t gw_addresses_take(struct gw_addresses *addresses, const struct gw_address *address,
+                           int64_t now_ms);
 
 #endif

@@ -41,8 +41,8 @@ YZ_MUST_USE enum yz_err gw_link_new(const struct yz_conf *conf, uv_loop_t *loop,
 void gw_link_free(struct gw_link *link);
 
 bool gw_link_connected(const struct gw_link *link);
-/* Connected, denied nothing, and the streams CHANNELS, THREADS and STATE are there. *reason (constant) says what is
- * missing. */
+/* Connected, denied nothing, and the streams CHANNELS, THREADS and STATE are there. *reason
+ * (constant) says what is missing. */
 bool gw_link_ready(const struct gw_link *link, const char **reason);
 /* What is known of the streams; as long-lived as the link. */
 struct gw_streams *gw_link_streams(const struct gw_link *link);

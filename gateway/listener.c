@@ -1,6 +1,8 @@
 #include "gateway/listener.h"
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "gateway/limits.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,12 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BACKLOG 4096
+#define BACKLOG       4096
+#define PACE_PAUSE_MS 10 /* so that some are accepted together */
 
 struct gw_listener {
     uv_poll_t poll;
     uv_timer_t pause;
     int fd, open_handles;
+    struct gw_pace pace; /* per_s 0: none */
+    struct gw_bucket bucket;
     gw_accept_fn *on_accept;
     void *arg;
 };
@@ -92,6 +97,28 @@ static void take_pause(struct gw_listener *listener, int reason)
     uv_timer_start(&listener->pause, on_pause_over, LISTENER_PAUSE_MS, 0);
 }
 
+static int64_t burst_of(const struct gw_listener *listener)
+{
+    return listener->pace.per_s / 10 + 1;
+}
+
+/* false: later, when the pause is over. */
+static bool keeps_pace(struct gw_listener *listener)
+{
+    struct gw_bucket *bucket = &listener->bucket;
+
+    if (listener->pace.per_s == 0 ||
+        gw_bucket_take(bucket, listener->pace.per_s, burst_of(listener), yz_clock_mono_ms()) ==
+            GW_ALLOWED)
+        return true;
+    bucket->level_milli += 1000; /* nothing was taken */
+    atomic_fetch_add_explicit(listener->pace.pauses, 1, memory_order_relaxed);
+    uv_poll_stop(&listener->poll);
+    uv_timer_start(&listener->pause, on_pause_over,
+                   gw_bucket_wait_ms(bucket, listener->pace.per_s) + PACE_PAUSE_MS, 0);
+    return false;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct gw_listener *listener = poll->data;
@@ -99,7 +126,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
     (void)status;
     (void)events;
-    for (int i = 0; i < LISTENER_ACCEPTS_MAX; i++) {
+    for (int i = 0; i < LISTENER_ACCEPTS_MAX && keeps_pace(listener); i++) {
         struct sockaddr_storage peer;
         socklen_t len = sizeof peer;
         int fd =
@@ -110,6 +137,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             listener->on_accept(listener->arg, fd, (struct sockaddr *)&peer);
             continue;
         }
+        listener->bucket.level_milli += 1000; /* nobody came */
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
             take_pause(listener, errno);
         if (errno != EINTR && errno != ECONNABORTED)
@@ -128,8 +156,8 @@ static void log_address(const char *event, int fd)
     yz_info(event, "address=%s port=%u", host, (unsigned)port_of(fd));
 }
 
-enum yz_err gw_listener_open(uv_loop_t *loop, int fd, const char *event, gw_accept_fn *on_accept,
-                             void *arg, struct gw_listener **out)
+enum yz_err gw_listener_open(uv_loop_t *loop, int fd, const char *event, const struct gw_pace *pace,
+                             gw_accept_fn *on_accept, void *arg, struct gw_listener **out)
 {
     struct gw_listener *listener = calloc(1, sizeof *listener);
 
@@ -143,6 +171,9 @@ enum yz_err gw_listener_open(uv_loop_t *loop, int fd, const char *event, gw_acce
     listener->poll.data = listener->pause.data = listener;
     listener->fd = fd;
     listener->open_handles = 2;
+    if (pace)
+        listener->pace = *pace;
+    gw_bucket_init(&listener->bucket, burst_of(listener), yz_clock_mono_ms());
     listener->on_accept = on_accept;
     listener->arg = arg;
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);

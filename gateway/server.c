@@ -5,6 +5,7 @@
 #include "gateway/head.h"
 #include "gateway/limits.h"
 #include "gateway/listener.h"
+#include "gateway/rest.h"
 
 #include <libwebsockets.h>
 #include <stdio.h>
@@ -32,6 +33,9 @@ struct connection {
     bool proxied;  /* from a trusted proxy: counted by the address that its request names */
     bool closed;   /* a close frame came or went: no more data */
     struct gw_address address;
+    struct gw_bucket requests; /* HTTP; a session counts its own frames */
+    struct gw_rest rest;
+    bool tired; /* is to rest from the end of this turn on */
     struct gw_session *session;
     uint8_t *frame; /* fragments so far of a message that came in several */
     size_t frame_len;
@@ -48,6 +52,7 @@ struct gw_server {
     struct lws_vhost *client_vhost, *admin_vhost;
     struct gw_listener *client_listener, *admin_listener;
     struct gw_addresses *addresses;
+    struct gw_rests *rests;
     size_t connections;
     TAILQ_HEAD(, connection) dirty;
     bool polling; /* between the loop's prepare and check phases */
@@ -70,7 +75,39 @@ static void on_wake(void *peer)
     mark_dirty(peer);
 }
 
-const struct gw_session_output gw_server_session_output = {.wake = on_wake};
+/* Not at once: what libwebsockets has read already is handed over first. */
+static void on_rest(void *peer)
+{
+    struct connection *c = peer;
+
+    c->tired = true;
+    mark_dirty(c);
+}
+
+static uint32_t on_spend(void *peer, int64_t now_ms)
+{
+    struct connection *c = peer;
+
+    return gw_addresses_take(c->server->addresses, &c->address, now_ms);
+}
+
+const struct gw_session_output gw_server_session_output = {on_wake, on_rest, on_spend};
+
+static void begin_rest(struct connection *c)
+{
+    c->tired = false;
+    gw_count(&c->server->parts.metrics->rests, 1);
+    lws_rx_flow_control(c->wsi, 0);
+    gw_rest_begin(c->server->rests, &c->rest, c);
+}
+
+static void on_rested(void *arg)
+{
+    struct connection *c = arg;
+
+    if (c->session && !c->closed && !gw_session_closing(c->session))
+        lws_rx_flow_control(c->wsi, 1);
+}
 
 void gw_server_answered(void *peer)
 {
@@ -144,6 +181,8 @@ static void flush_session(struct connection *c)
         lws_rx_flow_control(c->wsi, 0); /* nothing is read any more */
         lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, CLOSE_GRACE_S);
     }
+    if (c->tired)
+        begin_rest(c);
     if (!write_session(c)) {
         kill_later(c);
         return;
@@ -252,6 +291,8 @@ static int on_received(struct connection *c, const void *data, size_t len)
     }
     if (!add_fragment(c, data, len))
         return -1;
+    if (!whole && coming == 0)
+        gw_session_fragment(c->session);
     if (whole) {
         gw_session_frame(c->session, c->frame, c->frame_len, binary);
         note_known(c, gw_session_open_now(c->session));
@@ -359,12 +400,42 @@ static bool pipelined_with_body(const struct connection *c, const struct gw_requ
     return has_body(request) && !c->server->polling;
 }
 
+/* 0: a request may be answered; else the milliseconds until the connection and its address may send
+ * one. */
+static uint32_t excess_ms(struct connection *c)
+{
+    const struct yz_conf *conf = c->server->parts.conf;
+    int64_t now_ms = yz_clock_mono_ms();
+
+    if (gw_bucket_take(&c->requests, conf->session_frames_per_s, conf->session_frames_burst,
+                       now_ms) != GW_ALLOWED)
+        return gw_bucket_wait_ms(&c->requests, conf->session_frames_per_s);
+    return gw_addresses_take(c->server->addresses, &c->address, now_ms);
+}
+
+static struct gw_exchange *refuse_excess(struct connection *c, const struct gw_request *request,
+                                         uint32_t wait_ms)
+{
+    struct gw_exchange *exchange = gw_exchange_new(request, 0, c);
+    struct yz_violation v;
+
+    (void)yz_violate(&v, YZ_RATE_LIMITED, NULL, NULL);
+    v.retry_after_ms = wait_ms;
+    if (exchange)
+        gw_exchange_problem(exchange, &v, 0);
+    gw_count(&c->server->parts.metrics->frames_rate_limited, 1);
+    return exchange;
+}
+
 static struct gw_exchange *begin_exchange(struct connection *c, const struct gw_request *request)
 {
     bool extra =
         request->content_length > 0 && (request->method == GW_GET || request->method == GW_HEAD);
     struct gw_exchange *exchange;
+    uint32_t wait_ms;
 
+    if (!c->admin && (wait_ms = excess_ms(c)) > 0)
+        return refuse_excess(c, request, wait_ms);
     if (!c->admin && !extra)
         return gw_http_begin(c->server->parts.http, request, c);
     exchange = gw_exchange_new(request, 0, c);
@@ -479,6 +550,10 @@ static void judge_upgrade(struct connection *c, const char *upgrade, int *status
         (void)yz_violate(v, YZ_DRAINING, NULL, NULL);
     else if (gw_sessions_count(parts->sessions) >= (size_t)parts->conf->sessions_max)
         (void)yz_violate(v, YZ_BUSY, NULL, "The server holds its maximum of sessions.");
+    if (yz_err_temporary(v->err)) {
+        gw_count(&parts->metrics->handshakes_refused, 1);
+        v->retry_after_ms = gw_jitter_ms((uint32_t)parts->conf->reconnect_spread_ms);
+    }
 }
 
 /* 0: go on. -1: refused, with an answer, and the connection ends. */
@@ -523,6 +598,7 @@ static void free_connection(struct connection *c)
         TAILQ_REMOVE(&server->dirty, c, dirty_link);
     if (c->counted)
         gw_addresses_leave(server->addresses, &c->address, c->stranger);
+    gw_rest_cancel(&c->rest);
     server->connections--;
     atomic_store(&server->parts.metrics->connections, (int64_t)server->connections);
     free(c);
@@ -620,6 +696,7 @@ static bool admit(struct gw_server *server, struct connection *c, const struct s
         return false;
     c->proxied = server->parts.proxies && gw_proxies_trust(server->parts.proxies, peer);
     gw_address_of(peer, &c->address);
+    gw_bucket_init(&c->requests, server->parts.conf->session_frames_burst, yz_clock_mono_ms());
     return c->proxied || count_address(c);
 }
 
@@ -728,9 +805,13 @@ enum yz_err gw_server_new(const struct gw_server_parts *parts, struct gw_server 
         &(struct gw_address_limits){.connections = (size_t)parts->conf->address_connections_max,
                                     .strangers = (size_t)parts->conf->address_unauthenticated_max,
                                     .per_s = parts->conf->address_connections_per_s,
-                                    .burst = parts->conf->address_connections_burst});
-    if (!server->addresses || !start_lws(server)) {
+                                    .burst = parts->conf->address_connections_burst,
+                                    .frames_per_s = parts->conf->address_frames_per_s,
+                                    .frames_burst = parts->conf->address_frames_burst});
+    if (!server->addresses || gw_rests_new(parts->loop, on_rested, &server->rests) != YZ_OK ||
+        !start_lws(server)) {
         yz_error("lws_failed", "needs=libwebsockets-evlib-uv");
+        gw_rests_free(server->rests);
         gw_addresses_free(server->addresses);
         free(server);
         return YZ_INTERNAL;
@@ -746,10 +827,13 @@ enum yz_err gw_server_new(const struct gw_server_parts *parts, struct gw_server 
 
 enum yz_err gw_server_listen(struct gw_server *server, int fd, bool admin)
 {
+    struct gw_pace pace = {server->parts.conf->accepts_per_s,
+                           &server->parts.metrics->accept_pauses};
+
     if (admin)
-        return gw_listener_open(server->parts.loop, fd, "admin_listening", on_admin, server,
+        return gw_listener_open(server->parts.loop, fd, "admin_listening", NULL, on_admin, server,
                                 &server->admin_listener);
-    return gw_listener_open(server->parts.loop, fd, "listening", on_client, server,
+    return gw_listener_open(server->parts.loop, fd, "listening", &pace, on_client, server,
                             &server->client_listener);
 }
 
@@ -764,6 +848,7 @@ void gw_server_close(struct gw_server *server)
     gw_server_stop_listening(server);
     gw_listener_close(server->admin_listener);
     server->admin_listener = NULL;
+    gw_rests_free(server->rests);
     uv_close((uv_handle_t *)&server->prepare, NULL);
     uv_close((uv_handle_t *)&server->check, NULL);
     lws_context_destroy(server->context);

@@ -18,6 +18,7 @@
 
 #define UNREADABLE_MAX 32
 #define RETRY_AFTER_MS 1000
+#define EXCESS_MAX     64
 #define ARENA_MAX      (4 << 20)
 #define SCRATCH_MAX    (8 << 20)
 
@@ -44,6 +45,7 @@ struct gw_session {
     int64_t opened_ms, heard_ms; /* monotonic */
     struct gw_bucket bucket;
     uint32_t unreadable; /* in a row */
+    uint32_t excess;     /* refused frames since it was left alone */
     struct gw_outbox outbox;
     struct gw_backlog backlog;
     struct gw_greeting *greeting; /* NULL: no hello waits */
@@ -704,26 +706,59 @@ static void handle(struct gw_session *session, const struct gw_frame *frame)
     }
 }
 
-/* true: the frame may be read. */
-static bool within_rate(struct gw_session *session, const void *data, size_t len)
+/* After some refusals the connection is left alone for a moment: refusing costs, waiting does not.
+ */
+static void note_refusal(struct gw_session *session)
 {
-    const struct yz_conf *conf = session->all->parts.conf;
-    struct yz_violation v;
+    gw_count(&session->all->parts.metrics->frames_rate_limited, 1);
+    if (++session->excess < EXCESS_MAX)
+        return;
+    session->excess = 0;
+    session->all->parts.output->rest(session->peer);
+}
+
+/* 0: the frame may be read. Else the milliseconds until there is room for one; it may be closed. */
+static uint32_t over_rate(struct gw_session *session)
+{
+    const struct gw_session_parts *parts = &session->all->parts;
+    const struct yz_conf *conf = parts->conf;
 
     switch (gw_bucket_take(&session->bucket, conf->session_frames_per_s, conf->session_frames_burst,
                            session->heard_ms)) {
     case GW_ALLOWED:
-        return true;
-    case GW_REFUSED:
-        (void)yz_violate(&v, YZ_RATE_LIMITED, NULL, NULL);
-        refuse_later(session, gw_frame_id(session->encoding, data, len), &v,
-                     gw_bucket_wait_ms(&session->bucket, conf->session_frames_per_s));
-        return false;
+        return parts->output->spend(session->peer, session->heard_ms);
     case GW_FLOOD:
         gw_session_close(session, YZ_CLOSE_FLOOD);
-        return false;
+        break;
+    case GW_REFUSED:
+        break;
     }
+    return gw_bucket_wait_ms(&session->bucket, conf->session_frames_per_s);
+}
+
+/* true: the frame may be read. */
+static bool within_rate(struct gw_session *session, const void *data, size_t len)
+{
+    struct yz_violation v;
+    uint32_t wait_ms = over_rate(session);
+
+    if (wait_ms == 0)
+        return true;
+    note_refusal(session);
+    if (session->state == CLOSING)
+        return false;
+    (void)yz_violate(&v, YZ_RATE_LIMITED, NULL, NULL);
+    refuse_later(session, gw_frame_id(session->encoding, data, len), &v, gw_jitter_ms(wait_ms + 1));
     return false;
+}
+
+void gw_session_fragment(struct gw_session *session)
+{
+    if (session->state == CLOSING)
+        return;
+    session->heard_ms = yz_clock_mono_ms();
+    if (over_rate(session) > 0)
+        note_refusal(session);
 }
 
 void gw_session_frame(struct gw_session *session, const void *data, size_t len, bool binary)

@@ -11,8 +11,9 @@
  * Limits    sessions_max; session_channels_max channels each; session_backlog_max_bytes waiting for
  *           one (backlog.h), beyond which, or when it takes nothing for idle_timeout_ms, it is
  *           closed as a slow reader once what was queued before has been written (so a reconnect
- *           always gets further); frames by a token bucket; UNREADABLE_MAX undecodable frames in a
- *           row.
+ *           always gets further); frames by a token bucket of its own and one of its address:
+ *           beyond it they are refused, it is not read for a while, and closed when it goes on;
+ *           UNREADABLE_MAX undecodable frames in a row.
  * States    HELLO --token ok--> OPEN;  HELLO, OPEN --any reason to close--> CLOSING --peer gone-->
  *           freed In CLOSING nothing is read and nothing added; the last item queued says why and
  *           whether to come back.
@@ -32,6 +33,11 @@ struct gw_session_output {
     /* Something waits in gw_session_take, or gw_session_done is no longer YZ_CLOSE_NONE. Cheap,
      * called often; write later in the loop turn, not inside. */
     void (*wake)(void *peer);
+    /* It sends more than it may: read nothing from it for a moment, from the end of this turn on.
+     */
+    void (*rest)(void *peer);
+    /* Take one frame of what its address may send. 0, or the milliseconds until there is room. */
+    uint32_t (*spend)(void *peer, int64_t now_ms);
 };
 
 /* All borrowed for as long as the sessions live. */
@@ -71,6 +77,8 @@ YZ_MUST_USE enum yz_err gw_session_open(struct gw_sessions *sessions, enum gw_en
 void gw_session_free(struct gw_session *session);
 /* One whole message of the client, at most frame_max_bytes. */
 void gw_session_frame(struct gw_session *session, const void *data, size_t len, bool binary);
+/* One fragment that does not end its message: it counts as a frame. */
+void gw_session_fragment(struct gw_session *session);
 void gw_session_close(struct gw_session *session, enum yz_close close);
 
 /* Size of the oldest piece that waits; 0: none. */

@@ -24,7 +24,19 @@ static void on_answered(void *peer)
     (void)peer;
 }
 
-static const struct gw_session_output output = {.wake = on_wake};
+static void on_rest(void *peer)
+{
+    (void)peer;
+}
+
+static uint32_t on_spend(void *peer, int64_t now_ms)
+{
+    (void)peer;
+    (void)now_ms;
+    return 0;
+}
+
+static const struct gw_session_output output = {on_wake, on_rest, on_spend};
 
 /* Every line is a JSON object. */
 static void judge_lines(const char *text, size_t len)

@@ -133,6 +133,39 @@ static void slows_an_address_down(void **state)
     gw_addresses_free(addresses);
 }
 
+/* One bucket for all of an address, and no new one for who comes again. */
+static void limits_what_an_address_sends(void **state)
+{
+    struct gw_addresses *addresses =
+        gw_addresses_new(&(struct gw_address_limits){.connections = 9,
+                                                     .strangers = 9,
+                                                     .per_s = 1000,
+                                                     .burst = 1000,
+                                                     .frames_per_s = 100,
+                                                     .frames_burst = 5});
+    struct gw_address a = parse(AF_INET, "192.0.2.1"), b = parse(AF_INET, "192.0.2.2");
+
+    (void)state;
+    assert_true(gw_addresses_enter(addresses, &a, 1000));
+    assert_true(gw_addresses_enter(addresses, &b, 1000));
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(gw_addresses_take(addresses, &a, 1000), 0);
+    for (int i = 0; i < 1000; i++) /* what is refused is no debt */
+        assert_int_equal(gw_addresses_take(addresses, &a, 1000), 10);
+    assert_int_equal(gw_addresses_take(addresses, &b, 1000), 0);
+    gw_addresses_leave(addresses, &a, true);
+    assert_true(gw_addresses_enter(addresses, &a, 1005));
+    assert_true(gw_addresses_take(addresses, &a, 1005) > 0);
+    assert_int_equal(gw_addresses_take(addresses, &a, 1010), 0);
+    gw_addresses_leave(addresses, &a, true);
+    assert_true(gw_addresses_enter(addresses, &b, 9000)); /* a's is full again: it is forgotten */
+    assert_true(gw_addresses_enter(addresses, &a, 9000));
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(gw_addresses_take(addresses, &a, 9000), 0);
+    assert_true(gw_addresses_take(addresses, &a, 9000) > 0);
+    gw_addresses_free(addresses);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +176,7 @@ int main(void)
         cmocka_unit_test(counts_connections_of_an_address),
         cmocka_unit_test(counts_strangers_apart),
         cmocka_unit_test(slows_an_address_down),
+        cmocka_unit_test(limits_what_an_address_sends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "client.pb-c.h"
+#include "roomy.h"
 
 #include <jansson.h>
 #include <jwt.h>
@@ -79,22 +80,6 @@ const char *gw_subscriber_channel(const struct gw_subscriber *sub)
     return sub->channel;
 }
 
-enum yz_err gw_uplink_room(struct gw_uplink *uplink, const struct yz_actor *actor,
-                           struct yz_violation *v)
-{
-    (void)uplink;
-    (void)actor;
-    (void)v;
-    return YZ_OK;
-}
-
-enum yz_err gw_query_room(struct gw_query *query, const struct yz_actor *actor,
-                          struct yz_violation *v)
-{
-    (void)query;
-    return gw_uplink_room(NULL, actor, v);
-}
-
 enum yz_err gw_uplink_emit(struct gw_uplink *uplink, struct gw_ticket ticket,
                            const struct yz_envelope *env, const char *domain, const void *payload,
                            size_t len)
@@ -139,7 +124,7 @@ static void on_wake(void *peer)
     wakes++;
 }
 
-static const struct gw_session_output output = {.wake = on_wake};
+static const struct gw_session_output output = {on_wake, roomy_rest, roomy_spend};
 static const struct gw_channel_events *const events = &gw_session_channel_events;
 
 static int make_key(void **state)

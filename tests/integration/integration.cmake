@@ -33,4 +33,5 @@ yz_pytest(it.faults.others integration 300 ${faults} -k "not worker and not part
 
 # The run that decides whether the relay counts as done; it wants the machine for itself.
 yz_pytest(load.relay load 900 ${integration_dir}/../load/test_relay_load.py)
-set_tests_properties(load.relay PROPERTIES RUN_SERIAL ON)
+yz_pytest(load.overload load 900 ${integration_dir}/../load/test_overload_load.py)
+set_tests_properties(load.relay load.overload PROPERTIES RUN_SERIAL ON)
