@@ -12,8 +12,8 @@
 #include "gateway/link.h"
 #include "gateway/stream.h"
 
-#include <sys/queue.h>
 #include "common/table.h"
+#include <sys/queue.h>
 
 struct gw_lookup;
 struct gw_flight;

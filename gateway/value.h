@@ -10,8 +10,8 @@
 
 #include "gateway/message.h"
 
-#include <nats/nats.h>
 #include "common/table.h"
+#include <nats/nats.h>
 
 #define VALUES_MAX     4096
 #define VALUE_NAME_MAX 512
