@@ -5,7 +5,11 @@ Capacity is measured in a closed loop (LINES connections, WINDOW events under wa
 second, its latency and the ratio to the capacity run, errors by code, retry hints, memory. Asserted: every event was
 answered, each accepted one has exactly one outcome, applied, and none that was refused for good is there.
 
-    YZ_LOAD_SCALE=0.2  a fifth of the seconds
+The workers are away meanwhile and settle everything afterwards: EVENTS is a buffer by design, and beside the phones they
+share the broker's disk with the gateway by how much each of the two has under way, which would be measured with it.
+
+    YZ_LOAD_SCALE=0.2    a fifth of the seconds
+    YZ_LOAD_WORKERS=1    the workers stay
 """
 
 import asyncio
@@ -41,6 +45,7 @@ class Phase:
         self.name, self.sent_at, self.latencies_s = name, {}, []
         self.accepted, self.errors, self.retries_ms = set(), {}, []
         self.began = self.ended = None
+        self.cpu_s = {}  # of each process, while it ran
 
     @property
     def seconds(self):
@@ -72,6 +77,9 @@ class Overload:
         port = self.stack.gateways[0].port
         self.lines = [await Line.open(port, token(person), on_reply=self.on_reply) for person in self.people]
         self.note_memory()
+        if not os.environ.get("YZ_LOAD_WORKERS"):
+            for worker in self.stack.workers:
+                worker.terminate()
         capacity = await self.measure("capacity", self.closed_loop)
         for times in (2, 5):
             rate = capacity.goodput * times
@@ -79,15 +87,21 @@ class Overload:
         for line in self.lines:
             line.close()
 
+    def cpu(self):
+        """Seconds of CPU so far: the gateway, the broker, and ourselves."""
+        return {"gateway": self.stack.gateways[0].cpu_s(), "nats": self.stack.nats.cpu_s(), "load": time.process_time()}
+
     def note_memory(self):
         self.memory.append(self.stack.gateways[0].rss_bytes())
 
     async def measure(self, name, load):
         self.phase = phase = Phase(name)
         self.phases.append(phase)
+        before = self.cpu()
         phase.began = time.monotonic()
         await load()
         phase.ended = time.monotonic()
+        phase.cpu_s = {name: used - before[name] for name, used in self.cpu().items()}
         waited = time.monotonic() + ANSWERS_S
         while phase.unanswered and time.monotonic() < waited:
             await asyncio.sleep(0.02)
@@ -139,6 +153,9 @@ class Overload:
         accepted = set().union(*(phase.accepted for phase in self.phases))
         unsure = {number for phase in self.phases for number, code in phase.errors.items() if code in UNSURE}
         assert accepted, "nothing was accepted"
+        for worker in self.stack.workers:
+            if not worker.running:
+                self.stack.start_worker(worker)
         for phase in self.phases:
             assert phase.unanswered == 0, f"{phase.name}: {phase.unanswered} without an answer"
         assert all(line.close_code is None for line in self.lines), "no session was closed"
@@ -163,7 +180,9 @@ class Overload:
                 f"{phase.name}: offered {len(phase.sent_at) / phase.seconds:.0f}/s, accepted {phase.goodput:.0f}/s"
                 f" ({phase.goodput / base.goodput:.2f} of capacity), p50 {phase.percentile_ms(0.5):.0f} ms"
                 f" ({phase.percentile_ms(0.5) / base.percentile_ms(0.5):.1f}x), p99 {phase.percentile_ms(0.99):.0f} ms"
-                f" ({phase.percentile_ms(0.99) / base.percentile_ms(0.99):.1f}x), errors {dict(codes)}{hint}")  # fmt: skip
+                f" ({phase.percentile_ms(0.99) / base.percentile_ms(0.99):.1f}x), errors {dict(codes)}{hint}, CPU "
+                + " ".join(f"{name} {used / phase.seconds:.0%}" for name, used in phase.cpu_s.items())
+                + f", gateway {1e6 * phase.cpu_s['gateway'] / len(phase.sent_at):.0f} us a frame")  # fmt: skip
         lines.append("gateway memory (MB): " + " ".join(str(size >> 20) for size in self.memory))
         lines.append(f"lost 0 of {sum(len(phase.accepted) for phase in self.phases)} accepted (asserted)")
         return "\n".join(lines)
