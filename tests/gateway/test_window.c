@@ -85,13 +85,13 @@ static bool offer(struct model *m, unsigned member)
 static void run(struct model *m, unsigned offered, unsigned rate, int64_t ms)
 {
     int64_t until_us = m->now_us + ms * 1000;
-    double due = 0, done = 0;
+    unsigned due = 0, done = 0; /* thousandths */
 
     m->entered = m->refused = m->answered = m->time_us = 0;
     for (unsigned n = 0; m->now_us < until_us; m->now_us += 1000) {
-        for (due += offered / 1000.0; due >= 1; due--)
+        for (due += offered; due >= 1000; due -= 1000)
             (void)offer(m, n++ % 1000);
-        for (done += rate / 1000.0; done >= 1; done--) {
+        for (done += rate; done >= 1000; done -= 1000) {
             if (m->count > 0)
                 answer_one(m, GW_MEASURED);
         }
