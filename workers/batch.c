@@ -10,13 +10,20 @@
 #include "workers/settle.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ARENA_MAX   (WK_BATCH_BYTES * 2 * YZ_ARENA_FACTOR)
 #define HOLD_MIN_MS 50
 #define HOLD_MAX_MS 1000
+#define TURN_MS     200
+
+/* Whoever processes an event alone has it: were two at it, the one that ends the process would have the
+ * other one counted as well, the same one each time, until both were set aside. */
+static pthread_mutex_t alone_turn = PTHREAD_MUTEX_INITIALIZER;
 
 struct wk_batch *wk_batch_new(const struct wk_batch_means *means)
 {
@@ -248,7 +255,7 @@ static void put_item(struct wk_batch *batch, const struct wk_delivery *delivery)
 }
 
 /* One event by itself, counted before it is decoded, until it is settled or set aside. */
-static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery)
+static void try_alone(struct wk_batch *batch, const struct wk_delivery *delivery)
 {
     int tries = 0;
 
@@ -274,6 +281,23 @@ static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery
         if (!hold(batch, &tries))
             return;
     }
+}
+
+static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery)
+{
+    struct timespec until;
+
+    do {
+        if (atomic_load(batch->means.stopping))
+            return;
+        say_in_progress(batch);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += TURN_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_mutex_timedlock(&alone_turn, &until) != 0);
+    try_alone(batch, delivery);
+    pthread_mutex_unlock(&alone_turn);
 }
 
 static void run_portion(struct wk_batch *batch, const struct wk_delivery *deliveries, size_t count)

@@ -5,7 +5,8 @@
  *        -> outbox -> pushes -> values -> acks
  *   a guard that fails: load and decide again; the database away: hold the batch and try again,
  *   telling the broker that it is being worked on; a lease lost meanwhile: its events are let go.
- *   What fails for good is done one by one, and the one that fails alone is set aside.
+ *   What fails for good is done one by one, one at a time in the process, and the one that fails
+ *   alone is set aside.
  *
  * Lifetime  one for each consumer thread; deliveries are taken by wk_batch_run.
  * Thread    its consumer thread; blocks.
