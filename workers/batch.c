@@ -21,8 +21,8 @@
 #define HOLD_MAX_MS 1000
 #define TURN_MS     200
 
-/* Whoever processes an event alone has it: were two at it, the one that ends the process would have the
- * other one counted as well, the same one each time, until both were set aside. */
+/* Whoever processes an event alone has it: were two at it, the one that ends the process would have
+ * the other one counted as well, the same one each time, until both were set aside. */
 static pthread_mutex_t alone_turn = PTHREAD_MUTEX_INITIALIZER;
 
 struct wk_batch *wk_batch_new(const struct wk_batch_means *means)
