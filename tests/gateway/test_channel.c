@@ -356,10 +356,13 @@ static void expect_all_from(const struct phone *p, uint64_t first)
 /* What was missed, what came meanwhile, then the values as they are now, then what is live. */
 static void goes_on_when_there_is_room(void **state)
 {
-    struct phone p;
+    struct phone p, witness; /* who sees at once what came */
+    size_t published = 50;
 
     WORLD(state);
     store(rig, broker, SUBJECT, 50);
+    phone_init(&witness, "m2", MEETING);
+    join(rig, &witness, from_start);
     publish_with(broker->nc, "state.t1." MEETING ".attendance", 1, 1, NULL, NULL);
     phone_init(&p, "m1", MEETING);
     join_limited(rig, &p, from_start, 0);
@@ -369,9 +372,10 @@ static void goes_on_when_there_is_room(void **state)
     assert_int_equal(p.position, 0);
     for (size_t had = 0; had < 80; had += 8) {
         publish(broker->nc, SUBJECT, 3);
+        published += 3;
         publish_with(broker->nc, "state.t1." MEETING ".attendance", 2 + (unsigned)had, 1, NULL,
                      NULL);
-        rig_run(rig, 30); /* so that they count as missed */
+        RIG_AWAIT(rig, witness.count == published, 2000); /* so that they count as missed */
         phone_make_room(rig, &p, 8);
         RIG_AWAIT(rig, p.paused, 2000);
         rig_run(rig, 20);
@@ -388,6 +392,8 @@ static void goes_on_when_there_is_room(void **state)
     expect_all_from(&p, 1);
     phone_leave(rig, &p);
     phone_deinit(&p);
+    phone_leave(rig, &witness);
+    phone_deinit(&witness);
 }
 
 /* Without anything missed, too, the first push must not come before there is room. */

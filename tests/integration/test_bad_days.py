@@ -14,7 +14,7 @@ from waiting import until
 
 MEGABYTE = 1 << 20
 SETTINGS = {
-    "hello_timeout_ms": 1000,
+    "hello_timeout_ms": 3000,
     "idle_timeout_ms": 4000,
     "sessions_max": 40,
     "session_backlog_max_bytes": 256 * 1024,
