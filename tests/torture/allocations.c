@@ -46,7 +46,9 @@ static void *trace[TRACE_MAX]; /* who asked for the last one that failed */
 static int trace_depth;
 static _Thread_local bool busy; /* dladdr must not be counted */
 
-/* A crash prints where it was and which failed allocation led to it. */
+/* A crash prints where it was and which failed allocation led to it. The process is at its end, and
+ * the library that backtrace needs is loaded (see open_plan). */
+/* NOLINTBEGIN(bugprone-signal-handler,cert-sig30-c) */
 static void on_crash(int number)
 {
     static const char before[] = "-- the allocation that failed:\n", here[] = "-- the crash:\n";
@@ -60,6 +62,7 @@ static void on_crash(int number)
         backtrace_symbols_fd(now, depth, STDERR_FILENO);
     raise(number);
 }
+/* NOLINTEND(bugprone-signal-handler,cert-sig30-c) */
 
 __attribute__((constructor)) static void open_plan(void)
 {
