@@ -28,7 +28,7 @@ foreach(file ${faults_files})
 endforeach()
 
 # Every row of k8s/RUNBOOK.md, in parts, so that two cores stay busy.
-set(runbook ${CMAKE_CURRENT_LIST_DIR}/faults/test_runbook.py)
+set(runbook ${CMAKE_CURRENT_LIST_DIR}/test_runbook.py)
 yz_pytest(faults.runbook.processes faults 600 ${runbook} -k "not test_fault or kill_ or freeze_ or restart_ or _away")
 yz_pytest(faults.runbook.others faults 600 ${runbook}
   -k "test_fault and not (kill_ or freeze_ or restart_ or _away or cluster)")
