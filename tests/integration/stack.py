@@ -120,7 +120,7 @@ class Process:
         if self.running:
             self.popen.kill()
         if self.popen is not None:
-            self.popen.wait(10)
+            self.popen.wait(60)  # a broker that was writing ends when its disk has answered
 
     def wait(self, timeout=30):
         return self.popen.wait(timeout)

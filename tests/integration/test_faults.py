@@ -267,7 +267,6 @@ def test_the_database_dies_and_returns(stack, town):
     stack.database.kill()
     accepted = [phone.emit("notice.published", {**notice, "noticeId": f"n{n}"}) for n in range(1, 6)]
     stack.database.start()
-    stack._find_database()
     pushes = phone.wait_push(6, 60, type_="notice.posted")
     assert sorted(p["payload"]["noticeId"] for p in pushes) == [f"n{n}" for n in range(6)]
     assert phone.outcome(accepted[-1])["status"] == "APPLIED"
