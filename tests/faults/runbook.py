@@ -4,6 +4,8 @@
     log      `<program> <words>`: one new line of such a process holds event=<first word> and the others
     doctor   `<code>`
     – why    there is nothing to see, and why
+
+Of a cell whose parts are joined by "or" one at least is seen, of any other cell all.
 """
 
 import dataclasses
@@ -14,6 +16,8 @@ FILE = pathlib.Path(__file__).resolve().parents[2] / "k8s" / "RUNBOOK.md"
 BEGIN, END = "<!-- rows:begin -->\n", "<!-- rows:end -->"
 COLUMNS = ("fault", "symptom", "metric", "log", "doctor", "cause", "action")
 PROGRAMS = ("gateway", "worker")
+OR = " or "
+PARTS = re.compile(f"; |{OR}")
 METRIC = re.compile(r"^`(\w+) (\w+)(?:\{code=\"(\w+)\"\})?`(?: (rises)| ([=>]) ([\d.]+))$")
 
 
@@ -44,6 +48,14 @@ class Line:
 
 
 @dataclasses.dataclass(frozen=True)
+class Either:
+    options: tuple
+
+    def __str__(self):
+        return " or ".join(map(str, self.options))
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     faults: tuple
     metrics: tuple
@@ -52,7 +64,11 @@ class Row:
     cells: dict
 
     def signals(self):
-        return [*self.metrics, *self.lines, *(f"doctor {code}" for code in self.codes)]
+        found = []
+        codes = tuple(f"doctor {code}" for code in self.codes)
+        for column, signals in (("metric", self.metrics), ("log", self.lines), ("doctor", codes)):
+            found += [Either(signals)] if signals and OR in self.cells[column] else signals
+        return found
 
 
 def _nothing(cell):
@@ -82,8 +98,8 @@ def _row(cells):
     metric, log, doctor = named["metric"], named["log"], named["doctor"]
     return Row(
         faults=tuple(re.findall(r"`(\w+)`", named["fault"])),
-        metrics=() if _nothing(metric) else tuple(map(_metric, metric.split("; "))),
-        lines=() if _nothing(log) else tuple(map(_line, log.split("; "))),
+        metrics=() if _nothing(metric) else tuple(map(_metric, PARTS.split(metric))),
+        lines=() if _nothing(log) else tuple(map(_line, PARTS.split(log))),
         codes=() if _nothing(doctor) else tuple(re.findall(r"`(\w+)`", doctor)),
         cells=named,
     )

@@ -16,7 +16,7 @@ import runbook
 import scenes
 from kinds import KINDS
 from people import Person, new_id
-from runbook import Line, Metric
+from runbook import Either, Line, Metric
 from stack import built
 from waiting import TooLate, until
 from world import World
@@ -151,6 +151,8 @@ class Observer:
         self.codes = doctor(self.world, **self.settings)
 
     def sees(self, signal):
+        if isinstance(signal, Either):
+            return any(map(self.sees, signal.options))
         if isinstance(signal, Metric):
             return any(self._shows(signal, process) for process in self.processes[signal.program])
         if isinstance(signal, Line):
@@ -203,7 +205,7 @@ def wait_well(world):
 
 def check_over(observer, signals):
     """Who said that it was wrong says that it is over, unless it was started anew since."""
-    for line in signals:
+    for line in (each for signal in signals for each in getattr(signal, "options", (signal,))):
         if not isinstance(line, Line) or line.event != "trouble":
             continue
         for process in observer.processes[line.program]:
