@@ -30,6 +30,8 @@ struct edge {
 
 /* Of m1 of g1/c1/b1, member and secretary@g1/c1, until 2100; the same in each run. */
 const char *edge_token(void);
+/* An output for who asks for what waits by himself. */
+extern const struct gw_session_output edge_deaf;
 void edge_open(struct edge *edge, const struct gw_session_output *output,
                void (*answered)(void *peer));
 
