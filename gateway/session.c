@@ -1,4 +1,4 @@
-#include "gateway/session.h"
+#include "gateway/session_private.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -6,60 +6,14 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "gateway/backlog.h"
-#include "gateway/greeting.h"
-#include "gateway/limits.h"
-#include "gateway/outbox.h"
-#include "gateway/serial.h"
 
 #define UNREADABLE_MAX 32
 #define RETRY_AFTER_MS 1000
 #define EXCESS_MAX     64
 #define ARENA_MAX      (4 << 20)
 #define SCRATCH_MAX    (8 << 20)
-
-enum state {
-    HELLO,   /* nobody yet */
-    OPEN,    /* the token's member */
-    CLOSING, /* the reason is queued; nothing is read any more */
-};
-
-/* A channel the session asked for. */
-struct hold {
-    struct gw_subscriber *sub;
-    bool answered;
-};
-
-struct gw_session {
-    struct gw_sessions *all;
-    void *peer;
-    uint64_t serial;
-    enum gw_encoding encoding;
-    enum state state;
-    enum yz_close close;         /* once CLOSING */
-    struct gw_identity identity; /* from OPEN on */
-    int64_t opened_ms, heard_ms; /* monotonic */
-    struct gw_bucket bucket;
-    uint32_t unreadable; /* in a row */
-    uint32_t excess;     /* refused frames since it was left alone */
-    struct gw_outbox outbox;
-    struct gw_backlog backlog;
-    struct gw_greeting *greeting; /* NULL: no hello waits */
-    struct hold *holds;
-    size_t hold_count, hold_cap;
-};
-
-struct gw_sessions {
-    struct gw_session_parts parts;
-    struct gw_serials *serials;
-    int64_t due_ms;        /* no session is due before it, monotonic */
-    struct yz_arena arena; /* of the frame in hand */
-    struct yz_buf scratch; /* of the reply in hand */
-};
 
 enum yz_err gw_sessions_new(const struct gw_session_parts *parts, struct gw_sessions **out)
 {
@@ -101,8 +55,7 @@ size_t gw_sessions_count(const struct gw_sessions *all)
     return gw_serials_count(all->serials);
 }
 
-/* The one place that writes a session's state. */
-static void change_state(struct gw_session *session, enum state to)
+void gw_session_change_state(struct gw_session *session, enum gw_session_state to)
 {
     assert((session->state == HELLO && to == OPEN) || (session->state != CLOSING && to == CLOSING));
     session->state = to;
@@ -137,7 +90,7 @@ void gw_session_close(struct gw_session *session, enum yz_close close)
 
     if (session->state == CLOSING)
         return;
-    change_state(session, CLOSING);
+    gw_session_change_state(session, CLOSING);
     session->close = close;
     if (close == YZ_CLOSE_SLOW_READER)
         gw_count(&parts->metrics->slow_readers, 1);
@@ -155,8 +108,7 @@ static void bound_backlog(struct gw_session *session)
         gw_session_close(session, YZ_CLOSE_SLOW_READER);
 }
 
-/* Queue the reply that was encoded in the scratch buffer. */
-static void send_reply(struct gw_session *session)
+void gw_session_reply(struct gw_session *session)
 {
     if (session->state == CLOSING) {
         session->all->scratch.len = 0;
@@ -174,26 +126,26 @@ static void refuse_later(struct gw_session *session, uint32_t id, const struct y
     gw_count(&session->all->parts.metrics->frames_refused, 1);
     gw_count(&session->all->parts.metrics->refused[v->err], 1);
     gw_frame_error(&session->all->scratch, session->encoding, id, v, retry_after_ms);
-    send_reply(session);
+    gw_session_reply(session);
 }
 
-static void refuse(struct gw_session *session, uint32_t id, const struct yz_violation *v)
+void gw_session_refuse(struct gw_session *session, uint32_t id, const struct yz_violation *v)
 {
     uint32_t retry_ms = v->retry_after_ms ? v->retry_after_ms : gw_jitter_ms(RETRY_AFTER_MS);
 
     refuse_later(session, id, v, yz_err_temporary(v->err) ? retry_ms : 0);
 }
 
-static void refuse_with(struct gw_session *session, uint32_t id, enum yz_err err, const char *field,
-                        const char *text)
+void gw_session_refuse_with(struct gw_session *session, uint32_t id, enum yz_err err,
+                            const char *field, const char *text)
 {
     struct yz_violation v;
 
     (void)yz_violate(&v, err, field, text);
-    refuse(session, id, &v);
+    gw_session_refuse(session, id, &v);
 }
 
-static void lower_due(struct gw_sessions *all, int64_t due_ms)
+void gw_session_lower_due(struct gw_sessions *all, int64_t due_ms)
 {
     if (due_ms < all->due_ms)
         all->due_ms = due_ms;
@@ -223,7 +175,7 @@ enum yz_err gw_session_open(struct gw_sessions *all, enum gw_encoding encoding, 
     session->opened_ms = session->heard_ms = yz_clock_mono_ms();
     gw_backlog_init(&session->backlog, (size_t)conf->session_backlog_max_bytes);
     gw_bucket_init(&session->bucket, conf->session_frames_burst, session->opened_ms);
-    lower_due(all, session->opened_ms + conf->hello_timeout_ms);
+    gw_session_lower_due(all, session->opened_ms + conf->hello_timeout_ms);
     note_count(all);
     gw_count(&all->parts.metrics->sessions_opened, 1);
     *out = session;
@@ -234,10 +186,7 @@ void gw_session_free(struct gw_session *session)
 {
     struct gw_sessions *all = session->all;
 
-    for (size_t i = 0; i < session->hold_count; i++)
-        gw_channels_leave(all->parts.channels, session->holds[i].sub);
-    free(session->holds);
-    gw_greeting_free(session->greeting);
+    gw_hello_end(session);
     gw_outbox_deinit(&session->outbox);
     gw_serials_remove(all->serials, session->serial);
     note_count(all);
@@ -338,19 +287,12 @@ size_t gw_session_next(const struct gw_session *session)
     return gw_outbox_next(&session->outbox);
 }
 
-static void continue_channels(struct gw_session *session)
-{
-    gw_backlog_resumed(&session->backlog);
-    for (size_t i = 0; i < session->hold_count; i++)
-        gw_channels_continue(session->all->parts.channels, session->holds[i].sub);
-}
-
 size_t gw_session_take(struct gw_session *session, uint8_t *to, size_t room)
 {
     size_t len = gw_outbox_take(&session->outbox, session->encoding, to, room);
 
     if (len > 0 && gw_backlog_taken(&session->backlog, session->outbox.bytes) && !session->greeting)
-        continue_channels(session);
+        gw_hello_continue(session);
     return len;
 }
 
@@ -368,20 +310,6 @@ bool gw_session_open_now(const struct gw_session *session)
 bool gw_session_closing(const struct gw_session *session)
 {
     return session->state == CLOSING;
-}
-
-static void fill_welcome(struct gw_session *session, struct gw_welcome *welcome)
-{
-    const struct yz_conf *conf = session->all->parts.conf;
-
-    memset(welcome, 0, sizeof *welcome);
-    snprintf(welcome->session, sizeof welcome->session, "%" PRIx64, session->serial);
-    welcome->member = session->identity.actor.member;
-    welcome->tenant = session->identity.actor.tenant;
-    welcome->now_ms = yz_clock_wall_ms();
-    welcome->expires_at_ms = session->identity.expires_at_ms;
-    welcome->ping_interval_ms = (uint32_t)conf->ping_interval_ms;
-    welcome->max_frame_bytes = (uint32_t)conf->frame_max_bytes;
 }
 
 static void on_deliver(void *arg, struct gw_message *msg, bool live)
@@ -413,247 +341,6 @@ static bool on_has_room(void *arg)
            gw_backlog_has_room(&session->backlog, session->outbox.bytes);
 }
 
-/* The Welcome; what was missed follows. */
-static void finish_greeting(struct gw_session *session)
-{
-    struct gw_greeting *greeting = session->greeting;
-    struct gw_welcome welcome;
-
-    session->greeting = NULL;
-    fill_welcome(session, &welcome);
-    welcome.subscribed = greeting->results;
-    welcome.count = greeting->count;
-    gw_frame_welcome(&session->all->scratch, session->encoding, greeting->id, &welcome);
-    send_reply(session);
-    gw_greeting_free(greeting);
-    continue_channels(session);
-}
-
-static struct hold *find_hold(struct gw_session *session, const struct gw_subscriber *sub)
-{
-    for (size_t i = 0; i < session->hold_count; i++) {
-        if (session->holds[i].sub == sub)
-            return &session->holds[i];
-    }
-    return NULL;
-}
-
-static struct hold *find_channel(struct gw_session *session, const char *channel)
-{
-    for (size_t i = 0; i < session->hold_count; i++) {
-        if (strcmp(gw_subscriber_channel(session->holds[i].sub), channel) == 0)
-            return &session->holds[i];
-    }
-    return NULL;
-}
-
-static void drop_hold(struct gw_session *session, struct hold *hold)
-{
-    *hold = session->holds[--session->hold_count];
-}
-
-static void leave(struct gw_session *session, struct hold *hold)
-{
-    gw_channels_leave(session->all->parts.channels, hold->sub);
-    drop_hold(session, hold);
-}
-
-static bool grow_holds(struct gw_session *session)
-{
-    size_t cap = session->hold_cap ? session->hold_cap * 2 : 4;
-    struct hold *holds;
-
-    if (session->hold_count < session->hold_cap)
-        return true;
-    holds = realloc(session->holds, cap * sizeof *holds);
-    if (!holds)
-        return false;
-    session->holds = holds;
-    session->hold_cap = cap;
-    return true;
-}
-
-/* May the session hold this channel (again)? A channel that it holds is left first: its new
- * position counts. */
-static enum yz_err judge_wish(struct gw_session *session, const struct gw_wish *wish,
-                              struct yz_violation *v)
-{
-    struct yz_channel channel;
-    struct hold *held;
-
-    if (!yz_channel_parse(wish->channel, &channel))
-        return yz_violate(v, YZ_UNKNOWN_CHANNEL, "channel", NULL);
-    if (!yz_may_subscribe(&session->identity.actor, &channel))
-        return yz_violate(v, YZ_FORBIDDEN, "channel", NULL);
-    held = find_channel(session, wish->channel);
-    if (held && !held->answered)
-        return yz_violate(v, YZ_BUSY, "channel",
-                          "The channel's earlier subscribe is not answered yet.");
-    if (held)
-        leave(session, held);
-    if (session->hold_count >= (size_t)session->all->parts.conf->session_channels_max)
-        return yz_violate(v, YZ_TOO_MANY_CHANNELS, "channel", NULL);
-    return YZ_OK;
-}
-
-static enum yz_err join(struct gw_session *session, const struct gw_wish *wish, uint32_t request,
-                        struct gw_subscriber **sub, struct yz_violation *v)
-{
-    enum yz_err err = judge_wish(session, wish, v);
-
-    if (err != YZ_OK)
-        return err;
-    err = grow_holds(session)
-              ? gw_channels_join(session->all->parts.channels, &session->identity.actor,
-                                 wish->channel, wish->since, session, request, sub)
-              : YZ_INTERNAL;
-    if (err != YZ_OK)
-        return yz_violate(v, err, NULL, NULL);
-    session->holds[session->hold_count++] = (struct hold){.sub = *sub};
-    return YZ_OK;
-}
-
-static void greet(struct gw_session *session, const struct gw_frame *frame)
-{
-    struct gw_greeting *greeting = gw_greeting_new(frame->id, frame->count);
-
-    for (size_t i = 0; greeting && i < frame->count; i++) {
-        struct yz_violation v = {0};
-        struct gw_subscriber *sub = NULL;
-
-        if (!gw_greeting_name(greeting, i, frame->wishes[i].channel)) {
-            gw_greeting_free(greeting);
-            greeting = NULL;
-        } else if (join(session, &frame->wishes[i], frame->id, &sub, &v) == YZ_OK) {
-            gw_greeting_wait(greeting, i, sub);
-        } else {
-            gw_greeting_refuse(greeting, i, &v);
-        }
-    }
-    if (!greeting) {
-        gw_session_close(session, YZ_CLOSE_GOING_AWAY); /* out of memory */
-        return;
-    }
-    session->greeting = greeting;
-    if (greeting->waiting == 0)
-        finish_greeting(session);
-}
-
-static enum yz_err verify(struct gw_session *session, const struct gw_frame *frame,
-                          struct gw_identity *identity, struct yz_violation *v)
-{
-    enum yz_err err;
-
-    assert(frame->token); /* the decoder gives "" when there is none */
-    err = gw_auth_verify(session->all->parts.auth, frame->token, strlen(frame->token),
-                         yz_clock_wall_ms(), identity);
-    return err == YZ_OK ? err : yz_violate(v, err, "token", NULL);
-}
-
-static void watch_expiry(struct gw_session *session)
-{
-    lower_due(session->all,
-              yz_clock_mono_ms() + session->identity.expires_at_ms - yz_clock_wall_ms());
-}
-
-/* A token that could not be judged may be good somewhere else. */
-static enum yz_close close_for(enum yz_err err)
-{
-    if (yz_err_temporary(err))
-        return YZ_CLOSE_GOING_AWAY;
-    return err == YZ_TOKEN_REVOKED ? YZ_CLOSE_SESSION_REVOKED : YZ_CLOSE_UNAUTHORIZED;
-}
-
-static void open_hello(struct gw_session *session, const struct gw_frame *frame)
-{
-    struct yz_violation v = {0};
-
-    if (frame->count > (size_t)session->all->parts.conf->session_channels_max) {
-        refuse_with(session, frame->id, YZ_TOO_MANY_CHANNELS, "subscribe", NULL);
-        return;
-    }
-    if (verify(session, frame, &session->identity, &v) != YZ_OK) {
-        refuse(session, frame->id, &v);
-        gw_session_close(session, close_for(v.err));
-        return;
-    }
-    change_state(session, OPEN);
-    watch_expiry(session);
-    greet(session, frame);
-}
-
-/* Channels that the renewed token no longer covers are left, and named in the Welcome. */
-static void leave_forbidden(struct gw_session *session, struct gw_greeting *greeting)
-{
-    for (size_t i = session->hold_count; i-- > 0;) {
-        const char *name = gw_subscriber_channel(session->holds[i].sub);
-        struct yz_violation v;
-        struct yz_channel channel;
-
-        if (yz_channel_parse(name, &channel) &&
-            yz_may_subscribe(&session->identity.actor, &channel))
-            continue;
-        (void)yz_violate(&v, YZ_FORBIDDEN, "channel", NULL);
-        if (gw_greeting_name(greeting, greeting->count, name))
-            gw_greeting_refuse(greeting, greeting->count++, &v);
-        leave(session, &session->holds[i]);
-    }
-}
-
-static void renew_hello(struct gw_session *session, const struct gw_frame *frame)
-{
-    struct gw_identity identity;
-    struct yz_violation v = {0};
-
-    if (session->greeting) {
-        refuse_with(session, frame->id, YZ_BUSY, NULL, "The first hello is not answered yet.");
-    } else if (frame->count > 0) {
-        refuse_with(session, frame->id, YZ_INVALID_VALUE, "subscribe",
-                    "A hello that renews the token takes no channels; send subscribe.");
-    } else if (verify(session, frame, &identity, &v) != YZ_OK) {
-        refuse(session, frame->id, &v);
-    } else if (strcmp(identity.actor.member, session->identity.actor.member) != 0 ||
-               strcmp(identity.actor.tenant, session->identity.actor.tenant) != 0) {
-        refuse_with(session, frame->id, YZ_TOKEN_OTHER_MEMBER, "token", NULL);
-    } else {
-        struct gw_greeting *greeting = gw_greeting_new(frame->id, session->hold_count);
-
-        if (!greeting) {
-            refuse_with(session, frame->id, YZ_INTERNAL, NULL, NULL);
-            return;
-        }
-        greeting->count = 0;
-        session->identity = identity;
-        session->greeting = greeting;
-        leave_forbidden(session, greeting);
-        watch_expiry(session);
-        finish_greeting(session);
-    }
-}
-
-static void subscribe(struct gw_session *session, const struct gw_frame *frame)
-{
-    struct gw_subscriber *sub = NULL;
-    struct yz_violation v = {0};
-
-    if (join(session, &frame->wishes[0], frame->id, &sub, &v) != YZ_OK)
-        refuse(session, frame->id, &v);
-}
-
-static void unsubscribe(struct gw_session *session, const struct gw_frame *frame)
-{
-    const char *channel = frame->wishes[0].channel;
-    struct hold *hold = find_channel(session, channel);
-
-    if (!hold || !hold->answered) {
-        refuse_with(session, frame->id, YZ_NOT_SUBSCRIBED, "channel", NULL);
-        return;
-    }
-    leave(session, hold);
-    gw_frame_unsubscribed(&session->all->scratch, session->encoding, frame->id, channel);
-    send_reply(session);
-}
-
 static void emit(struct gw_session *session, const struct gw_frame *frame)
 {
     struct gw_ticket ticket = {.session = session->serial, .request = frame->id};
@@ -661,7 +348,7 @@ static void emit(struct gw_session *session, const struct gw_frame *frame)
 
     if (gw_intake_event(session->all->parts.intake, &session->identity.actor, ticket, &frame->emit,
                         &v) != YZ_OK)
-        refuse(session, frame->id, &v);
+        gw_session_refuse(session, frame->id, &v);
 }
 
 static void query(struct gw_session *session, const struct gw_frame *frame)
@@ -671,27 +358,27 @@ static void query(struct gw_session *session, const struct gw_frame *frame)
 
     if (gw_intake_query(session->all->parts.intake, &session->identity.actor, ticket, &frame->ask,
                         &v) != YZ_OK)
-        refuse(session, frame->id, &v);
+        gw_session_refuse(session, frame->id, &v);
 }
 
 static void handle(struct gw_session *session, const struct gw_frame *frame)
 {
     if (session->state == HELLO && frame->kind != GW_HELLO && frame->kind != GW_PING) {
-        refuse_with(session, frame->id, YZ_HELLO_FIRST, NULL, NULL);
+        gw_session_refuse_with(session, frame->id, YZ_HELLO_FIRST, NULL, NULL);
         return;
     }
     switch (frame->kind) {
     case GW_HELLO:
         if (session->state == HELLO)
-            open_hello(session, frame);
+            gw_hello_open(session, frame);
         else
-            renew_hello(session, frame);
+            gw_hello_renew(session, frame);
         break;
     case GW_SUBSCRIBE:
-        subscribe(session, frame);
+        gw_hello_subscribe(session, frame);
         break;
     case GW_UNSUBSCRIBE:
-        unsubscribe(session, frame);
+        gw_hello_unsubscribe(session, frame);
         break;
     case GW_EMIT:
         emit(session, frame);
@@ -701,7 +388,7 @@ static void handle(struct gw_session *session, const struct gw_frame *frame)
         break;
     case GW_PING:
         gw_frame_pong(&session->all->scratch, session->encoding, frame->id, yz_clock_wall_ms());
-        send_reply(session);
+        gw_session_reply(session);
         break;
     }
 }
@@ -787,7 +474,7 @@ void gw_session_frame(struct gw_session *session, const void *data, size_t len, 
         handle(session, &frame);
         return;
     }
-    refuse(session, frame.id, &v);
+    gw_session_refuse(session, frame.id, &v);
     if (++session->unreadable >= UNREADABLE_MAX)
         gw_session_close(session, YZ_CLOSE_PROTOCOL_ERROR);
 }
@@ -801,12 +488,12 @@ void gw_sessions_accepted(void *arg, struct gw_ticket ticket, const char *event_
     if (!session || session->state == CLOSING)
         return;
     if (err != YZ_OK) {
-        refuse_with(session, ticket.request, err, NULL, NULL);
+        gw_session_refuse_with(session, ticket.request, err, NULL, NULL);
         return;
     }
     gw_frame_accepted(&all->scratch, session->encoding, ticket.request, event_id, sequence,
                       duplicate);
-    send_reply(session);
+    gw_session_reply(session);
 }
 
 void gw_sessions_answered(void *arg, struct gw_ticket ticket, const char *type, enum yz_err err,
@@ -821,55 +508,11 @@ void gw_sessions_answered(void *arg, struct gw_ticket ticket, const char *type, 
         struct yz_violation located = *v;
 
         gw_intake_locate(&located);
-        refuse(session, ticket.request, &located);
+        gw_session_refuse(session, ticket.request, &located);
         return;
     }
     gw_frame_answer(&all->scratch, session->encoding, ticket.request, type, payload, len);
-    send_reply(session);
-}
-
-static void on_subscribed(void *arg, struct gw_subscriber *sub, const char *epoch, uint64_t offset,
-                          bool recovered, uint32_t missed)
-{
-    struct gw_session *session = arg;
-    struct hold *hold = find_hold(session, sub);
-    struct gw_subscribed subscribed = {.channel = gw_subscriber_channel(sub),
-                                       .epoch = epoch,
-                                       .offset = offset,
-                                       .recovered = recovered,
-                                       .missed = missed};
-
-    if (hold)
-        hold->answered = true;
-    if (session->state == CLOSING)
-        return;
-    if (session->greeting &&
-        gw_greeting_subscribed(session->greeting, sub, epoch, offset, recovered, missed)) {
-        if (session->greeting->waiting == 0)
-            finish_greeting(session);
-        return;
-    }
-    gw_frame_subscribed(&session->all->scratch, session->encoding, gw_subscriber_request(sub),
-                        &subscribed);
-    send_reply(session);
-}
-
-static void on_refused(void *arg, struct gw_subscriber *sub, enum yz_err err)
-{
-    struct gw_session *session = arg;
-    struct hold *hold = find_hold(session, sub);
-    uint32_t request = gw_subscriber_request(sub);
-
-    if (hold)
-        drop_hold(session, hold);
-    if (session->state == CLOSING)
-        return;
-    if (session->greeting && gw_greeting_refused(session->greeting, sub, err)) {
-        if (session->greeting->waiting == 0)
-            finish_greeting(session);
-        return;
-    }
-    refuse_with(session, request, err, NULL, NULL);
+    gw_session_reply(session);
 }
 
 static void on_lost(void *arg, enum yz_close close)
@@ -878,8 +521,8 @@ static void on_lost(void *arg, enum yz_close close)
 }
 
 const struct gw_channel_events gw_session_channel_events = {
-    .subscribed = on_subscribed,
-    .refused = on_refused,
+    .subscribed = gw_hello_subscribed,
+    .refused = gw_hello_refused,
     .deliver = on_deliver,
     .has_room = on_has_room,
     .lost = on_lost,
