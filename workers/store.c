@@ -3,9 +3,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "workers/driver.h"
 #include "workers/store_private.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,20 +21,6 @@ struct wk_pool {
     char database[64];
     int64_t part_ms;
 };
-
-static void on_library_log(mongoc_log_level_t level, const char *domain, const char *message,
-                           void *arg)
-{
-    (void)arg;
-    if (level <= MONGOC_LOG_LEVEL_WARNING)
-        yz_warn_spaced("mongoc", "domain=%s text=\"%s\"", domain, message);
-}
-
-static void init_library(void)
-{
-    mongoc_init();
-    mongoc_log_set_handler(on_library_log, NULL);
-}
 
 /* A time-out that the user's URI sets is his own. */
 static bool set_timeout(mongoc_uri_t *uri, const char *option, int64_t ms)
@@ -73,14 +59,13 @@ static bool set_options(mongoc_uri_t *uri, int64_t part_ms)
 
 enum yz_err wk_pool_new(const struct yz_conf *conf, struct wk_pool **pool)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     int64_t part_ms = PART_OF(conf->database_timeout_ms);
     struct wk_pool *p = NULL;
     mongoc_uri_t *uri;
     bson_error_t error;
     enum yz_err err = YZ_INVALID_VALUE;
 
-    pthread_once(&once, init_library);
+    wk_driver_init();
     /* The reason may quote the URI and with it a password. */
     uri = mongoc_uri_new_with_error(conf->mongodb_uri, &error);
     if (!uri || strlen(conf->mongodb_database) >= sizeof p->database) {

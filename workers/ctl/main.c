@@ -2,6 +2,7 @@
 #include "common/log.h"
 #include "workers/ctl/command.h"
 #include "workers/ctl/help.h"
+#include "workers/driver.h"
 
 #include <mongoc/mongoc.h>
 #include <nats/nats.h>
@@ -46,7 +47,7 @@ static enum ctl_exit run(const struct yz_conf *conf, int argc, const char **argv
         return CTL_USAGE;
     }
     ctl.json = ctl_given(&ctl, "json");
-    mongoc_init();
+    wk_driver_init();
     code = ctl.command->exec(&ctl);
     nats_Close();
     mongoc_cleanup();
