@@ -7,6 +7,7 @@
  * this file answers the driver's shm_open and shm_unlink itself, with memory that has no name and
  * goes with its process.
  *
+ * Lifetime  the process; nothing is freed.
  * Thread    any.
  */
 #ifndef WK_DRIVER_H
