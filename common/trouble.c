@@ -97,15 +97,3 @@ size_t yz_troubles_json(const struct yz_troubles *troubles, char *out, size_t ca
         len += (size_t)snprintf(out + len, cap - len, "]");
     return len < cap ? len : 0;
 }
-
-size_t yz_troubles_metric(const struct yz_troubles *troubles, char *out, size_t cap)
-{
-    size_t len = (size_t)snprintf(out, cap,
-                                  "# HELP yizhan_trouble 1 while the process finds this wrong\n"
-                                  "# TYPE yizhan_trouble gauge\n");
-
-    for (int i = 0; i < YZ_TROUBLES && len < cap; i++)
-        len += (size_t)snprintf(out + len, cap - len, "yizhan_trouble{code=\"%s\"} %d\n",
-                                table[i].code, yz_trouble_there(troubles, (enum yz_trouble)i));
-    return len < cap ? len : 0;
-}

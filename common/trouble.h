@@ -38,8 +38,6 @@ bool yz_trouble_there(const struct yz_troubles *troubles, enum yz_trouble troubl
 /* JSON: [{"code","level","text","since_ms"}], NUL-terminated. Returns its length, or 0 when cap is
  * too small. */
 size_t yz_troubles_json(const struct yz_troubles *troubles, char *out, size_t cap);
-/* The metric yizhan_trouble{code=...}, 1 or 0, as Prometheus text. The same of the length. */
-size_t yz_troubles_metric(const struct yz_troubles *troubles, char *out, size_t cap);
-#define YZ_TROUBLES_TEXT_MAX 4096 /* enough for both */
+#define YZ_TROUBLES_TEXT_MAX 4096 /* enough for it */
 
 #endif

@@ -116,7 +116,7 @@ static void settle(struct gw_feed *feed)
     if (feed->pending) {
         feed->pending_count -= done;
         memmove(feed->pending, feed->pending + done, feed->pending_count * sizeof *feed->pending);
-        gw_count(&feed->feeds->metrics->gaps_found, 1);
+        yz_count(&feed->feeds->metrics->gaps_found, 1);
     }
     feed->state = GW_FEED_REPAIRING;
     repair(feed);
@@ -127,7 +127,7 @@ static void give_up(struct gw_feed *feed, uint64_t behind)
 {
     yz_error_spaced("channel_lost", "channel=%s seen=%" PRIu64 " next=%" PRIu64, feed->channel,
                     feed->seen, behind);
-    gw_count(&feed->feeds->metrics->channels_lost, 1);
+    yz_count(&feed->feeds->metrics->channels_lost, 1);
     if (behind > feed->seen)
         feed->seen = behind;
     if (feed->covered < feed->seen)
@@ -166,7 +166,7 @@ static void on_repaired(void *arg, struct gw_read *read, enum yz_err err)
         give_up(feed, 0);
     for (size_t i = 0; i < read->count; i++) {
         if (gw_message_offset(read->messages[i]) > feed->seen) {
-            gw_count(&feed->feeds->metrics->pushes_repaired, 1);
+            yz_count(&feed->feeds->metrics->pushes_repaired, 1);
             push(feed, read->messages[i]);
         }
     }
@@ -197,7 +197,7 @@ static void repair(struct gw_feed *feed)
 
 static void on_gap(struct gw_feed *feed)
 {
-    gw_count(&feed->feeds->metrics->gaps_found, 1);
+    yz_count(&feed->feeds->metrics->gaps_found, 1);
     yz_info("gap_found", "channel=%s seen=%" PRIu64, feed->channel, feed->seen);
     feed->tries = 0;
     feed->state = GW_FEED_REPAIRING;

@@ -18,7 +18,7 @@ void gw_flush_later(struct gw_connection *c)
 static void begin_rest(struct gw_connection *c)
 {
     c->tired = false;
-    gw_count(&c->server->parts.metrics->rests, 1);
+    yz_count(&c->server->parts.metrics->rests, 1);
     lws_rx_flow_control(c->wsi, 0);
     gw_rest_begin(c->server->rests, &c->rest, c);
 }
@@ -67,8 +67,8 @@ static bool write_session(struct gw_connection *c)
     len = gw_session_take(c->session, to, next > SERVER_WRITE_MAX ? next : SERVER_WRITE_MAX);
     if (lws_write(c->wsi, to, len, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < (int)len)
         return false;
-    gw_count(&server->parts.metrics->writes, 1);
-    gw_count(&server->parts.metrics->write_bytes, len);
+    yz_count_own(&server->parts.metrics->writes, 1);
+    yz_count_own(&server->parts.metrics->write_bytes, len);
     return true;
 }
 

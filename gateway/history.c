@@ -353,7 +353,7 @@ static void launch(struct gw_history *history)
         TAILQ_INSERT_TAIL(&history->flying, read, entry);
         history->flying_count++;
         read->flying = true;
-        gw_count(&history->metrics->history_reads, 1);
+        yz_count(&history->metrics->history_reads, 1);
         read_page(read);
     }
     history->launching = false;

@@ -260,7 +260,7 @@ struct gw_exchange *gw_http_begin(struct gw_http *http, const struct gw_request 
 
     if (!exchange)
         return NULL;
-    gw_count(&http->parts.metrics->http_requests, 1);
+    yz_count(&http->parts.metrics->http_requests, 1);
     exchange->serial = gw_serials_add(http->serials, exchange);
     add_security(http, exchange);
     if (exchange->serial == 0)
@@ -298,7 +298,7 @@ void gw_http_end(struct gw_http *http, struct gw_exchange *exchange)
     if (exchange->serial != 0)
         gw_serials_remove(http->serials, exchange->serial);
     if (exchange->refused)
-        gw_count(&http->parts.metrics->refused[exchange->refused], 1);
+        yz_count(&http->parts.metrics->refused[exchange->refused], 1);
     gw_exchange_free(exchange);
 }
 

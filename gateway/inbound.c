@@ -110,7 +110,7 @@ void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, bool rep
         in->bytes += weight(msg);
     } else if (in->async) {
         in->news.dropped = true;
-        gw_count(&in->metrics->inbound_dropped, 1);
+        yz_count(&in->metrics->inbound_dropped, 1);
     }
     wake(in);
     pthread_mutex_unlock(&in->lock);

@@ -177,19 +177,19 @@ enum yz_err gw_intake_event(struct gw_intake *intake, const struct yz_actor *act
         return yz_violate(v, YZ_DRAINING, NULL, NULL);
     /* First of all, so that what is refused under overload costs little. */
     if (gw_uplink_room(intake->uplink, actor, v) != YZ_OK) {
-        gw_count(&intake->metrics->events_failed, 1);
+        yz_count(&intake->metrics->events_failed, 1);
         return v->err;
     }
     err = check_event(intake, actor, emit, type, &message, v);
     if (err != YZ_OK) {
-        gw_count(&intake->metrics->events_refused, 1);
+        yz_count(&intake->metrics->events_refused, 1);
         return err;
     }
     fill_envelope(&env, actor, emit, type, message);
     err = gw_uplink_emit(intake->uplink, ticket, &env, domain->name, intake->encoded.data,
                          intake->encoded.len);
     if (err != YZ_OK) {
-        gw_count(&intake->metrics->events_failed, 1);
+        yz_count(&intake->metrics->events_failed, 1);
         return yz_violate(v, err, NULL, NULL);
     }
     return YZ_OK;

@@ -110,7 +110,7 @@ void gw_join_hand(struct gw_channel *c, struct gw_message *msg, bool live)
 
     if (!sub || !gw_message_visible(msg, sub->actor, c->org_path))
         return;
-    gw_count(&c->owner->metrics->deliveries, 1);
+    yz_count_own(&c->owner->metrics->deliveries, 1);
     c->owner->events.deliver(sub->session, msg, live);
 }
 
@@ -241,7 +241,7 @@ static void tell(struct gw_subscriber *sub, const struct missed *missed, bool re
     if (offset < c->feed.covered)
         offset = c->feed.covered;
     if (sub->since_given)
-        gw_count(recovered ? &metrics->resumes_recovered : &metrics->resumes_lost, 1);
+        yz_count(recovered ? &metrics->resumes_recovered : &metrics->resumes_lost, 1);
     sub->answered = true;
     sub->tries = 0;
     c->owner->events.subscribed(sub->session, sub, gw_channel_stream(c)->epoch, offset, recovered,

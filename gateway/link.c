@@ -68,7 +68,7 @@ static void set_connected(struct gw_link *link, bool connected)
     link->connected = connected;
     atomic_store_explicit(&link->metrics->bus_connected, connected, memory_order_relaxed);
     if (connected && link->was_connected)
-        gw_count(&link->metrics->bus_reconnects, 1);
+        yz_count(&link->metrics->bus_reconnects, 1);
     link->was_connected |= connected;
     yz_info(connected ? "bus_connected" : "bus_disconnected", "reconnects=%" PRIu64,
             atomic_load_explicit(&link->metrics->bus_reconnects, memory_order_relaxed));

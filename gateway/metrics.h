@@ -1,39 +1,19 @@
-/* metrics.h: the process's counters and gauges, one list, and their Prometheus text.
+/* metrics.h: what a gateway process counts and measures (metrics.def), and its Prometheus text.
  *
- * Lifetime  one struct per process.
- * Thread    loop writes; counters touched by nats.c's threads are atomic.
- *
- * COUNTER(field, name, help) and GAUGE(...): names and units by the Prometheus conventions. SECONDS
- * (a gauge) and SECONDS_TOTAL (a counter) are fields in microseconds that are shown in seconds.
+ * Lifetime  one struct per process, zeroed at first.
+ * Thread    loop writes most of it, nats.c's threads the rest; common/metrics.h says how.
  */
 #ifndef GW_METRICS_H
 #define GW_METRICS_H
 
 #include "common/err.h"
-#include "common/trouble.h"
+#include "common/metrics.h"
 #include "schemas/codec.h"
 
-#include <stdatomic.h>
-#include <stdint.h>
-
 struct gw_metrics {
-#define COUNTER(field, name, help)       _Atomic uint64_t field;
-#define GAUGE(field, name, help)         _Atomic int64_t field;
-#define SECONDS(field, name, help)       _Atomic int64_t field;
-#define SECONDS_TOTAL(field, name, help) _Atomic uint64_t field;
-#include "gateway/metrics.def"
-#undef COUNTER
-#undef GAUGE
-#undef SECONDS
-#undef SECONDS_TOTAL
-    _Atomic uint64_t refused[YZ_ERR_COUNT]; /* answers with this error, frames and HTTP */
-    struct yz_troubles troubles;
+#define YZ_METRICS_LIST "gateway/metrics.def"
+#include "common/metrics_fields.def"
 };
-
-static inline void gw_count(_Atomic uint64_t *counter, uint64_t by)
-{
-    atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
-}
 
 /* Append the exposition text (version 0.0.4). */
 void gw_metrics_write(const struct gw_metrics *metrics, struct yz_buf *buf);

@@ -157,7 +157,7 @@ enum yz_err gw_query_room(struct gw_query *q, const struct yz_actor *actor, stru
 
     if (gw_window_ask(q->window, actor, yz_clock_mono_us(), &all) == YZ_OK)
         return YZ_OK;
-    gw_count(all ? &q->metrics->queries_busy : &q->metrics->queries_busy_member, 1);
+    yz_count(all ? &q->metrics->queries_busy : &q->metrics->queries_busy_member, 1);
     (void)yz_violate(v, YZ_BUSY, NULL, NULL);
     v->retry_after_ms = gw_window_retry_ms(q->window);
     return YZ_BUSY;
@@ -186,7 +186,7 @@ enum yz_err gw_query_ask(struct gw_query *q, struct gw_ticket ticket, const stru
         drop(question, GW_UNMEASURED);
         return err;
     }
-    gw_count(&q->metrics->queries, 1);
+    yz_count(&q->metrics->queries, 1);
     note_window(q);
     return YZ_OK;
 }

@@ -123,7 +123,7 @@ static struct gw_exchange *refuse_excess(struct gw_connection *c, const struct g
     v.retry_after_ms = wait_ms;
     if (exchange)
         gw_exchange_problem(exchange, &v, 0);
-    gw_count(&c->server->parts.metrics->frames_rate_limited, 1);
+    yz_count(&c->server->parts.metrics->frames_rate_limited, 1);
     return exchange;
 }
 
@@ -252,7 +252,7 @@ static void judge_upgrade(struct gw_connection *c, const char *upgrade, int *sta
     else if (gw_sessions_count(parts->sessions) >= (size_t)parts->conf->sessions_max)
         (void)yz_violate(v, YZ_BUSY, NULL, "The server holds its maximum of sessions.");
     if (yz_err_temporary(v->err)) {
-        gw_count(&parts->metrics->handshakes_refused, 1);
+        yz_count(&parts->metrics->handshakes_refused, 1);
         v->retry_after_ms = gw_jitter_ms((uint32_t)parts->conf->reconnect_spread_ms);
     }
 }

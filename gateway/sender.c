@@ -137,7 +137,7 @@ static void on_bus_error(natsConnection *nc, natsSubscription *sub, natsStatus e
 
     (void)sub;
     if (yz_bus_on_error(nc, err)) {
-        gw_count(&metrics->bus_denied, 1);
+        yz_count(&metrics->bus_denied, 1);
         yz_trouble_note(&metrics->troubles, YZ_TROUBLE_bus_permission, true);
     }
 }
@@ -462,7 +462,7 @@ static bool put(struct gw_sender *sender, struct command *command)
         append(sender, command);
     pthread_mutex_unlock(&sender->lock);
     if (!fits)
-        gw_count(&sender->metrics->bus_queue_refused, 1);
+        yz_count(&sender->metrics->bus_queue_refused, 1);
     return fits;
 }
 

@@ -261,7 +261,7 @@ static void adopt(struct gw_server *server, int fd, const struct sockaddr *peer,
         c->admin = admin;
     }
     if (!c || !admit(server, c, peer)) {
-        gw_count(&server->parts.metrics->connections_refused, 1);
+        yz_count(&server->parts.metrics->connections_refused, 1);
         close(fd);
         free(c);
         return;

@@ -93,7 +93,7 @@ void gw_session_close(struct gw_session *session, enum yz_close close)
     gw_session_change_state(session, CLOSING);
     session->close = close;
     if (close == YZ_CLOSE_SLOW_READER)
-        gw_count(&parts->metrics->slow_readers, 1);
+        yz_count(&parts->metrics->slow_readers, 1);
     yz_debug("session_closing", "session=%" PRIx64 " reason=%s", session->serial,
              yz_close_code(close));
     gw_frame_closing(&session->all->scratch, session->encoding, close,
@@ -123,8 +123,8 @@ void gw_session_reply(struct gw_session *session)
 static void refuse_later(struct gw_session *session, uint32_t id, const struct yz_violation *v,
                          uint32_t retry_after_ms)
 {
-    gw_count(&session->all->parts.metrics->frames_refused, 1);
-    gw_count(&session->all->parts.metrics->refused[v->err], 1);
+    yz_count(&session->all->parts.metrics->frames_refused, 1);
+    yz_count(&session->all->parts.metrics->refused[v->err], 1);
     gw_frame_error(&session->all->scratch, session->encoding, id, v, retry_after_ms);
     gw_session_reply(session);
 }
@@ -177,7 +177,7 @@ enum yz_err gw_session_open(struct gw_sessions *all, enum gw_encoding encoding, 
     gw_bucket_init(&session->bucket, conf->session_frames_burst, session->opened_ms);
     gw_session_lower_due(all, session->opened_ms + conf->hello_timeout_ms);
     note_count(all);
-    gw_count(&all->parts.metrics->sessions_opened, 1);
+    yz_count(&all->parts.metrics->sessions_opened, 1);
     *out = session;
     return YZ_OK;
 }
@@ -253,7 +253,7 @@ void gw_sessions_judge(struct gw_sessions *all)
         if (!session || session->state != OPEN ||
             gw_auth_judge(all->parts.auth, &session->identity) != YZ_TOKEN_REVOKED)
             continue;
-        gw_count(&all->parts.metrics->sessions_revoked, 1);
+        yz_count(&all->parts.metrics->sessions_revoked, 1);
         gw_session_close(session, YZ_CLOSE_SESSION_REVOKED);
     }
 }
@@ -397,7 +397,7 @@ static void handle(struct gw_session *session, const struct gw_frame *frame)
  */
 static void note_refusal(struct gw_session *session)
 {
-    gw_count(&session->all->parts.metrics->frames_rate_limited, 1);
+    yz_count(&session->all->parts.metrics->frames_rate_limited, 1);
     if (++session->excess < EXCESS_MAX)
         return;
     session->excess = 0;
@@ -458,7 +458,7 @@ void gw_session_frame(struct gw_session *session, const void *data, size_t len, 
     if (session->state == CLOSING)
         return;
     session->heard_ms = yz_clock_mono_ms();
-    gw_count(&session->all->parts.metrics->frames_received, 1);
+    yz_count_own(&session->all->parts.metrics->frames_received, 1);
     if (!within_rate(session, data, len))
         return;
     yz_arena_reset(arena);

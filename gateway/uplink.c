@@ -158,8 +158,8 @@ static bool on_ack(void *arg, natsMsg *msg, enum yz_err err)
                                  &sequence, &duplicate);
     else if (err != YZ_FRAME_TOO_LARGE) /* in time or not: it may not be stored */
         err = YZ_BUS_UNAVAILABLE;
-    gw_count(err ? &u->metrics->events_failed : &u->metrics->events_accepted, 1);
-    gw_count(&u->metrics->puback_us, (uint64_t)(yz_clock_mono_us() - e->pass.began_us));
+    yz_count(err ? &u->metrics->events_failed : &u->metrics->events_accepted, 1);
+    yz_observe_us_own(&u->metrics->puback, yz_clock_mono_us() - e->pass.began_us, 1);
     if (!err || err == YZ_STORAGE_FULL)
         yz_trouble_set(&u->metrics->troubles, YZ_TROUBLE_events_refused, err != YZ_OK, "code=%s",
                        yz_err_code(err));
@@ -176,7 +176,7 @@ enum yz_err gw_uplink_room(struct gw_uplink *u, const struct yz_actor *actor,
 
     if (gw_window_ask(u->window, actor, yz_clock_mono_us(), &all) == YZ_OK)
         return YZ_OK;
-    gw_count(all ? &u->metrics->events_busy : &u->metrics->events_busy_member, 1);
+    yz_count(all ? &u->metrics->events_busy : &u->metrics->events_busy_member, 1);
     (void)yz_violate(v, YZ_BUSY, NULL, NULL);
     v->retry_after_ms = gw_window_retry_ms(u->window);
     return YZ_BUSY;

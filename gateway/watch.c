@@ -30,21 +30,16 @@ struct gw_watch {
     char id[ID_MAX];
 };
 
-static void set_gauge(_Atomic int64_t *gauge, int64_t value)
-{
-    atomic_store_explicit(gauge, value, memory_order_relaxed);
-}
-
 static void look_at_process(struct gw_watch *watch)
 {
     struct gw_metrics *m = watch->metrics;
     struct yz_process *p = &watch->process;
 
     yz_process_read(p);
-    set_gauge(&m->process_open_fds, p->open_fds);
-    set_gauge(&m->process_max_fds, p->max_fds);
-    set_gauge(&m->process_rss_bytes, p->rss_bytes);
-    set_gauge(&m->process_started_s, p->started_s);
+    yz_gauge(&m->process_open_fds, p->open_fds);
+    yz_gauge(&m->process_max_fds, p->max_fds);
+    yz_gauge(&m->process_rss_bytes, p->rss_bytes);
+    yz_gauge(&m->process_started_s, p->started_s);
     yz_trouble_set(&m->troubles, YZ_TROUBLE_descriptors_short, yz_process_short(p),
                    "open=%lld max=%lld", (long long)p->open_fds, (long long)p->max_fds);
 }
@@ -55,8 +50,8 @@ static void look_at_pulse(struct gw_watch *watch)
     struct yz_troubles *troubles = &watch->metrics->troubles;
     int64_t skew = pulse->clock_ahead_us < 0 ? -pulse->clock_ahead_us : pulse->clock_ahead_us;
 
-    set_gauge(&watch->metrics->bus_round_trip_us, pulse->round_trip_us);
-    set_gauge(&watch->metrics->clock_ahead_us, pulse->clock_ahead_us);
+    yz_gauge(&watch->metrics->bus_round_trip_us, pulse->round_trip_us);
+    yz_gauge(&watch->metrics->clock_ahead_us, pulse->clock_ahead_us);
     yz_trouble_set(troubles, YZ_TROUBLE_bus_slow, pulse->round_trip_us >= BUS_SLOW_US,
                    "round_trip_ms=%lld", (long long)pulse->round_trip_us / 1000);
     yz_trouble_set(troubles, YZ_TROUBLE_clock_skewed,

@@ -53,7 +53,7 @@ void wk_batch_ack(const struct wk_batch_means *means, const char *reply)
 {
     /* One that gets lost is an event that comes again and is found settled. */
     if (natsConnection_PublishString(means->nc, reply, "+ACK") == NATS_OK)
-        wk_count(&means->metrics->events_settled, 1);
+        yz_count(&means->metrics->events_settled, 1);
 }
 
 /* Tell the broker that all of the batch is being worked on, a few times in each ack_wait. */
@@ -106,7 +106,7 @@ static bool hold(struct wk_batch *batch, int *tries)
     int64_t wait_ms = (int64_t)HOLD_MIN_MS << (*tries < 5 ? *tries : 5);
 
     (*tries)++;
-    wk_count(&batch->means.metrics->batches_held, 1);
+    yz_count(&batch->means.metrics->batches_held, 1);
     note_held(batch);
     if (atomic_load(batch->means.stopping) || drop_lost(batch) == 0)
         return false;
@@ -135,7 +135,7 @@ static void set_aside(struct wk_batch *batch, struct wk_item *item, const struct
     char nak[64];
 
     if (letter->state == WK_LETTER_STORED) {
-        wk_count(&batch->means.metrics->events_dead_lettered, 1);
+        yz_count(&batch->means.metrics->events_dead_lettered, 1);
         yz_error("dead_letter", "sequence=%" PRIu64 " type=%s code=%s field=%s attempts=%lld",
                  item->delivery.sequence, item->env.type, yz_err_code(item->poison.err),
                  item->poison.field, (long long)item->attempts);
@@ -189,16 +189,21 @@ static enum yz_err settle(struct wk_batch *batch, bool *again)
 {
     enum yz_err err;
 
+    batch->stage_mono_us = yz_clock_mono_us();
     if ((err = wk_settle_decide(batch)) || (err = wk_settle_write(batch, again)) || *again)
         return err;
+    wk_settle_staged(batch, WK_STAGE_OUTCOMES);
     yz_fault_point("after_outcomes");
     if ((err = wk_fold_write(batch->fold, batch->store, again)) || *again)
         return err;
+    wk_settle_staged(batch, WK_STAGE_DOCUMENTS);
     yz_fault_point("after_documents");
     err = wk_outbox_write(batch->fold, batch->store, is_alive, batch);
-    if (!err)
-        yz_fault_point("after_outbox");
-    return err;
+    if (err)
+        return err;
+    wk_settle_staged(batch, WK_STAGE_OUTBOX);
+    yz_fault_point("after_outbox");
+    return YZ_OK;
 }
 
 /* (4) pushes, (5) acks, after the values. */
@@ -206,15 +211,16 @@ static void finish(struct wk_batch *batch)
 {
     if (wk_settle_push(batch, on_retry) != YZ_OK)
         return; /* the process ends: all comes again */
+    wk_settle_staged(batch, WK_STAGE_PUSH);
     yz_fault_point("after_pushes");
     yz_fault_point("before_ack");
     wk_settle_ack(batch);
+    wk_settle_staged(batch, WK_STAGE_ACK);
 }
 
 /* The items as they are in batch->items. YZ_OK: settled or let go; else they cannot be done. */
 static enum yz_err process(struct wk_batch *batch)
 {
-    int64_t began_us = yz_clock_mono_us(), stored_us;
     bool again = false;
     int tries = 0;
     enum yz_err err;
@@ -234,14 +240,11 @@ static enum yz_err process(struct wk_batch *batch)
             return err;
         if (err && !hold(batch, &tries))
             return YZ_OK;
-        wk_count(&batch->means.metrics->batches_again, again);
+        yz_count(&batch->means.metrics->batches_again, again);
         again = false;
         wk_fold_again(batch->fold);
     }
-    stored_us = yz_clock_mono_us();
     finish(batch);
-    wk_count(&batch->means.metrics->store_us, (uint64_t)(stored_us - began_us));
-    wk_count(&batch->means.metrics->push_us, (uint64_t)(yz_clock_mono_us() - stored_us));
     return YZ_OK;
 }
 
@@ -341,6 +344,17 @@ static bool find_suspects(struct wk_batch *batch, bool *alone)
     return good;
 }
 
+/* How long the events waited, by the broker's clock as far as it is known to differ from ours. */
+static void note_waits(const struct wk_batch *batch)
+{
+    struct wk_metrics *m = batch->means.metrics;
+    int64_t now_us =
+        yz_clock_wall_ms() * 1000 - atomic_load_explicit(&m->clock_ahead_us, memory_order_relaxed);
+
+    for (size_t i = 0; i < batch->delivery_count; i++)
+        yz_observe_us(&m->wait, now_us - batch->deliveries[i].stored_at_ms * 1000);
+}
+
 void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t count)
 {
     int64_t began_us = yz_clock_mono_us();
@@ -353,7 +367,9 @@ void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t
     batch->count = 0;
     for (size_t i = 0; i < count; i++)
         put_item(batch, &deliveries[i]);
-    wk_count(&batch->means.metrics->events_received, count);
+    yz_count(&batch->means.metrics->events_received, count);
+    yz_observe_size(&batch->means.metrics->batch_events, count);
+    note_waits(batch);
     if (find_suspects(batch, alone)) {
         for (size_t i = 0; i <= count; i++) {
             if (i < count && !alone[i])
@@ -368,6 +384,6 @@ void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t
         natsMsg_Destroy(deliveries[i].msg);
     free(alone);
     note_done(batch);
-    wk_count(&batch->means.metrics->batches, 1);
-    wk_count(&batch->means.metrics->batch_us, (uint64_t)(yz_clock_mono_us() - began_us));
+    yz_count(&batch->means.metrics->batches, 1);
+    yz_observe_us(&batch->means.metrics->batch, yz_clock_mono_us() - began_us);
 }

@@ -429,7 +429,7 @@ static void lose(struct wk_lease *lease, unsigned partition)
 {
     yz_debug("lease_lost", "partition=%u holder=%s", partition,
              lease->partitions[partition].holder);
-    wk_count(&lease->metrics->leases_lost, 1);
+    yz_count(&lease->metrics->leases_lost, 1);
     let_go(lease, partition);
 }
 
@@ -483,7 +483,7 @@ static void take_free(struct wk_lease *lease, unsigned partition)
     take(lease, partition, suspect_until);
     if (p->state == FREE)
         return;
-    wk_count(&lease->metrics->leases_taken, 1);
+    yz_count(&lease->metrics->leases_taken, 1);
     finish_consumer(lease, partition);
     yz_debug("lease_taken", "partition=%u revision=%" PRIu64 " suspect_until=%" PRIu64, partition,
              p->revision, suspect_until);
@@ -535,7 +535,7 @@ static void keep(struct wk_lease *lease, unsigned partition, bool desired)
     }
     if (renew) {
         take(lease, partition, p->suspect_until);
-        wk_count(&lease->metrics->leases_renewed, 1);
+        yz_count(&lease->metrics->leases_renewed, 1);
     }
     if (!p->ready)
         finish_consumer(lease, partition);

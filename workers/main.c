@@ -62,7 +62,7 @@ static void on_reconnected(natsConnection *nc, void *arg)
 
     (void)nc;
     atomic_store(&w->metrics.bus_connected, 1);
-    wk_count(&w->metrics.bus_reconnects, 1);
+    yz_count(&w->metrics.bus_reconnects, 1);
     yz_trouble_note(&w->metrics.troubles, YZ_TROUBLE_bus_disconnected, false);
 }
 

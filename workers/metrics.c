@@ -1,55 +1,31 @@
 #include "workers/metrics.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-#define MICRO 1000000
-
-static void write_one(struct yz_buf *buf, const char *kind, const char *name, const char *help,
-                      const char *value)
+static const char *stage_name(size_t stage)
 {
-    char text[512];
-    int len = snprintf(text, sizeof text, "# HELP %s %s\n# TYPE %s %s\n%s %s\n", name, help, name,
-                       kind, name, value);
+    static const char *const names[WK_STAGES] = {
+        [WK_STAGE_LOAD] = "load",         [WK_STAGE_DECIDE] = "decide",
+        [WK_STAGE_OUTCOMES] = "outcomes", [WK_STAGE_DOCUMENTS] = "documents",
+        [WK_STAGE_OUTBOX] = "outbox",     [WK_STAGE_PUSH] = "push",
+        [WK_STAGE_ACK] = "ack",
+    };
 
-    yz_buf_append(buf, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+    return names[stage];
 }
 
-static void write_number(struct yz_buf *buf, const char *kind, const char *name, const char *help,
-                         int64_t value)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%" PRId64, value);
-    write_one(buf, kind, name, help, text);
-}
-
-static void write_seconds(struct yz_buf *buf, const char *kind, const char *name, const char *help,
-                          int64_t us)
-{
-    uint64_t size = us < 0 ? 0 - (uint64_t)us : (uint64_t)us;
-    char text[32];
-
-    snprintf(text, sizeof text, "%s%" PRIu64 ".%06" PRIu64, us < 0 ? "-" : "", size / MICRO,
-             size % MICRO);
-    write_one(buf, kind, name, help, text);
-}
+static const struct yz_metric rows[] = {
+#define YZ_METRICS_LIST "workers/metrics.def"
+#define YZ_METRICS_OF   struct wk_metrics
+#include "common/metrics_rows.def"
+};
 
 void wk_metrics_write(const struct wk_metrics *metrics, struct yz_buf *buf)
 {
-    char troubles[YZ_TROUBLES_TEXT_MAX];
+    size_t len = 0;
+    char *text = yz_metrics_text(rows, sizeof rows / sizeof rows[0], metrics, &len);
 
-#define LOAD(field)                      ((int64_t)atomic_load_explicit(&metrics->field, memory_order_relaxed))
-#define COUNTER(field, name, help)       write_number(buf, "counter", name, help, LOAD(field));
-#define GAUGE(field, name, help)         write_number(buf, "gauge", name, help, LOAD(field));
-#define SECONDS(field, name, help)       write_seconds(buf, "gauge", name, help, LOAD(field));
-#define SECONDS_TOTAL(field, name, help) write_seconds(buf, "counter", name, help, LOAD(field));
-#include "workers/metrics.def"
-#undef COUNTER
-#undef GAUGE
-#undef SECONDS
-#undef SECONDS_TOTAL
-#undef LOAD
-    yz_buf_append(buf, troubles, yz_troubles_metric(&metrics->troubles, troubles, sizeof troubles));
+    yz_buf_append(buf, text, len);
+    buf->failed |= !text;
+    free(text);
 }

@@ -235,7 +235,7 @@ static void publish(struct wk_outbox *outbox, struct wk_store *store, struct bat
         for (size_t i = 0; i < batch->count; i++) {
             if (letters[i].state != WK_LETTER_STORED)
                 continue;
-            wk_count(&outbox->metrics->outbox_published, 1);
+            yz_count(&outbox->metrics->outbox_published, 1);
             if (mark(store, batch->ids[i], "done") != YZ_OK)
                 break; /* published again, as the same event */
         }

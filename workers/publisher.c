@@ -278,7 +278,7 @@ enum yz_err wk_publisher_send(struct wk_publisher *pub, struct wk_letter *letter
         sent = wk_publisher_connection(pub) && try_all(pub, letters, count);
         if (sent)
             break;
-        wk_count(&pub->metrics->pushes_retried, 1);
+        yz_count(&pub->metrics->pushes_retried, 1);
         if (!waits) {
             waits = 1;
             atomic_fetch_add(&pub->metrics->batches_waiting, 1);

@@ -76,7 +76,7 @@ static void reply_error(struct wk_query_service *service, natsMsg *request,
 {
     natsMsg *reply = NULL;
 
-    wk_count(&service->metrics->queries_refused, 1);
+    yz_count(&service->metrics->queries_refused, 1);
     if (natsMsg_Create(&reply, natsMsg_GetReply(request), NULL, NULL, 0) != NATS_OK)
         return;
     if (yz_violation_write(v, &reply) == YZ_OK)
@@ -246,7 +246,7 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
         natsMsg_Destroy(msg);
         return;
     }
-    wk_count(&service->metrics->queries, 1);
+    yz_count(&service->metrics->queries, 1);
     if (!yz_bus_headers_ready(&msg))
         return; /* no memory: the gateway's time-out answers */
     job = yz_calloc(1, sizeof *job);
@@ -260,7 +260,7 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
             return;
         free(job);
     }
-    wk_count(&service->metrics->queries_busy, 1);
+    yz_count(&service->metrics->queries_busy, 1);
     reply_code(service, msg, YZ_BUSY);
     natsMsg_Destroy(msg);
 }
@@ -315,7 +315,7 @@ static bool is_settled(struct wk_query_service *service, uint64_t sequence)
 
 static void refuse_busy(struct wk_query_service *service, struct job *job)
 {
-    wk_count(&service->metrics->queries_busy, 1);
+    yz_count(&service->metrics->queries_busy, 1);
     reply_code(service, job->msg, YZ_BUSY);
     drop_job(job);
 }
@@ -442,7 +442,7 @@ static void serve_job(struct server *server, struct job *job)
         reply_code(service, job->msg, err);
     yz_arena_reset(&server->arena);
     drop_job(job);
-    wk_count(&service->metrics->query_us, (uint64_t)(yz_clock_mono_us() - begun_us));
+    yz_observe_us(&service->metrics->query, yz_clock_mono_us() - begun_us);
 }
 
 static void *serve(void *arg)

@@ -35,6 +35,14 @@ void wk_settle_forget(struct wk_batch *batch)
     }
 }
 
+void wk_settle_staged(struct wk_batch *batch, enum wk_stage stage)
+{
+    int64_t now_us = yz_clock_mono_us();
+
+    yz_observe_us(&batch->means.metrics->stages[stage], now_us - batch->stage_mono_us);
+    batch->stage_mono_us = now_us;
+}
+
 static bool takes_part(const struct wk_item *item)
 {
     return !item->lost && item->readable;
@@ -237,6 +245,8 @@ enum yz_err wk_settle_decide(struct wk_batch *batch)
 {
     enum yz_err err = load(batch);
 
+    if (!err)
+        wk_settle_staged(batch, WK_STAGE_LOAD);
     for (size_t i = 0; !err && i < batch->count; i++) {
         struct wk_record *record = NULL;
 
@@ -246,6 +256,8 @@ enum yz_err wk_settle_decide(struct wk_batch *batch)
         assert(record); /* load_outcomes made one for each id */
         err = decide(batch, i, record);
     }
+    if (!err)
+        wk_settle_staged(batch, WK_STAGE_DECIDE);
     return err;
 }
 
@@ -318,7 +330,7 @@ static void on_stored(void *arg, natsMsg *msg)
             natsMsgHeader_Get(letter->msg, "Nats-Msg-Id", &ours) == NATS_OK &&
             strcmp(ours, stored) == 0) {
             letter->state = WK_LETTER_DROPPED;
-            wk_count(&lookup->metrics->pushes_found, 1);
+            yz_count(&lookup->metrics->pushes_found, 1);
         }
     }
 }
@@ -441,7 +453,7 @@ enum yz_err wk_settle_push(struct wk_batch *batch, wk_publisher_retry_fn *on_ret
     if (!err)
         err = wk_publisher_send(batch->means.pub, letters, count, on_retry, batch);
     for (size_t i = 0; i < count; i++) {
-        wk_count(&batch->means.metrics->pushes, letters[i].state == WK_LETTER_STORED);
+        yz_count(&batch->means.metrics->pushes, letters[i].state == WK_LETTER_STORED);
         natsMsg_Destroy(letters[i].msg);
     }
     free(letters);
@@ -453,18 +465,18 @@ static void count_item(struct wk_metrics *metrics, const struct wk_item *item)
     switch (item->fate) {
     case WK_FATE_REPLAY:
     case WK_FATE_AMENDED:
-        wk_count(&metrics->events_replayed, 1);
+        yz_count(&metrics->events_replayed, 1);
         break;
     case WK_FATE_DUPLICATE:
-        wk_count(&metrics->events_duplicate, 1);
+        yz_count(&metrics->events_duplicate, 1);
         break;
     case WK_FATE_CONFLICT:
-        wk_count(&metrics->events_conflicting, 1);
+        yz_count(&metrics->events_conflicting, 1);
         break;
     case WK_FATE_NEW:
     case WK_FATE_REDECIDED:
-        wk_count(&metrics->events_applied, item->outcome.status == WK_APPLIED);
-        wk_count(&metrics->events_refused, item->outcome.status == WK_REFUSED);
+        yz_count(&metrics->events_applied, item->outcome.status == WK_APPLIED);
+        yz_count(&metrics->events_refused, item->outcome.status == WK_REFUSED);
         break;
     }
 }
@@ -498,7 +510,7 @@ void wk_settle_ack(struct wk_batch *batch)
             wk_values_add(batch->means.values, &values[v], ack);
         }
         if (item->lost) {
-            wk_count(&batch->means.metrics->events_dropped, 1);
+            yz_count(&batch->means.metrics->events_dropped, 1);
             continue;
         }
         count_item(batch->means.metrics, item);

@@ -26,10 +26,13 @@ struct wk_batch {
     size_t delivery_count;
     int64_t taken_mono_ms;
     int64_t progress_mono_ms; /* of the last +WPI */
+    int64_t stage_mono_us;    /* the stage under way began */
     int tries_when_stopping;
     bool held; /* counted in batches_waiting */
 };
 
+/* The stage under way went well, and the next one begins. */
+void wk_settle_staged(struct wk_batch *batch, enum wk_stage stage);
 /* While EVENTS gives sequences out again (watch.h): what had its sequence given out before is
  * poison. It was settled under it already: it stays. */
 YZ_MUST_USE enum yz_err wk_settle_refuse_repeated(struct wk_batch *batch);

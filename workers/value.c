@@ -147,7 +147,7 @@ void wk_values_add(struct wk_values *values, const struct wk_fold_push *push, st
     wk_push_message(push, &msg);
     if (v->pending) {
         natsMsg_Destroy(v->pending);
-        wk_count(&values->metrics->values_merged, 1);
+        yz_count(&values->metrics->values_merged, 1);
     } else {
         values->waiting++;
         atomic_fetch_add(&values->metrics->values_waiting, 1);
@@ -247,7 +247,7 @@ static void on_sent(struct wk_values *values, struct value *v, const struct wk_l
     if (letter->state == WK_LETTER_STORED) {
         v->stored_sequence = letter->sequence;
         v->stored_version = v->version;
-        wk_count(&values->metrics->values, 1);
+        yz_count(&values->metrics->values, 1);
         release(values, v, true);
     } else if (letter->state == WK_LETTER_STALE) {
         v->known = false;

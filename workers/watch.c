@@ -47,11 +47,6 @@ struct wk_watch {
     int bus_slow_looks, database_slow_looks, behind_looks;
 };
 
-static void set_gauge(_Atomic int64_t *gauge, int64_t value)
-{
-    atomic_store_explicit(gauge, value, memory_order_relaxed);
-}
-
 static void set_trouble(struct wk_watch *watch, enum yz_trouble trouble, bool there)
 {
     yz_trouble_note(&watch->metrics->troubles, trouble, there);
@@ -73,10 +68,10 @@ static void look_at_process(struct wk_watch *watch)
     struct yz_process p;
 
     yz_process_read(&p);
-    set_gauge(&m->process_open_fds, p.open_fds);
-    set_gauge(&m->process_max_fds, p.max_fds);
-    set_gauge(&m->process_rss_bytes, p.rss_bytes);
-    set_gauge(&m->process_started_s, p.started_s);
+    yz_gauge(&m->process_open_fds, p.open_fds);
+    yz_gauge(&m->process_max_fds, p.max_fds);
+    yz_gauge(&m->process_rss_bytes, p.rss_bytes);
+    yz_gauge(&m->process_started_s, p.started_s);
     yz_trouble_set(&m->troubles, YZ_TROUBLE_descriptors_short, yz_process_short(&p),
                    "open=%" PRId64 " max=%" PRId64, p.open_fds, p.max_fds);
 }
@@ -96,8 +91,8 @@ static bool look_at_database(struct wk_watch *watch)
     bool up = wk_pool_ping(watch->pool) == YZ_OK;
 
     us = yz_clock_mono_us() - begin;
-    set_gauge(&watch->metrics->database_up, up);
-    set_gauge(&watch->metrics->database_round_trip_us, us);
+    yz_gauge(&watch->metrics->database_up, up);
+    yz_gauge(&watch->metrics->database_round_trip_us, us);
     yz_trouble_set(&watch->metrics->troubles, YZ_TROUBLE_database_unreachable, !up,
                    "after_ms=%" PRId64, us / 1000);
     if (up)
@@ -123,7 +118,7 @@ static void judge_clock(struct wk_watch *watch, const json_t *info, int64_t roun
 
     if (theirs == 0)
         return;
-    set_gauge(&watch->metrics->clock_ahead_us, ahead);
+    yz_gauge(&watch->metrics->clock_ahead_us, ahead);
     yz_trouble_set(&watch->metrics->troubles, YZ_TROUBLE_clock_skewed,
                    (ahead < 0 ? -ahead : ahead) - round_trip_us / 2 >= CLOCK_SKEW_US,
                    "ahead_ms=%" PRId64, ahead / 1000);
@@ -165,11 +160,11 @@ static void judge_events(struct wk_watch *watch, const json_t *info)
     int64_t age_us = count > 0 ? time_in(info, "ts") - time_in(state, "first_ts") : 0;
     struct wk_metrics *m = watch->metrics;
 
-    set_gauge(&m->events_waiting, count);
-    set_gauge(&m->oldest_event_us, age_us);
-    set_gauge(&m->events_bytes, json_integer_value(json_object_get(state, "bytes")));
-    set_gauge(&m->events_max_bytes,
-              json_integer_value(json_object_get(json_object_get(info, "config"), "max_bytes")));
+    yz_gauge(&m->events_waiting, count);
+    yz_gauge(&m->oldest_event_us, age_us);
+    yz_gauge(&m->events_bytes, json_integer_value(json_object_get(state, "bytes")));
+    yz_gauge(&m->events_max_bytes,
+             json_integer_value(json_object_get(json_object_get(info, "config"), "max_bytes")));
     set_trouble(watch, YZ_TROUBLE_events_full, is_full(info));
     yz_trouble_set(&m->troubles, YZ_TROUBLE_events_stale,
                    age_us / 1000 >= watch->conf->events_stale_ms,
@@ -253,7 +248,7 @@ static void look_at_events(struct wk_watch *watch, struct wk_store *store)
 
     if (!info)
         return;
-    set_gauge(&watch->metrics->bus_round_trip_us, round_trip_us);
+    yz_gauge(&watch->metrics->bus_round_trip_us, round_trip_us);
     judge_speed(watch, YZ_TROUBLE_bus_slow, &watch->bus_slow_looks, round_trip_us);
     judge_clock(watch, info, round_trip_us);
     judge_events(watch, info);
@@ -269,8 +264,8 @@ static void look_at_deadletters(struct wk_watch *watch)
 
     if (!info)
         return;
-    set_gauge(&watch->metrics->dead_letters,
-              json_integer_value(json_object_get(json_object_get(info, "state"), "messages")));
+    yz_gauge(&watch->metrics->dead_letters,
+             json_integer_value(json_object_get(json_object_get(info, "state"), "messages")));
     set_trouble(watch, YZ_TROUBLE_deadletters_full, is_full(info));
     json_decref(info);
 }
@@ -292,7 +287,7 @@ static void look_at_outbox(struct wk_watch *watch, struct wk_store *store)
     bool found = false;
 
     if (wk_store_find(store, "outbox", filter, opts, on_overdue, &found) == YZ_OK) {
-        set_gauge(&watch->metrics->outbox_overdue, found);
+        yz_gauge(&watch->metrics->outbox_overdue, found);
         set_trouble(watch, YZ_TROUBLE_outbox_overdue, found);
     }
     bson_destroy(opts);

@@ -32,8 +32,8 @@ static void writes_each_with_help_and_type(void **state)
     char *text;
 
     (void)state;
-    gw_count(&metrics.deliveries, 41);
-    gw_count(&metrics.deliveries, 1);
+    yz_count(&metrics.deliveries, 41);
+    yz_count(&metrics.deliveries, 1);
     atomic_store(&metrics.sessions, 7);
     text = render(&metrics);
     assert_non_null(
@@ -82,10 +82,10 @@ static void shows_times_in_seconds(void **state)
     char *text;
 
     (void)state;
-    gw_count(&metrics.puback_us, 12000345);
+    yz_observe_us(&metrics.puback, 12000345);
     atomic_store(&metrics.clock_ahead_us, -250000);
     text = render(&metrics);
-    assert_non_null(strstr(text, "\nyizhan_gateway_puback_seconds_total 12.000345\n"));
+    assert_non_null(strstr(text, "\nyizhan_gateway_puback_seconds_sum 12.000345\n"));
     assert_non_null(strstr(text, "\nyizhan_gateway_clock_ahead_seconds -0.250000\n"));
     free(text);
 }
@@ -96,7 +96,7 @@ static void tells_refusals_and_troubles_by_code(void **state)
     char *text;
 
     (void)state;
-    gw_count(&metrics.refused[YZ_BUSY], 3);
+    yz_count(&metrics.refused[YZ_BUSY], 3);
     yz_trouble_note(&metrics.troubles, YZ_TROUBLE_bus_disconnected, true);
     text = render(&metrics);
     assert_non_null(strstr(text, "\nyizhan_gateway_refused_total{code=\"busy\"} 3\n"));

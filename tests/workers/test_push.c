@@ -87,7 +87,7 @@ static void test_metrics(void **state)
     struct yz_buf buf;
 
     (void)state;
-    wk_count(&metrics.events_applied, 3);
+    yz_count(&metrics.events_applied, 3);
     yz_buf_init(&buf, 65536);
     wk_metrics_write(&metrics, &buf);
     assert_false(buf.failed);
