@@ -15,6 +15,7 @@
 #define PING_INTERVAL_MS    2000
 #define PINGS_OUT_MAX       2
 #define UNSUBSCRIBE_WAIT_MS 1000
+#define HURRY_WAIT_MS       1
 #define SERVERS_MAX         16
 
 static enum yz_err set_servers(natsOptions *options, const char *urls)
@@ -172,6 +173,14 @@ void yz_bus_unsubscribe(natsConnection *nc, natsSubscription *sub)
     if (natsConnection_IsClosed(nc) ||
         natsConnection_FlushTimeout(nc, UNSUBSCRIBE_WAIT_MS) == NATS_OK)
         natsSubscription_Destroy(sub);
+}
+
+/* The one call that writes the buffer in place. Its PONG is not needed, so a late one is no error.
+ */
+void yz_bus_hurry(natsConnection *nc)
+{
+    if (natsConnection_Buffered(nc) > 0)
+        (void)natsConnection_FlushTimeout(nc, HURRY_WAIT_MS);
 }
 
 bool yz_bus_headers_ready(natsMsg **msg)

@@ -50,6 +50,10 @@ YZ_MUST_USE bool yz_bus_headers_ready(natsMsg **msg);
  * subscription and only then takes its lock, so one may be freed only when the broker has answered
  * what was sent behind the unsubscribe. Blocks for that answer; without one it is given up. */
 void yz_bus_unsubscribe(natsConnection *nc, natsSubscription *sub);
+/* Have what was published go out now: nats.c's own thread first waits a millisecond for more. For a
+ * thread that is about to wait itself; one that has more to send leaves it to that thread, and so
+ * sends much at once. Blocks until the broker has answered, a millisecond at most. */
+void yz_bus_hurry(natsConnection *nc);
 /* Value of an unsigned header; fallback when it is absent or no number. */
 uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback);
 

@@ -1,6 +1,7 @@
 #include "gateway/sender.h"
 
 #include "common/bus.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "gateway/metrics.h"
 
@@ -14,6 +15,9 @@
 #define WRITE_DEADLINE_MS 2000
 /* Commands done between two looks at the queue. */
 #define BATCH 64
+/* What is sent behind a pause of this length goes out at once; nats.c sends the rest together, a
+ * millisecond later at most. */
+#define HURRY_US 250
 /* Unsubscribed ones wait for an idle moment, but not more than this many. */
 #define ENDED_MAX    64
 #define BURY_WAIT_MS 1000
@@ -73,7 +77,8 @@ struct gw_sender {
     struct subscription_list subscriptions;
     struct subscription_list ended; /* unsubscribed, to be freed by bury() */
     size_t ended_count;
-    bool bury_tried; /* with those that are there now */
+    bool bury_tried;    /* with those that are there now */
+    int64_t hurried_us; /* monotonic */
 };
 
 /* nats.c's threads */
@@ -357,6 +362,17 @@ static size_t carry_out(struct gw_sender *sender, struct command *batch[], size_
     return weight;
 }
 
+/* Lock held, and given up meanwhile. */
+static void hurry(struct gw_sender *sender)
+{
+    if (!sender->nc || yz_clock_mono_us() - sender->hurried_us < HURRY_US)
+        return;
+    pthread_mutex_unlock(&sender->lock);
+    yz_bus_hurry(sender->nc);
+    sender->hurried_us = yz_clock_mono_us();
+    pthread_mutex_lock(&sender->lock);
+}
+
 /* Lock held; it is given up while commands are carried out. false: stopping. */
 static bool work(struct gw_sender *sender)
 {
@@ -364,6 +380,8 @@ static bool work(struct gw_sender *sender)
     struct command *batch[BATCH];
     size_t count, weight;
 
+    if (STAILQ_EMPTY(&sender->queue) && !sender->stopping)
+        hurry(sender);
     while (STAILQ_EMPTY(&sender->queue) && !sender->stopping) {
         if (sender->ended_count > 0 && !sender->bury_tried) {
             pthread_mutex_unlock(&sender->lock);

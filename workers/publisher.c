@@ -227,6 +227,15 @@ static bool settle(struct wk_publisher *pub, struct wk_letter *letters, size_t c
     return index == NONE || try_letter(pub, letters, index);
 }
 
+static natsStatus next_ack(struct wk_publisher *pub, natsMsg **ack)
+{
+    uint64_t there = 0;
+
+    if (natsSubscription_QueuedMsgs(pub->sub, &there) != NATS_OK || there == 0)
+        yz_bus_hurry(pub->nc);
+    return natsSubscription_NextMsg(ack, pub->sub, PUBACK_TIMEOUT_MS);
+}
+
 /* One try of everything that is not final. */
 static bool try_all(struct wk_publisher *pub, struct wk_letter *letters, size_t count)
 {
@@ -254,7 +263,7 @@ static bool try_all(struct wk_publisher *pub, struct wk_letter *letters, size_t 
             next = final;
             continue;
         }
-        if (natsSubscription_NextMsg(&ack, pub->sub, PUBACK_TIMEOUT_MS) != NATS_OK) {
+        if (next_ack(pub, &ack) != NATS_OK) {
             disconnect(pub);
             return false;
         }

@@ -81,6 +81,16 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, 
     natsMsg_Destroy(msg); /* out of memory: its number will be missed */
 }
 
+static bool is_empty(struct wk_pull *pull)
+{
+    bool empty;
+
+    pthread_mutex_lock(&pull->mutex);
+    empty = pull->count == 0;
+    pthread_mutex_unlock(&pull->mutex);
+    return empty;
+}
+
 /* NULL: the time is up, or *woken. */
 static natsMsg *pop(struct wk_pull *pull, int64_t timeout_ms, bool *woken)
 {
@@ -293,6 +303,8 @@ size_t wk_pull_take(struct wk_pull *pull, int64_t timeout_ms, size_t max, size_t
 
         ask_where_due(pull);
         wait = count > 0 || wait <= 0 ? 0 : until_next_ask(pull, wait);
+        if (wait > 0 && is_empty(pull))
+            yz_bus_hurry(pull->nc); /* requests, and acks of what was taken before */
         msg = pop(pull, wait, &woken);
         if (!msg && (count > 0 || woken || yz_clock_mono_ms() >= until))
             return count;

@@ -445,6 +445,16 @@ static void serve_job(struct server *server, struct job *job)
     yz_observe_us(&service->metrics->query, yz_clock_mono_us() - begun_us);
 }
 
+static bool is_idle(struct wk_query_service *service)
+{
+    bool idle;
+
+    pthread_mutex_lock(&service->mutex);
+    idle = !service->first;
+    pthread_mutex_unlock(&service->mutex);
+    return idle;
+}
+
 static void *serve(void *arg)
 {
     struct server server = {.service = arg};
@@ -453,8 +463,11 @@ static void *serve(void *arg)
 
     server.store = wk_store_pop(server.service->pool);
     yz_arena_init(&server.arena, ARENA_MAX_BYTES);
-    while ((job = next_job(server.service, &parked_turn)))
+    while ((job = next_job(server.service, &parked_turn))) {
         serve_job(&server, job);
+        if (is_idle(server.service))
+            yz_bus_hurry(server.service->nc);
+    }
     yz_arena_deinit(&server.arena);
     wk_store_push(server.service->pool, server.store);
     return NULL;
