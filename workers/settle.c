@@ -274,6 +274,8 @@ static enum yz_err results(const struct wk_write *writes, size_t count, bool *ag
     return err;
 }
 
+/* In order: an id that another partition took in the meantime makes its event a conflict, and what
+ * was decided behind it may have rested on it. A stored outcome is final, so those must not be. */
 enum yz_err wk_settle_write(struct wk_batch *batch, bool *again)
 {
     struct wk_write *writes = yz_calloc(batch->count + 1, sizeof *writes);
@@ -296,7 +298,7 @@ enum yz_err wk_settle_write(struct wk_batch *batch, bool *again)
         count++;
     }
     if (count > 0)
-        err = wk_store_write(batch->store, WK_OUTCOMES, writes, count);
+        err = wk_store_write_in_order(batch->store, WK_OUTCOMES, writes, count);
     if (!err)
         err = results(writes, count, again);
     for (size_t i = 0; i < count; i++)

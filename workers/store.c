@@ -315,6 +315,7 @@ struct bulk {
     struct wk_write *writes;
     size_t *position;
     size_t count;
+    bool in_order;
 };
 
 static bool is_insert(const struct wk_write *write)
@@ -377,6 +378,8 @@ static void take_write_error(struct bulk *bulk, const char *collection, const bs
     }
     if (index >= bulk->count)
         return;
+    for (size_t i = index + 1; bulk->in_order && i < bulk->count; i++)
+        bulk->writes[bulk->position[i]].result = WK_LEFT;
     write = &bulk->writes[bulk->position[index]];
     if (error.code == DUPLICATE_KEY) {
         write->result = WK_TAKEN;
@@ -406,13 +409,16 @@ static size_t array_length(const bson_t *reply, const char *name)
     return count;
 }
 
-/* Every operation is told of, as done or as an error, and what was done is safe. */
+/* Every operation is told of, as done or as an error (in order: up to the first error), and what
+ * was done is safe. */
 static bool is_complete(const struct bulk *bulk, const bson_t *reply)
 {
     int64_t done = reply_count(reply, "nInserted") + reply_count(reply, "nMatched") +
                    reply_count(reply, "nUpserted");
+    size_t errors = array_length(reply, "writeErrors");
 
-    return (size_t)done + array_length(reply, "writeErrors") == bulk->count &&
+    return ((size_t)done + errors == bulk->count ||
+            (bulk->in_order && errors == 1 && (size_t)done < bulk->count)) &&
            array_length(reply, "writeConcernErrors") == 0;
 }
 
@@ -439,12 +445,38 @@ static enum yz_err execute(struct bulk *bulk, const char *collection)
     return err;
 }
 
-enum yz_err wk_store_write(struct wk_store *store, const char *collection, struct wk_write *writes,
-                           size_t count)
+/* All inserts are one command with one commit, however the caller mixed them with replaces. */
+static void add_by_kind(struct bulk *bulk, const char *collection, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_insert(&bulk->writes[i]))
+            add_write(bulk, i, collection);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_insert(&bulk->writes[i]))
+            add_write(bulk, i, collection);
+    }
+}
+
+static void add_in_order(struct bulk *bulk, const char *collection, size_t count)
+{
+    size_t i = 0;
+
+    while (i < count) {
+        add_write(bulk, i, collection);
+        if (bulk->writes[i++].result == WK_FAILED)
+            break;
+    }
+    for (; i < count; i++)
+        bulk->writes[i].result = WK_LEFT;
+}
+
+static enum yz_err write_all(struct wk_store *store, const char *collection,
+                             struct wk_write *writes, size_t count, bool in_order)
 {
     mongoc_collection_t *rows;
     bson_t opts = BSON_INITIALIZER;
-    struct bulk bulk = {.writes = writes};
+    struct bulk bulk = {.writes = writes, .in_order = in_order};
     enum yz_err err = YZ_OK;
 
     if (count == 0)
@@ -453,17 +485,12 @@ enum yz_err wk_store_write(struct wk_store *store, const char *collection, struc
     if (!bulk.position)
         return YZ_BUSY;
     rows = open_collection(store, collection);
-    BSON_APPEND_BOOL(&opts, "ordered", false);
+    BSON_APPEND_BOOL(&opts, "ordered", in_order);
     bulk.operation = mongoc_collection_create_bulk_operation_with_opts(rows, &opts);
-    /* All inserts are one command with one commit, however the caller mixed them with replaces. */
-    for (size_t i = 0; i < count; i++) {
-        if (is_insert(&writes[i]))
-            add_write(&bulk, i, collection);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!is_insert(&writes[i]))
-            add_write(&bulk, i, collection);
-    }
+    if (in_order)
+        add_in_order(&bulk, collection, count);
+    else
+        add_by_kind(&bulk, collection, count);
     if (bulk.count > 0)
         err = execute(&bulk, collection);
     mongoc_bulk_operation_destroy(bulk.operation);
@@ -471,6 +498,18 @@ enum yz_err wk_store_write(struct wk_store *store, const char *collection, struc
     mongoc_collection_destroy(rows);
     free(bulk.position);
     return err;
+}
+
+enum yz_err wk_store_write(struct wk_store *store, const char *collection, struct wk_write *writes,
+                           size_t count)
+{
+    return write_all(store, collection, writes, count, false);
+}
+
+enum yz_err wk_store_write_in_order(struct wk_store *store, const char *collection,
+                                    struct wk_write *writes, size_t count)
+{
+    return write_all(store, collection, writes, count, true);
 }
 
 enum yz_err wk_store_update(struct wk_store *store, const char *collection, const char *id,

@@ -50,6 +50,7 @@ enum wk_write_result {
     WK_WRITTEN,
     WK_TAKEN,  /* E11000 of an insert, or the guard of a replace did not match */
     WK_FAILED, /* another error, see wk_write.err */
+    WK_LEFT,   /* in order only: not tried, one before it was taken or failed */
 };
 struct wk_write {
     enum wk_write_kind kind;
@@ -63,6 +64,10 @@ struct wk_write {
  * known about any of them and the caller tries all again. */
 YZ_MUST_USE enum yz_err wk_store_write(struct wk_store *store, const char *collection,
                                        struct wk_write *writes, size_t count);
+/* The same in the order of the list, up to the first that is not written: those behind it are left.
+ * For what was decided one after another: were that first one decided anew, so must they be. */
+YZ_MUST_USE enum yz_err wk_store_write_in_order(struct wk_store *store, const char *collection,
+                                                struct wk_write *writes, size_t count);
 /* One update by _id with upsert, majority and journaled. */
 YZ_MUST_USE enum yz_err wk_store_update(struct wk_store *store, const char *collection,
                                         const char *id, const bson_t *update, bool upsert);

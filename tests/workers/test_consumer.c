@@ -6,6 +6,7 @@
 #include "common/clock.h"
 #include "services.h"
 #include "workers/outbox.h"
+#include "workers/outcome.h"
 #include "workers/registry.h"
 #include "workers/stream.h"
 
@@ -250,11 +251,29 @@ static void post_id(const struct wk_event *event, char out[WK_ID_MAX])
     wk_id(out, event->env->actor.tenant, p->thread_id, p->message_id, NULL);
 }
 
+/* Another partition judges an event of this id, with another payload, while ours is judged. */
+static void take_id(const struct wk_event *event)
+{
+    struct wk_store *store = wk_store_pop(pool);
+    struct wk_outcome rival = {.hash = "another", .sequence = 1, .decided_by = 1};
+    struct wk_write write = {.kind = WK_INSERT, .id = rival.id};
+    bson_t *document;
+
+    wk_outcome_id(event->env, rival.id);
+    rival.status = WK_APPLIED;
+    write.document = document = wk_outcome_document(&rival, event->env);
+    assert_int_equal(wk_store_write(store, WK_OUTCOMES, &write, 1), YZ_OK);
+    bson_destroy(document);
+    wk_store_push(pool, store);
+}
+
 static enum yz_err judge(const struct wk_event *event, struct wk_fold *fold, struct yz_violation *v)
 {
     const Yizhan__V1__ThreadPosted *p = (const Yizhan__V1__ThreadPosted *)event->payload;
 
     (void)fold;
+    if (strcmp(p->text, "rival") == 0)
+        take_id(event);
     return strcmp(p->text, "no") == 0 ? yz_violate(v, YZ_FORBIDDEN, "text", NULL) : YZ_OK;
 }
 
@@ -286,7 +305,7 @@ static const struct wk_event_handler *find_handler(const char *type)
     return strcmp(type, handler.type) == 0 ? &handler : NULL;
 }
 
-static void emit(unsigned number, char *thread, char *text)
+static void emit_post(unsigned number, unsigned message, char *thread, char *text)
 {
     Yizhan__V1__ThreadPosted p = YIZHAN__V1__THREAD_POSTED__INIT;
     struct yz_envelope env = {.type = "thread.posted"};
@@ -294,7 +313,7 @@ static void emit(unsigned number, char *thread, char *text)
     uint8_t payload[256];
     natsMsg *msg = NULL, *ack = NULL;
 
-    snprintf(message_id, sizeof message_id, "m%u", number);
+    snprintf(message_id, sizeof message_id, "m%u", message);
     p.org_path = "g1";
     p.thread_id = thread;
     p.message_id = message_id;
@@ -311,6 +330,11 @@ static void emit(unsigned number, char *thread, char *text)
     assert_int_equal(natsConnection_RequestMsg(&ack, nc, msg, 5000), NATS_OK);
     natsMsg_Destroy(ack);
     natsMsg_Destroy(msg);
+}
+
+static void emit(unsigned number, char *thread, char *text)
+{
+    emit_post(number, number, thread, text);
 }
 
 static bool count_row(void *arg, const bson_t *row)
@@ -408,6 +432,39 @@ static void test_events_settle_and_the_outbox_delivers(void **state)
     assert_int_equal(stored("EVENTS", "evt.>"), 0);
 }
 
+/* Of a batch, one event's id is taken while it is judged: what was decided behind it, as if it had
+ * been applied, is decided anew. */
+static void test_what_rested_on_a_taken_id_is_decided_anew(void **state)
+{
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+    struct wk_batch_means means = {.conf = &conf,
+                                   .nc = nc,
+                                   .pool = pool,
+                                   .metrics = &metrics,
+                                   .find_handler = find_handler,
+                                   .stopping = &stopping};
+    struct wk_consumer *consumer;
+
+    (void)state;
+    atomic_store(&stopping, false);
+    emit_post(900, 900, "c", "rival");
+    emit_post(901, 900, "c", "the same post");
+    emit_post(902, 900, "c", "the same post");
+    assert_int_equal(wk_lease_new(&conf, nc, "d-1", &metrics, &means.lease), YZ_OK);
+    assert_int_equal(wk_consumer_start(&means, 0, 1, &consumer), YZ_OK);
+    while (stored("EVENTS", "evt.>") > 0 && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    wk_lease_stop(means.lease, PATIENCE_MS);
+    atomic_store(&stopping, true);
+    wk_consumer_stop(consumer);
+    wk_lease_free(means.lease);
+    assert_int_equal(stored("EVENTS", "evt.>"), 0);
+    assert_int_equal(count("posts", BCON_NEW("text", "rival")), 0);
+    assert_int_equal(count("posts", BCON_NEW("text", "the same post")), 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e901", "status", "applied")), 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e902", "code", "already_posted")), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_publisher_tells_stale_from_refused),
         cmocka_unit_test(test_leases_are_shared_and_given_up),
         cmocka_unit_test(test_events_settle_and_the_outbox_delivers),
+        cmocka_unit_test(test_what_rested_on_a_taken_id_is_decided_anew),
     };
 
     return cmocka_run_group_tests(tests, start_all, stop_all);

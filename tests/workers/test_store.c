@@ -137,6 +137,35 @@ static void test_results_of_a_bulk(void **state)
     bson_destroy(b7);
 }
 
+/* In order: nothing behind the first that is not written. */
+static void test_in_order(void **state)
+{
+    bson_t *a = document("o1", 5, "five"), *b = document("o2", 5, "five"),
+           *a7 = document("o1", 7, "seven"), *c = document("o3", 6, "six");
+    struct wk_write first[] = {insert("o1", a), insert("o2", b)};
+    struct wk_write second[] = {
+        replace("o1", a7, 5),
+        insert("o2", b), /* there already */
+        insert("o3", c),
+        replace("o2", b, 5),
+    };
+
+    (void)state;
+    assert_int_equal(wk_store_write_in_order(store, "order", first, 2), YZ_OK);
+    assert_int_equal(first[1].result, WK_WRITTEN);
+    assert_int_equal(wk_store_write_in_order(store, "order", second, 4), YZ_OK);
+    assert_int_equal(second[0].result, WK_WRITTEN);
+    assert_int_equal(second[1].result, WK_TAKEN);
+    assert_int_equal(second[2].result, WK_LEFT);
+    assert_int_equal(second[3].result, WK_LEFT);
+    expect_text("order", "o1", "seven");
+    expect_text("order", "o3", NULL);
+    bson_destroy(a);
+    bson_destroy(b);
+    bson_destroy(a7);
+    bson_destroy(c);
+}
+
 /* Replacing a document by itself, as a replay over its own guard would. */
 static void test_replace_without_change(void **state)
 {
@@ -403,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_results_of_a_bulk),
+        cmocka_unit_test(test_in_order),
         cmocka_unit_test(test_replace_without_change),
         cmocka_unit_test(test_one_bad_write),
         cmocka_unit_test(test_many),
