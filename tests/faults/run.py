@@ -23,6 +23,7 @@ from world import World
 WINDOW_MS = 3000
 STILL_S = 150  # without any progress once the faults are over: it will not settle
 LOG_LINES = 8  # of each process, below a failure
+WHY_CHARS = 400  # of the verdict's line
 LEVEL_S = 30  # for the last pushes: longer than a gateway needs to find one that was lost
 SETTINGS = {"duplicate_window_ms": WINDOW_MS, "code_grace_ms": 60000}
 
@@ -181,23 +182,36 @@ class Run:
 
 
 def judge(run, keep=False):
-    """Run it and say how it went: (whether nothing was violated, its figures)."""
+    """Run it and say how it went: (whether nothing was violated, its figures). What went wrong stands before everything
+    long and again in the last line, so that a report which was cut shows it whichever end is left."""
     failure = None
     try:
         run.go()
         run.check()
-    except Exception:
-        failure = traceback.format_exc()
+    except Exception as error:
+        failure = error
     numbers = run.figures()
+    why = _why(run.violations, failure)
+    if why:
+        run.say(f"seed {run.seed} FAILED: {why}")
     run.say(figures.table(numbers))
     if run.violations:
         run.say(f"{len(run.violations)} VIOLATIONS\n{checker.report(run.violations)}")
     if failure:
         for name, text in run.world.logs():
             run.say("\n".join([f"--- {name}", *(line[:200] for line in text.splitlines()[-LOG_LINES:])]))
-        run.say(failure)
-    good = not failure and not run.violations
-    run.say(f"seed {run.seed}: {'passed' if good else 'FAILED'}; ledger, snapshot, logs: {run.folder}")
-    if good and not keep:
+        run.say("".join(traceback.format_exception(failure)))
+    run.say(f"ledger, snapshot, logs: {run.folder}")
+    run.say(f"seed {run.seed}: {f'FAILED: {why}' if why else 'passed'}")
+    if not why and not keep:
         shutil.rmtree(run.folder)
-    return good, numbers
+    return not why, numbers
+
+
+def _why(violations, failure):
+    """In one line, empty: nothing went wrong."""
+    if failure:
+        return f"{type(failure).__name__}: {str(failure)[:WHY_CHARS]}".replace("\n", " ")
+    if violations:
+        return f"{len(violations)} violations, the first: {violations[0]}"[:WHY_CHARS].replace("\n", " ")
+    return ""
