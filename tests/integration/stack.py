@@ -90,6 +90,7 @@ class Process:
         self.argv = [str(word) for word in argv]
         self.env = env or {}
         self.settings = {}  # its own, over those of its stack
+        self.count = 1  # of processes on its port, each with its own admin port in a row
         self.log = pathlib.Path(folder) / f"{name}.log"
         self.popen = None
 
@@ -204,6 +205,7 @@ class Stack:
         for key in secret.parent.iterdir():
             key.chmod(0o600)
         self.nats_port = self.ports.take()
+        self.nats_monitor_port = self.ports.take()
         self.database_port = self.ports.take()
         self.database_users = DatabaseUsers(self.database_port)
         self.settings = {
@@ -314,6 +316,7 @@ class Stack:
         path = self.folder / "nats.conf"
         path.write_text(
             f'listen: "127.0.0.1:{self.nats_port}"\n'
+            f'http: "127.0.0.1:{self.nats_monitor_port}"\n'
             f'jetstream {{ store_dir: "{self.folder / "jetstream"}", sync_interval: always }}\n'
         )
         return path
@@ -374,11 +377,12 @@ class Stack:
         return worker
 
     def _gateway(self, number):
-        client, admin = self.ports.take(), self.ports.take()
+        count = int(self.settings.get("processes", 1))
+        client, admin = self.ports.take(), self.ports.take(count)
         argv = [built("yz-gateway"), "--listen-port", client, "--admin-port", admin]
         gateway = Process(f"gateway{number}", argv, self.folder)
         gateway.settings.update(self.rights.of("gateway"))
-        gateway.port, gateway.admin_port = client, admin
+        gateway.port, gateway.admin_port, gateway.count = client, admin, count
         return gateway
 
     def start_worker(self, worker, ready=True, fault=None, **settings):
@@ -395,26 +399,33 @@ class Stack:
     def wait_ready(self, process):
         def ready():
             assert process.running, f"{process.name} ended at start:\n{process.tail()}"
-            return self.admin(process, "/readyz")[0] == 200
+            return all(self.admin(process, "/readyz", n)[0] == 200 for n in range(process.count))
 
         until(ready, self.start_s, what=f"{process.name} is ready")
 
-    def admin(self, process, path):
-        """(status, text) of the admin port; status 0 when nothing listens."""
+    def admin(self, process, path, number=0):
+        """(status, text) of the admin port, or of that of its process of this number; status 0 when nothing listens."""
         try:
-            return self.http("GET", path, port=process.admin_port)[::2]
+            return self.http("GET", path, port=process.admin_port + number)[::2]
         except OSError:
             return 0, ""
 
-    def metric(self, process, name, **labels):
-        """Sum of a metric's samples (those with these labels)."""
+    def metric(self, process, name, number=0, **labels):
+        """Sum of a metric's samples (those with these labels), of the process of this number."""
         total = None
-        for line in self.admin(process, "/metrics")[1].splitlines():
+        for line in self.admin(process, "/metrics", number)[1].splitlines():
             head, _, value = line.rpartition(" ")
             if head.partition("{")[0] == name and all(f'{k}="{v}"' in head for k, v in labels.items()):
                 total = (total or 0) + float(value)
         assert total is not None, f"{process.name} has no metric {name}"
         return total
+
+    def bus_connections(self, name):
+        """What nats-server says of the connections of this name: each the list of its subscriptions' subjects."""
+        status, _, text = self.http("GET", "/connz?subs=1&limit=1000", port=self.nats_monitor_port)
+        assert status == 200, text
+        connections = text["connections"] if isinstance(text, dict) else json.loads(text)["connections"]
+        return [c.get("subscriptions_list", []) for c in connections if c.get("name") == name]
 
     def ctl(self, *words, code=0, **settings):
         """Run yzctl; its standard output. code None: whatever it says of itself."""
