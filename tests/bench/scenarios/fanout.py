@@ -1,0 +1,171 @@
+"""One channel, many subscribers: server CPU per delivery beside a bare epoll + send() loop and nats-server's WebSocket.
+
+Messages enter as a worker's do: published into JetStream's THREADS, republished to the gateway. `in flight` messages are
+published, then all their deliveries are awaited, again and again; every delivery's number is checked. The bare loop sends
+as many bytes as ours did (WebSocket payload) to the same load program; nats-server's subscribers get the message that the
+worker publishes, from one publisher on its TCP port. CPU is that of the gateway process, of the bare loop, of nats-server.
+"""
+
+import contextlib
+import time
+
+from bench import TENANT, Failure, Row, integration, thread_post
+
+NAME = "fanout"
+GOALS = [
+    "CPU per delivery <= 1.15 of the bare loop's at 1 in flight",
+    "<= 0.7 of nats-server's at 1 in flight, <= 0.4 at 8 and at 64",
+]
+ENCODINGS = ("protobuf", "json")
+SETTLE_S = 2.5  # each channel is read again 1 s after it was joined
+NATS_GOALS = {1: "<= 0.7", 8: "<= 0.4", 64: "<= 0.4"}
+
+
+class Side:
+    """A server with its crowd of subscribers."""
+
+    def __init__(self, crowd, pid):
+        self.crowd, self.pid = crowd, pid
+
+    def burst(self, seconds, inflight, template):
+        done = self.crowd.ask("burst", seconds=seconds, inflight=inflight, template=template, pid=self.pid)
+        if done["wrong"] or done["failed"] or done["lost"]:
+            raise Failure(f"wrong deliveries: {done}")
+        return done
+
+
+def connected(crowd, count, **options):
+    answer = crowd.ask("connect", count=count, **options)
+    if answer["connected"] != count:
+        raise Failure(f"{answer['connected']} of {count} connected: {answer}")
+
+
+@contextlib.contextmanager
+def our_side(bench, stack, number, encoding, count):
+    """Gateway `number` with count members in thread t<number>."""
+    thread, gateway = f"t{number}", stack.gateways[number]
+    with bench.load("crowd", folder=stack.folder) as crowd:
+        topics = stack.folder / f"topics-{number}"
+        topics.write_text(f"thr.{TENANT}.g1/c1/b1.{thread}\n")
+        crowd.ask("topics", file=topics)
+        crowd.ask("publisher", kind="jetstream", **stack.worker_rights())
+        members = stack.members(count, [f"thread.g1/c1/b1.{thread}"], [0], first=number * count)
+        connected(crowd, count, kind="yizhan", port=gateway.port, encoding=encoding, members=members)
+        yield Side(crowd, gateway.pid)
+
+
+@contextlib.contextmanager
+def bare_side(bench, folder, ports, count):
+    port, control = ports.take(), ports.take()
+    topics = folder / "topics-bare"
+    topics.write_text("bare\n")
+    with bench.load("bare_loop", port, control, folder=folder, core=bench.server_core) as bare:
+        if bare.popen.stdout.readline() != "ready\n":
+            raise Failure(f"the bare loop does not start: {bare.tail()}")
+        with bench.load("crowd", folder=folder) as crowd:
+            crowd.ask("topics", file=topics)
+            crowd.ask("publisher", kind="bare", port=control)
+            connected(crowd, count, kind="bare", port=port)
+            yield Side(crowd, bare.pid)
+
+
+@contextlib.contextmanager
+def nats_side(bench, folder, ports, count):
+    port, websocket = ports.take(), ports.take()
+    conf, topics = folder / "fanout-nats.conf", folder / "topics-nats"
+    conf.write_text(f'listen: "127.0.0.1:{port}"\nmax_connections: 100000\n'
+                    f'websocket {{ listen: "127.0.0.1:{websocket}", no_tls: true }}\n')  # fmt: skip
+    topics.write_text("bench.fanout\n")
+    argv = [integration.program("YZ_NATS_SERVER", "nats-server"), "-c", conf]
+    with bench.server("nats-websocket", argv, folder) as server, bench.load("crowd", folder=folder) as crowd:
+        integration.until(lambda: "Server is ready" in server.text(), 30, what="nats-server is ready")
+        crowd.ask("topics", file=topics)
+        crowd.ask("publisher", kind="nats", url=f"nats://127.0.0.1:{port}")
+        connected(crowd, count, kind="nats", port=websocket)
+        yield Side(crowd, server.pid)
+
+
+def sized(folder, name, data):
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def bare_message(size):
+    """As many bytes as ours has for a delivery, with a marker."""
+    return b"#000000.0000000000#".ljust(size, b"x")
+
+
+def measure(bench, folder, sides, count, payload, inflight, encodings):
+    """The rows of one case in each encoding."""
+    seconds = bench.size(0.25, 0.02)
+    message = sized(folder, f"post-{payload}", thread_post(payload))
+    templates, measures = {"nats": message}, {}
+    for encoding in encodings:
+        # Warm, and how many bytes a delivery has.
+        first = sides[encoding].burst(0, inflight, message)
+        templates[encoding] = message
+        size = first["payload_bytes"] // first["deliveries"]
+        templates[f"bare {encoding}"] = sized(folder, f"bare-{encoding}", bare_message(size))
+    for name, template in templates.items():
+        side = sides["bare" if name.startswith("bare") else name]
+        measures[name] = lambda side=side, template=template: side.burst(seconds, inflight, template)
+    samples = bench.alternate(**measures)
+    return [row for encoding in encodings for row in rows(bench, samples, count, payload, inflight, encoding)]
+
+
+def rows(bench, samples, count, payload, inflight, encoding):
+    case = case_of(count, payload, inflight, encoding)
+    ours, bare, nats = samples[encoding], samples[f"bare {encoding}"], samples["nats"]
+
+    def cost(side):
+        return [s["cpu_ns"] / s["deliveries"] / 1000 for s in side]
+
+    def rate(side):
+        return [s["deliveries"] / s["seconds"] for s in side]
+
+    extra = {"messages_per_write": [s["deliveries"] / s["frames"] for s in ours],
+             "bytes_per_delivery": ours[0]["payload_bytes"] / ours[0]["deliveries"],
+             "burst_ns": [s["burst_ns"] for s in ours]}  # fmt: skip
+    bench.keep(f"{case} us", sorted(cost(ours))[len(ours) // 2])
+    bench.keep(f"{case} messages per write", sorted(extra["messages_per_write"])[len(ours) // 2])
+    unit = "µs CPU/delivery"
+    return [
+        Row(case, unit, cost(ours), "bare", cost(bare), "<= 1.15" if inflight == 1 else None, extra=extra),
+        Row(case, unit, cost(ours), "nats-server", cost(nats), NATS_GOALS[inflight]),
+        Row(case, "deliveries/s", rate(ours), "bare", rate(bare), better="more"),
+        Row(case, "deliveries/s", rate(ours), "nats-server", rate(nats), better="more"),
+    ]
+
+
+def case_of(count, payload, inflight, encoding):
+    return f"{count} subscribers, {payload} B, {inflight} in flight, {encoding}"
+
+
+def run_count(bench, stack, count, cases):
+    """All cases of one number of subscribers."""
+    with contextlib.ExitStack() as ending:
+        sides = {}
+        for number, encoding in enumerate(ENCODINGS):
+            if any(encoding in encodings for *_, encodings in cases):
+                sides[encoding] = ending.enter_context(our_side(bench, stack, number, encoding, count))
+        sides["bare"] = ending.enter_context(bare_side(bench, stack.folder, stack.ports, count))
+        sides["nats"] = ending.enter_context(nats_side(bench, stack.folder, stack.ports, count))
+        bench.say(f"{count} subscribers are connected to each")
+        time.sleep(bench.size(SETTLE_S, 0))
+        return [row for case in cases for row in measure(bench, stack.folder, sides, count, *case)]
+
+
+def run(bench):
+    rows = []
+    for count in bench.size((1000, 15000), (50,)):
+        cases = []
+        for payload in (128, 1024):
+            for inflight in (1, 8, 64):
+                encodings = [e for e in ENCODINGS if bench.wanted(case_of(count, payload, inflight, e))]
+                if encodings:
+                    cases.append((payload, inflight, encodings))
+        if cases:
+            with bench.stack(workers=0, gateways=len(ENCODINGS)) as stack:
+                rows += run_count(bench, stack, count, cases)
+    return rows
