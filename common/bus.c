@@ -205,3 +205,15 @@ uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback)
     number = strtoull(value, &end, 10);
     return *end == '\0' && errno == 0 ? number : fallback;
 }
+
+int64_t yz_bus_stored_us(natsMsg *msg)
+{
+    const char *text = NULL;
+    int64_t seconds;
+    int32_t nanos;
+
+    if (natsMsgHeader_Get(msg, "Nats-Time-Stamp", &text) != NATS_OK ||
+        !yz_clock_parse(text, strlen(text), &seconds, &nanos))
+        return 0;
+    return seconds * 1000000 + nanos / 1000;
+}

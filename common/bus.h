@@ -56,5 +56,8 @@ void yz_bus_unsubscribe(natsConnection *nc, natsSubscription *sub);
 void yz_bus_hurry(natsConnection *nc);
 /* Value of an unsigned header; fallback when it is absent or no number. */
 uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback);
+/* When JetStream stored a message that it republished or that was read directly, by its own clock,
+ * in microseconds since the Unix epoch; 0: it does not say. */
+int64_t yz_bus_stored_us(natsMsg *msg);
 
 #endif

@@ -17,6 +17,11 @@ int64_t yz_clock_wall_ms(void)
     return read_us(CLOCK_REALTIME) / 1000;
 }
 
+int64_t yz_clock_wall_us(void)
+{
+    return read_us(CLOCK_REALTIME);
+}
+
 int64_t yz_clock_mono_ms(void)
 {
     return read_us(CLOCK_MONOTONIC) / 1000;

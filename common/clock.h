@@ -1,5 +1,5 @@
-/* clock.h: time. Wall-clock times are int64_t milliseconds since the Unix epoch (name: _ms);
- * durations and deadlines use the monotonic clock (name: _mono_ms).
+/* clock.h: time. Wall-clock times are int64_t milliseconds (_us: microseconds) since the Unix epoch
+ * (name: _ms); durations and deadlines use the monotonic clock (name: _mono_ms).
  *
  * Thread    any.
  * Lifetime  none.
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 int64_t yz_clock_wall_ms(void);
+int64_t yz_clock_wall_us(void);
 int64_t yz_clock_mono_ms(void);
 int64_t yz_clock_mono_us(void);
 

@@ -7,10 +7,9 @@
 
 #define MICRO 1000000
 
-#define BOUND(bound) (uint64_t)(bound),
-static const uint64_t latency_bounds[] = {BOUNDS_LATENCY(BOUND) UINT64_MAX};
-static const uint64_t sizes_bounds[] = {BOUNDS_SIZES(BOUND) UINT64_MAX};
-static const uint64_t bytes_bounds[] = {BOUNDS_BYTES(BOUND) UINT64_MAX};
+static const uint64_t latency_bounds[] = {LATENCY_BOUNDS, UINT64_MAX};
+static const uint64_t sizes_bounds[] = {SIZES_BOUNDS, UINT64_MAX};
+static const uint64_t bytes_bounds[] = {BYTES_BOUNDS, UINT64_MAX};
 
 struct yz_bounds yz_bounds_latency = {.bounds = latency_bounds};
 struct yz_bounds yz_bounds_sizes = {.bounds = sizes_bounds};

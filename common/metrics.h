@@ -20,7 +20,7 @@
  * Lifetime  the fields live in the program's struct, zeroed at first; the tables are constant.
  * Thread    any, but for those that end in _own: they are for a field that only the caller's thread
  *           writes, and cost a plain addition instead of a locked one.
- * Limits    buckets are fixed: BOUNDS_… below, and +Inf.
+ * Limits    buckets are fixed: …_BOUNDS below, and +Inf.
  */
 #ifndef YZ_METRICS_H
 #define YZ_METRICS_H
@@ -32,22 +32,16 @@
 #include <stdint.h>
 
 /* Upper bounds, each at least twice the one before: so the bucket is found by one comparison. */
-#define BOUNDS_LATENCY(X) /* microseconds: 50 us to 50 s in steps of 1, 2, 5 */                    \
-    X(50)                                                                                          \
-    X(100)                                                                                         \
-    X(200)                                                                                         \
-    X(500)                                                                                         \
-    X(1000) X(2000) X(5000) X(10000) X(20000) X(50000) X(100000) X(200000) X(500000) X(1000000)    \
-        X(2000000) X(5000000) X(10000000) X(20000000) X(50000000)
-#define BOUNDS_SIZES(X) X(1) X(2) X(4) X(8) X(16) X(32) X(64) X(128) X(256) X(512) X(1024)
-#define BOUNDS_BYTES(X)                                                                            \
-    X(64) X(256) X(1024) X(4096) X(16384) X(65536) X(262144) X(1048576) X(4194304)
+#define LATENCY_BOUNDS /* microseconds */                                                          \
+    50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000,     \
+        2000000, 5000000, 10000000, 20000000, 50000000
+#define SIZES_BOUNDS 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024
+#define BYTES_BOUNDS 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304
 
-#define YZ_ONE(bound) 0,
 enum {
-    YZ_LATENCY_BOUNDS = sizeof((const char[]){BOUNDS_LATENCY(YZ_ONE)}),
-    YZ_SIZES_BOUNDS = sizeof((const char[]){BOUNDS_SIZES(YZ_ONE)}),
-    YZ_BYTES_BOUNDS = sizeof((const char[]){BOUNDS_BYTES(YZ_ONE)}),
+    YZ_LATENCY_BOUNDS = sizeof((const int[]){LATENCY_BOUNDS}) / sizeof(int),
+    YZ_SIZES_BOUNDS = sizeof((const int[]){SIZES_BOUNDS}) / sizeof(int),
+    YZ_BYTES_BOUNDS = sizeof((const int[]){BYTES_BOUNDS}) / sizeof(int),
 };
 
 /* The last bucket is +Inf. One type for each set of bounds, so that they are not mixed up. */

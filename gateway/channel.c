@@ -93,7 +93,9 @@ static void on_values_looked(void *arg, enum yz_err err)
 
 static void broadcast(struct gw_channel *c, struct gw_message *msg)
 {
+    struct gw_metrics *metrics = c->owner->metrics;
     uint64_t offset = gw_message_offset(msg);
+    uint64_t before = atomic_load_explicit(&metrics->deliveries, memory_order_relaxed);
     struct gw_subscriber *sub;
 
     for (c->cursor = TAILQ_FIRST(&c->on); (sub = c->cursor);) {
@@ -106,6 +108,8 @@ static void broadcast(struct gw_channel *c, struct gw_message *msg)
         gw_join_hand(c, msg, true);
     }
     c->serving = NULL;
+    gw_lag_note(&metrics->lag, gw_message_stored_us(msg),
+                atomic_load_explicit(&metrics->deliveries, memory_order_relaxed) - before);
 }
 
 static void on_push(void *arg, struct gw_message *msg)
@@ -126,6 +130,8 @@ static void on_value(void *arg, natsMsg *bus, uint64_t seq)
     gw_values_take(&c->values, c->name, subject + prefix, seq, bus, &msg);
     if (!msg)
         return;
+    if (c->values_loaded)
+        gw_message_set_stored_us(msg, yz_bus_stored_us(bus));
     broadcast(c, msg);
     gw_message_unref(msg);
 }

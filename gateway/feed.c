@@ -190,6 +190,7 @@ static void repair(struct gw_feed *feed)
     feed->read.subject = feed->subject;
     feed->read.channel = feed->channel;
     feed->read.from = missing(feed) && missing(feed) <= feed->covered ? feed->seen : feed->covered;
+    feed->read.timed = true;
     feed->read.on_done = on_repaired;
     feed->read.arg = feed;
     gw_history_read(feed->feeds->history, &feed->read);
@@ -226,6 +227,7 @@ void gw_feed_take(struct gw_feed *feed, natsMsg *msg)
                         yz_err_code(err));
         return;
     }
+    gw_message_set_stored_us(p.msg, yz_bus_stored_us(msg));
     if (feed->state == GW_FEED_LIVE && fits(feed, &p)) {
         chain(feed, &p);
         gw_message_unref(p.msg);

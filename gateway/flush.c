@@ -119,8 +119,10 @@ static void flush_exchange(struct gw_connection *c)
 
 void gw_flush_all(struct gw_server *server)
 {
+    struct gw_metrics *metrics = server->parts.metrics;
     struct gw_connection *c;
 
+    gw_lag_begin(&metrics->lag);
     while ((c = TAILQ_FIRST(&server->dirty))) {
         TAILQ_REMOVE(&server->dirty, c, dirty_link);
         c->dirty = false;
@@ -129,4 +131,5 @@ void gw_flush_all(struct gw_server *server)
         else if (c->exchange && c->exchange->status != 0)
             flush_exchange(c);
     }
+    gw_lag_end(&metrics->lag, &metrics->delivery_lag);
 }

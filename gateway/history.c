@@ -232,9 +232,12 @@ static enum yz_err keep(struct gw_read *read, uint64_t seq, natsMsg *msg)
         yz_error_spaced("push_malformed", "subject=%s seq=%" PRIu64, read->subject, seq);
         return YZ_OK;
     }
-    if (!err)
-        read->messages[read->count++] = message;
-    return err;
+    if (err)
+        return err;
+    if (read->timed)
+        gw_message_set_stored_us(message, yz_bus_stored_us(msg));
+    read->messages[read->count++] = message;
+    return YZ_OK;
 }
 
 /* The page's first message is the one known before, or else something between was removed. */

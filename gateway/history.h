@@ -33,6 +33,7 @@ struct gw_read {
     const char *subject, *channel;
     uint64_t from;
     bool portion; /* one page of it is enough */
+    bool timed;   /* the messages are to know when they were stored */
     void (*on_done)(void *arg, struct gw_read *read, enum yz_err err);
     void *arg;
 

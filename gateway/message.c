@@ -23,7 +23,8 @@
 
 struct gw_message {
     unsigned refs;
-    uint64_t offset; /* 0: a value */
+    uint64_t offset;   /* 0: a value */
+    int64_t stored_us; /* 0: unknown */
     const char *roles, *exclude;
     const uint8_t *push; /* the whole Push inside frame */
     size_t push_len;
@@ -160,6 +161,16 @@ uint64_t gw_message_offset(const struct gw_message *msg)
 size_t gw_message_size(const struct gw_message *msg)
 {
     return sizeof *msg + msg->frame_len + msg->json.cap;
+}
+
+void gw_message_set_stored_us(struct gw_message *msg, int64_t stored_us)
+{
+    msg->stored_us = stored_us;
+}
+
+int64_t gw_message_stored_us(const struct gw_message *msg)
+{
+    return msg->stored_us;
 }
 
 /* The next comma-separated entry of *list, moved behind it; false at the end. */

@@ -28,6 +28,9 @@ struct gw_message *gw_message_ref(struct gw_message *msg);
 void gw_message_unref(struct gw_message *msg);
 
 uint64_t gw_message_offset(const struct gw_message *msg); /* 0: a value */
+/* When the broker stored it, by its clock, in microseconds; 0: nobody said. */
+void gw_message_set_stored_us(struct gw_message *msg, int64_t stored_us);
+int64_t gw_message_stored_us(const struct gw_message *msg);
 /* Bytes it occupies now. */
 size_t gw_message_size(const struct gw_message *msg);
 /* The session's actor may see it (roles over org_path, exclude). org_path is "" for a member's

@@ -8,11 +8,13 @@
 
 #include "common/err.h"
 #include "common/metrics.h"
+#include "gateway/lag.h"
 #include "schemas/codec.h"
 
 struct gw_metrics {
 #define YZ_METRICS_LIST "gateway/metrics.def"
 #include "common/metrics_fields.def"
+    struct gw_lag lag; /* the pushes of this loop turn, for delivery_lag */
 };
 
 /* Append the exposition text (version 0.0.4). */

@@ -52,6 +52,7 @@ static void look_at_pulse(struct gw_watch *watch)
 
     yz_gauge(&watch->metrics->bus_round_trip_us, pulse->round_trip_us);
     yz_gauge(&watch->metrics->clock_ahead_us, pulse->clock_ahead_us);
+    gw_lag_set_clock(&watch->metrics->lag, pulse->clock_ahead_us, pulse->round_trip_us / 2);
     yz_trouble_set(troubles, YZ_TROUBLE_bus_slow, pulse->round_trip_us >= BUS_SLOW_US,
                    "round_trip_ms=%lld", (long long)pulse->round_trip_us / 1000);
     yz_trouble_set(troubles, YZ_TROUBLE_clock_skewed,

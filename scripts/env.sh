@@ -163,7 +163,7 @@ need_test_services() {
     while read -r name; do
         case "$name" in
         YZ_ROOT | YZ_VAR | YZ_CACHE | YZ_PYTHON | YZ_NATS_SERVER | YZ_DATABASE_SERVER | YZ_KUSTOMIZE | YZ_TOXIPROXY | \
-            YZ_BUILD_DIR | YZ_TEST_*) ;;
+            YZ_PROMTOOL | YZ_BUILD_DIR | YZ_TEST_*) ;;
         *) unset "$name" ;;
         esac
     done < <(compgen -e | grep '^YZ_')

@@ -43,7 +43,7 @@ class Sampler:
         self.ledger.write("sample", process=name, rss=rss, queues=queues, lag=lag)
 
     def _metrics(self, name, process):
-        """The gauges; counters are added up on the side."""
+        """The gauges; counters are added up on the side, histograms left out."""
         gauges, kinds = {}, {}
         for line in self.world.admin(process, "/metrics")[1].splitlines():
             if line.startswith("# TYPE "):
@@ -54,7 +54,7 @@ class Sampler:
                 metric = head.partition("{")[0]
                 if kinds.get(metric) == "counter":
                     self._count(name, head, metric, float(value))
-                else:
+                elif metric in kinds:
                     gauges[metric] = gauges.get(metric, 0) + float(value)
         return gauges
 

@@ -159,7 +159,7 @@ def test_health_readiness_metrics(stack):
         families = [line.split()[2:4] for line in text.splitlines() if line.startswith("# TYPE ")]
         assert len(families) > 5 and len({name for name, _ in families}) == len(families)
         for name, kind in families:
-            assert name.startswith(("yizhan_", "process_")) and kind in ("counter", "gauge")
+            assert name.startswith(("yizhan_", "process_")) and kind in ("counter", "gauge", "histogram")
             assert (kind == "counter") == name.endswith("_total"), name
             assert f"# HELP {name} " in text
 

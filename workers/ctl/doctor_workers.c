@@ -150,13 +150,10 @@ static void examine_leases(struct ctl_doctor *doctor)
 
 static void on_oldest(void *arg, natsMsg *msg)
 {
-    int64_t *stored_ms = arg, seconds;
-    const char *time = NULL;
-    int32_t nanos;
+    int64_t *stored_ms = arg, stored_us = yz_bus_stored_us(msg);
 
-    if (natsMsgHeader_Get(msg, "Nats-Time-Stamp", &time) == NATS_OK &&
-        yz_clock_parse(time, strlen(time), &seconds, &nanos))
-        *stored_ms = seconds * 1000 + nanos / 1000000;
+    if (stored_us)
+        *stored_ms = stored_us / 1000;
 }
 
 static int64_t messages_of(natsConnection *nc, const char *stream)
