@@ -18,6 +18,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 
+import caretaker  # noqa: E402
 from wallclock import Clock, why_not_faked  # noqa: E402
 from stack import Stack  # noqa: E402
 from toxiproxy import Toxiproxy  # noqa: E402
@@ -100,6 +101,7 @@ class World(Stack):
                               capture_output=True, text=True)  # fmt: skip
         if done.returncode == 0:
             self._mounts.append(folder)
+            caretaker.note_mount(folder)
         elif self._tmpfs_wanted:
             raise RuntimeError(f"no tmpfs for NATS: {done.stderr}")
         return folder
@@ -169,6 +171,7 @@ class World(Stack):
         self.proxies.stop()
         for folder in self._mounts:
             subprocess.run(["umount", "-l", folder], check=True)
+            caretaker.forget_mount(folder)
         self._mounts = []
 
     def wait_nats(self):

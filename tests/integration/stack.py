@@ -26,6 +26,7 @@ import urllib.request
 import pymongo
 import pymongo.errors
 
+import caretaker
 import sanitizers
 import wire
 from bus import Bus
@@ -101,6 +102,7 @@ class Process:
                 self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 env={**clean, **sanitizers.environment(self.log.parent), **self.env, **env},
             )  # fmt: skip
+        caretaker.note_process(self.popen.pid)
         return self
 
     @property
