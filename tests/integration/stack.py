@@ -45,7 +45,8 @@ class Ports:
 
     def __init__(self):
         self._held = []
-        self._folder = pathlib.Path(tempfile.gettempdir()) / f"yizhan-ports-{os.getuid()}"
+        # Not TMPDIR: whoever has another one takes from the same ports.
+        self._folder = pathlib.Path("/tmp") / f"yizhan-ports-{os.getuid()}"
         self._folder.mkdir(exist_ok=True)
 
     def take(self, count=1):
