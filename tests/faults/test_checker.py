@@ -487,6 +487,27 @@ def test_one_id_for_two_aggregates_may_go_either_way():
     assert not [v for v in broken.check() if "is of the later" in v.text]
 
 
+def test_a_second_copy_of_an_old_post_may_be_the_first_that_a_phone_sees():
+    """Beyond the broker's memory of ids it comes twice; what was pushed between its copies is not due to who came since."""
+    b = Broken()
+    messages = b.snapshot["streams"]["THREADS"]["messages"]
+    first, last = messages[0], messages[-1]
+    at = last["seq"]
+    copy = {**first, "seq": at, "ms": first["ms"] + int(b.snapshot["streams"]["THREADS"]["window_s"] * 1000) + 1}
+    last["seq"] = at + 1
+    messages.insert(len(messages) - 1, copy)
+    b.snapshot["streams"]["THREADS"]["last_seq"] = at + 1
+    line_of_first = b.first("push", channel=THREAD, id=first["push"]["id"])
+    for line in b.find("push", channel=THREAD, offset=at):
+        b.lines.insert(b.lines.index(line), {**line_of_first, "session": line["session"], "offset": at})
+        line["offset"] = at + 1
+    for line in b.find("push", session="s3", channel=THREAD):
+        if line["offset"] < at:
+            b.drop(line)
+    b.first("subscribe", session="s3", channel=THREAD).update(since=None, offset=at - 1, recovered=False, missed=0)
+    assert checker.report(b.check()) == ""
+
+
 def test_the_model_knows_every_event():
     """A new domain is told to rules/domain.py, or a run with its events cannot be judged."""
     lacking = [type_ for type_ in wire.EVENTS for verb in ("judge", "apply")

@@ -241,7 +241,7 @@ def _phones(story, parts, truths, found):
     for (tenant, device, channel), held in by_phone.items():
         _phone(f"phone {tenant}/{device} on {channel}", held, truths, found)
         if channel in posts.get(tenant, {}):
-            _thread(f"phone {tenant}/{device} on {channel}", held, posts[tenant][channel], found)
+            _thread(f"phone {tenant}/{device} on {channel}", held, posts[tenant][channel], truths, found)
 
 
 def _phone(name, held, truths, found):
@@ -274,13 +274,14 @@ def _posts(story):
     return found
 
 
-def _thread(name, held, posts, found):
-    """End to end, over the heads of the streams: between two posts that a phone saw in one go, it saw all that there are."""
-    last = epoch = None
+def _thread(name, held, posts, truths, found):
+    """End to end, over the heads of the streams: between two posts that a phone saw in one go, it saw all that there are.
+    Not those that were pushed before it came: a second copy of an old post may be the first that it sees."""
+    last = epoch = before = None
     for part in held:
         resumed = part.since is not None and part.recovered and part.since["epoch"] == part.epoch == epoch
         if not resumed:
-            last = None
+            last, before = None, _pushed_upto(truths[part.tenant, part.channel, part.epoch], part.lo)
         epoch = part.epoch
         for number, _, id_, type_, _ in part.pushes:
             if type_ != "thread.post":
@@ -288,10 +289,16 @@ def _thread(name, held, posts, found):
             sequence = int(id_.split("-")[0])
             if last is not None and sequence > last:
                 between = posts[bisect.bisect_right(posts, last) : bisect.bisect_left(posts, sequence)]
+                between = [post for post in between if post not in before]
                 if between:
                     found.append(Violation("d", f"{name} saw the post of event {sequence} behind that of {last}, and never the "
                                                 f"{len(between)} between: {between[:5]}", [f"line {number}"]))  # fmt: skip
             last = max(last or 0, sequence)
+
+
+def _pushed_upto(truth, offset):
+    """Sequences of the events of which a push stands up to there."""
+    return {int(truth.at[at][0].split("-")[0]) for at in truth.between(0, offset)}
 
 
 def _closes(story, found):
