@@ -214,6 +214,16 @@ static EVP_MD_CTX *begin_digest(void)
     return ctx;
 }
 
+void yz_hex(const unsigned char *bytes, size_t len, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < len; i++) {
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+}
+
 void yz_hash(const struct yz_part *parts, size_t count, char out[33])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -229,8 +239,8 @@ void yz_hash(const struct yz_part *parts, size_t count, char out[33])
         EVP_DigestUpdate(ctx, parts[i].data, parts[i].len);
     }
     EVP_DigestFinal_ex(ctx, digest, NULL);
-    for (int i = 0; i < 16; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    yz_hex(digest, 16, out);
+    out[32] = '\0';
 }
 
 void yz_event_msg_id(const char *tenant, const char *actor, const char *event_id, const char *type,

@@ -92,6 +92,8 @@ struct yz_part {
     size_t len;
 };
 void yz_hash(const struct yz_part *parts, size_t count, char out[33]);
+/* 2 * len lower-case digits; no '\0' behind them. */
+void yz_hex(const unsigned char *bytes, size_t len, char *out);
 /* Nats-Msg-Id of an event: hash of tenant, actor, event id, type and payload. */
 void yz_event_msg_id(const char *tenant, const char *actor, const char *event_id, const char *type,
                      const void *payload, size_t len, char out[YZ_MSG_ID_MAX]);

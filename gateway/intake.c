@@ -11,12 +11,20 @@
  * message may have 1 MB. */
 #define ARENA_MAX (16 << 20)
 
+/* Random bytes of a trace: 16 of the trace itself, 8 of its first span. */
+#define TRACE_BYTES 24
+/* They are fetched for so many traces at once: a call of the generator costs more than its bytes.
+ */
+#define TRACES 64
+
 struct gw_intake {
     struct gw_uplink *uplink;
     struct gw_query *query;
     struct gw_metrics *metrics;
     struct yz_arena arena; /* of the payload in hand */
     struct yz_buf encoded; /* its canonical encoding */
+    unsigned char traces[TRACES][TRACE_BYTES];
+    size_t traces_left;
     bool draining;
 };
 
@@ -107,34 +115,34 @@ static enum yz_err authorize(enum yz_authority authority, const struct yz_actor 
 }
 
 /* A new trace for each event: W3C trace context, sampled. */
-static void new_trace(char out[YZ_TRACE_MAX])
+static void new_trace(struct gw_intake *intake, char out[YZ_TRACE_MAX])
 {
-    unsigned char bytes[24];
-    char *at = out;
+    const unsigned char *bytes;
 
-    if (RAND_bytes(bytes, sizeof bytes) != 1) {
-        out[0] = '\0';
-        return;
+    out[0] = '\0';
+    if (intake->traces_left == 0) {
+        if (RAND_bytes(&intake->traces[0][0], sizeof intake->traces) != 1)
+            return;
+        intake->traces_left = TRACES;
     }
-    at += snprintf(at, 4, "00-");
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        if (i == 16)
-            *at++ = '-';
-        at += snprintf(at, 3, "%02x", bytes[i]);
-    }
-    snprintf(at, 4, "-01");
+    bytes = intake->traces[--intake->traces_left];
+    memcpy(out, "00-", 3);
+    yz_hex(bytes, 16, out + 3);
+    out[35] = '-';
+    yz_hex(bytes + 16, 8, out + 36);
+    memcpy(out + 52, "-01", 4);
 }
 
-static void fill_envelope(struct yz_envelope *env, const struct yz_actor *actor,
-                          const struct gw_emit *emit, const struct yz_event_type *type,
-                          const ProtobufCMessage *message)
+static void fill_envelope(struct gw_intake *intake, struct yz_envelope *env,
+                          const struct yz_actor *actor, const struct gw_emit *emit,
+                          const struct yz_event_type *type, const ProtobufCMessage *message)
 {
     memset(env, 0, sizeof *env);
     env->actor = *actor;
     snprintf(env->event_id, sizeof env->event_id, "%s", emit->event_id);
     snprintf(env->type, sizeof env->type, "%s", type->name);
     type->aggregate(message, actor, env->aggregate);
-    new_trace(env->traceparent);
+    new_trace(intake, env->traceparent);
     env->occurred_at_ms = emit->occurred_at_ms;
 }
 
@@ -185,7 +193,7 @@ enum yz_err gw_intake_event(struct gw_intake *intake, const struct yz_actor *act
         yz_count(&intake->metrics->events_refused, 1);
         return err;
     }
-    fill_envelope(&env, actor, emit, type, message);
+    fill_envelope(intake, &env, actor, emit, type, message);
     err = gw_uplink_emit(intake->uplink, ticket, &env, domain->name, intake->encoded.data,
                          intake->encoded.len);
     if (err != YZ_OK) {

@@ -31,6 +31,7 @@ struct gw_tap {
 struct handles {
     uv_async_t async;
     uv_timer_t tick, reopen;
+    uv_prepare_t turn;
     int open;
 };
 
@@ -146,10 +147,11 @@ static void on_wake(uv_async_t *async)
     bool more;
     size_t count = gw_inbound_take(link->inbound, items, LINK_WORK_MAX, &more);
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         on_item(link, &items[i]);
+    /* Together: nats.c has them freed by a thread of its own, which each of them would wake. */
+    for (size_t i = 0; i < count; i++)
         natsMsg_Destroy(items[i].msg);
-    }
     if (!more)
         on_news(link);
 }
@@ -161,6 +163,15 @@ static void on_tick(uv_timer_t *timer)
     gw_pending_tick(link->pending);
     if (gw_pending_count(link->pending) == 0)
         uv_timer_stop(timer);
+}
+
+/* The end of the loop's turn. */
+static void on_turn(uv_prepare_t *turn)
+{
+    struct gw_link *link = turn->data;
+
+    if (link->sender) /* not yet, or no more */
+        gw_sender_flush(link->sender);
 }
 
 static enum yz_err init_handles(struct gw_link *link, uv_loop_t *loop)
@@ -175,8 +186,10 @@ static enum yz_err init_handles(struct gw_link *link, uv_loop_t *loop)
     }
     uv_timer_init(loop, &h->tick);
     uv_timer_init(loop, &h->reopen);
-    h->open = 3;
-    h->async.data = h->tick.data = h->reopen.data = link;
+    uv_prepare_init(loop, &h->turn);
+    uv_prepare_start(&h->turn, on_turn);
+    h->open = 4;
+    h->async.data = h->tick.data = h->reopen.data = h->turn.data = link;
     link->handles = h;
     return YZ_OK;
 }
@@ -191,10 +204,11 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void close_handles(struct handles *h)
 {
-    h->async.data = h->tick.data = h->reopen.data = h;
+    h->async.data = h->tick.data = h->reopen.data = h->turn.data = h;
     uv_close((uv_handle_t *)&h->async, on_handle_closed);
     uv_close((uv_handle_t *)&h->tick, on_handle_closed);
     uv_close((uv_handle_t *)&h->reopen, on_handle_closed);
+    uv_close((uv_handle_t *)&h->turn, on_handle_closed);
 }
 
 static enum yz_err make_inbox(struct gw_link *link, const struct yz_conf *conf)

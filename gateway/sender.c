@@ -13,8 +13,6 @@
 
 /* A peer that takes nothing for so long is gone. */
 #define WRITE_DEADLINE_MS 2000
-/* Commands done between two looks at the queue. */
-#define BATCH 64
 /* What is sent behind a pause of this length goes out at once; nats.c sends the rest together, a
  * millisecond later at most. */
 #define HURRY_US 250
@@ -66,6 +64,7 @@ struct gw_sender {
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t wanted;
     bool asleep, stopping;
+    size_t unheard; /* commands given since the thread was woken */
     struct command_list queue, failed;
     size_t count, bytes; /* until done */
     struct command reopen;
@@ -301,8 +300,6 @@ static void execute(struct gw_sender *sender, struct command *command)
     switch (command->verb) {
     case PUBLISH:
         command->err = publish(sender, command);
-        natsMsg_Destroy(command->msg);
-        command->msg = NULL;
         break;
     case SUBSCRIBE:
         LIST_INSERT_HEAD(&sender->subscriptions, command->subscription, entry);
@@ -325,12 +322,12 @@ static void set_count(struct gw_sender *sender, size_t count)
     atomic_store_explicit(&sender->metrics->bus_queued, (int64_t)count, memory_order_relaxed);
 }
 
-/* Up to BATCH commands. Lock held. */
+/* Up to SENDER_BATCH commands. Lock held. */
 static size_t take(struct gw_sender *sender, struct command *batch[])
 {
     size_t count = 0;
 
-    while (count < BATCH && (batch[count] = STAILQ_FIRST(&sender->queue))) {
+    while (count < SENDER_BATCH && (batch[count] = STAILQ_FIRST(&sender->queue))) {
         STAILQ_REMOVE_HEAD(&sender->queue, entry);
         if (batch[count]->verb == REOPEN)
             sender->reopening = false;
@@ -343,15 +340,21 @@ static size_t take(struct gw_sender *sender, struct command *batch[])
 static size_t carry_out(struct gw_sender *sender, struct command *batch[], size_t count,
                         struct command_list *failed)
 {
-    size_t weight = 0;
+    size_t weight = 0, published = 0;
 
     for (size_t i = 0; i < count; i++) {
         enum verb verb = batch[i]->verb;
 
         weight += batch[i]->weight;
         execute(sender, batch[i]);
-        if (verb != PUBLISH)
-            continue;
+        if (verb == PUBLISH)
+            batch[published++] = batch[i];
+    }
+    /* Together: nats.c has them freed by a thread of its own, which each of them would wake. */
+    for (size_t i = 0; i < published; i++)
+        natsMsg_Destroy(batch[i]->msg);
+    for (size_t i = 0; i < published; i++) {
+        batch[i]->msg = NULL;
         if (batch[i]->err)
             STAILQ_INSERT_TAIL(failed, batch[i], entry);
         else
@@ -377,7 +380,7 @@ static void hurry(struct gw_sender *sender)
 static bool work(struct gw_sender *sender)
 {
     struct command_list failed = STAILQ_HEAD_INITIALIZER(failed);
-    struct command *batch[BATCH];
+    struct command *batch[SENDER_BATCH];
     size_t count, weight;
 
     if (STAILQ_EMPTY(&sender->queue) && !sender->stopping)
@@ -458,14 +461,22 @@ static void dismantle(struct gw_sender *sender)
 }
 
 /* Lock held. */
+static void rouse(struct gw_sender *sender)
+{
+    sender->unheard = 0;
+    if (sender->asleep)
+        pthread_cond_signal(&sender->wanted);
+    sender->asleep = false;
+}
+
+/* Lock held. */
 static void append(struct gw_sender *sender, struct command *command)
 {
     STAILQ_INSERT_TAIL(&sender->queue, command, entry);
     sender->bytes += command->weight;
     set_count(sender, sender->count + 1);
-    if (sender->asleep)
-        pthread_cond_signal(&sender->wanted);
-    sender->asleep = false;
+    if (++sender->unheard >= SENDER_BATCH)
+        rouse(sender);
 }
 
 /* false: the queue is full. */
@@ -592,6 +603,14 @@ void gw_sender_unsubscribe(struct gw_sender *sender, struct gw_subscription *sub
 {
     pthread_mutex_lock(&sender->lock);
     append(sender, &subscription->unsubscribe);
+    pthread_mutex_unlock(&sender->lock);
+}
+
+void gw_sender_flush(struct gw_sender *sender)
+{
+    pthread_mutex_lock(&sender->lock);
+    if (sender->unheard > 0)
+        rouse(sender);
     pthread_mutex_unlock(&sender->lock);
 }
 

@@ -7,6 +7,8 @@
  *
  * Lifetime  one per link. gw_sender_free waits for the call in hand, a few seconds at most.
  * Thread    loop for all functions.
+ * Turns     commands are handed to the thread together: when SENDER_BATCH of them wait, else by
+ *           gw_sender_flush at the end of the loop's turn. A wake-up costs more than a publish.
  * Limits    bus_queue_max commands and SENDER_BYTES_MAX bytes. A publish or subscribe beyond is
  *           refused at once with YZ_BUSY; an unsubscribe is always taken (there is at most one for
  *           each subscribe).
@@ -26,6 +28,7 @@
 #include <stdint.h>
 
 #define SENDER_BYTES_MAX ((size_t)64 * 1024 * 1024)
+#define SENDER_BATCH     64
 #define SENDER_TAP_INBOX 1 /* replies; the other subscriptions count up from there */
 
 struct gw_sender;
@@ -53,6 +56,8 @@ YZ_MUST_USE enum yz_err gw_sender_subscribe(struct gw_sender *sender, uint64_t t
                                             const char *subject,
                                             struct gw_subscription **subscription);
 void gw_sender_unsubscribe(struct gw_sender *sender, struct gw_subscription *subscription);
+/* What was given since the last call is carried out from now on. Cheap when nothing was. */
+void gw_sender_flush(struct gw_sender *sender);
 /* The connection was closed for good: make another one, with all subscriptions. */
 void gw_sender_reopen(struct gw_sender *sender);
 

@@ -19,6 +19,7 @@ struct world {
     uv_loop_t loop;
     uv_async_t async;
     uv_timer_t pulse;
+    uv_prepare_t turn;
     struct gw_inbound *inbound;
     struct gw_sender *sender;
     uint64_t connection;
@@ -77,6 +78,11 @@ static void on_wake(uv_async_t *async)
     }
 }
 
+static void on_turn(uv_prepare_t *turn)
+{
+    gw_sender_flush(((struct world *)turn->data)->sender);
+}
+
 static int set_up(void **state)
 {
     char *argv[] = {(char *)(uintptr_t) "test", NULL};
@@ -103,6 +109,9 @@ static int set_up(void **state)
     assert_int_equal(gw_inbound_new(65536, &w->async, &w->metrics, &w->inbound), YZ_OK);
     assert_int_equal(gw_sender_new(&w->conf, "_INBOX.test.*", w->inbound, &w->metrics, &w->sender),
                      YZ_OK);
+    uv_prepare_init(&w->loop, &w->turn);
+    w->turn.data = w;
+    uv_prepare_start(&w->turn, on_turn);
     RIG_AWAIT(w, w->connected, 5000);
     *state = w;
     return 0;
@@ -119,6 +128,7 @@ static int tear_down(void **state)
     gw_inbound_unref(w->inbound);
     uv_close((uv_handle_t *)&w->async, NULL);
     uv_close((uv_handle_t *)&w->pulse, NULL);
+    uv_close((uv_handle_t *)&w->turn, NULL);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&w->loop), 0);
     broker_stop(&w->broker);

@@ -249,18 +249,32 @@ static void reads_acknowledgements(void **state)
     static const struct {
         const char *text;
         enum yz_err err;
+        uint64_t sequence;
+        bool duplicate;
     } cases[] = {
-        {"{\"stream\":\"EVENTS\",\"seq\":5}", YZ_OK},
-        {"{\"stream\":\"EVENTS\",\"seq\":5,\"duplicate\":true}", YZ_OK},
-        {"{\"stream\":\"OTHERS\",\"seq\":5}", YZ_BUS_UNAVAILABLE},
-        {"{\"stream\":\"EVENTS\",\"seq\":0}", YZ_BUS_UNAVAILABLE},
-        {"{\"stream\":\"EVENTS\"}", YZ_BUS_UNAVAILABLE},
-        {"", YZ_BUS_UNAVAILABLE},
-        {"[]", YZ_BUS_UNAVAILABLE},
-        {"{\"error\":{\"code\":503,\"err_code\":10077}}", YZ_STORAGE_FULL},
-        {"{\"error\":{\"code\":400,\"err_code\":10054}}", YZ_FRAME_TOO_LARGE},
-        {"{\"error\":{\"code\":500}}", YZ_BUS_UNAVAILABLE},
-        {"{\"error\":null}", YZ_BUS_UNAVAILABLE},
+        {"{\"stream\":\"EVENTS\",\"seq\":5}", YZ_OK, 5, false},
+        {"{\"stream\":\"EVENTS\", \"seq\":5}", YZ_OK, 5, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":123456789012345678}", YZ_OK, 123456789012345678, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":9223372036854775807}", YZ_OK, INT64_MAX, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":9223372036854775808}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":5,\"duplicate\":true}", YZ_OK, 5, true},
+        {"{\"stream\":\"EVENTS\",\"seq\":1099511627776,\"duplicate\":true}", YZ_OK, 1099511627776,
+         true},
+        {"{\"stream\":\"EVENTS\",\"seq\":05}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":-5}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":5x}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":5", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":5}}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"OTHERS\",\"seq\":5}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"EVENTS\",\"seq\":0}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"stream\":\"EVENTS\"}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"", YZ_BUS_UNAVAILABLE, 0, false},
+        {"[]", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"error\":{\"code\":503,\"err_code\":10077}}", YZ_STORAGE_FULL, 0, false},
+        {"{\"error\":{\"code\":400,\"err_code\":10054}}", YZ_FRAME_TOO_LARGE, 0, false},
+        {"{\"error\":{\"code\":500}}", YZ_BUS_UNAVAILABLE, 0, false},
+        {"{\"error\":null}", YZ_BUS_UNAVAILABLE, 0, false},
     };
 
     (void)state;
@@ -271,6 +285,8 @@ static void reads_acknowledgements(void **state)
         assert_int_equal(
             gw_uplink_read_ack(cases[i].text, strlen(cases[i].text), &sequence, &duplicate),
             cases[i].err);
+        assert_int_equal(sequence, cases[i].sequence);
+        assert_int_equal(duplicate, cases[i].duplicate);
     }
 }
 
