@@ -152,13 +152,18 @@ class Stack(integration.Stack):
             process.argv = pinned(process.argv, self._cores.get(process.name.rstrip("0123456789")))
 
     def _nats_conf(self):
+        self.monitor_port = self.ports.take()
         path = self.folder / "nats.conf"
         path.write_text(
-            f'listen: "127.0.0.1:{self.nats_port}"\n'
+            f'listen: "127.0.0.1:{self.nats_port}"\nhttp: "127.0.0.1:{self.monitor_port}"\n'
             f'jetstream {{ store_dir: "{self.folder / "jetstream"}"'
             f'{", sync_interval: always" if self._sync == "always" else ""} }}\n'
         )
         return path
+
+    def nats_figures(self):
+        """nats-server's own (its monitoring page /varz): subscriptions, connections, mem, cpu ..."""
+        return self.http("GET", "/varz", port=self.monitor_port)[2]
 
     def worker_rights(self):
         """url, user and password_file with which a load program publishes as a worker does."""
@@ -168,15 +173,16 @@ class Stack(integration.Stack):
     def members(self, count, channels, topics=None, path="g1/c1/b1", first=0, lifetime_s=3600):
         """A file for the load programs: "token<TAB>channels<TAB>topics" of each member m<first>...
 
-        channels, topics: a list for all, or a function of the member's number that gives one.
+        channels, topics, path: one for all, or a function of the member's number that gives it.
         """
         def of(what, number):
             return what(number) if callable(what) else what or []
 
+        people = ((number, Person(TENANT, f"m{number}", of(path, number))) for number in range(first, first + count))
         out = self.folder / f"members-{first}-{count}-{time.monotonic_ns()}"
         with open(out, "w") as file:
-            for number in range(first, first + count):
-                token = self.keys.token(Person(TENANT, f"m{number}", path), lifetime_s=lifetime_s)
+            for number, person in people:
+                token = self.keys.token(person, lifetime_s=lifetime_s)
                 file.write("\t".join([token, ",".join(of(channels, number)), ",".join(map(str, of(topics, number)))]) + "\n")
         return out
 
@@ -306,6 +312,15 @@ class Bench:
             yield process
         finally:
             process.kill()
+
+    def wait_idle(self, pid, most_s=20):
+        """Until the process has used less than 2 % of a core for half a second: what follows a crowd's arrival is over."""
+        until = time.monotonic() + self.size(most_s, 0)
+        while time.monotonic() < until:
+            before = self.cpu_ns(pid)
+            time.sleep(0.5)
+            if self.cpu_ns(pid) - before < 0.5e9 * 0.02:
+                return
 
     # readings of /proc; load/usage.h reads the same inside a load program
 

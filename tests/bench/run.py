@@ -100,7 +100,7 @@ def head_of(words, seconds):
 
 def write_plots(out, name, result):
     result["plots"] = {}
-    for unit, rows in plot.by_unit(result.get("rows", [])).items():
+    for unit, rows in table.by_unit(result.get("rows", [])).items():
         file = f"{name}-{re.sub(r'[^a-z0-9]+', '-', unit.lower().replace('µ', 'u')).strip('-')}.svg"
         (out / file).write_text(plot.svg(f"{name}: {unit}", rows))
         result["plots"][unit] = file
@@ -109,7 +109,8 @@ def write_plots(out, name, result):
 def write(out, words, seconds, results, modules, bench):
     out.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
-        write_plots(out, name, result)
+        if getattr(modules[name], "PLOTS", True):
+            write_plots(out, name, result)
     told = {
         "command": ["scripts/bench", *words],
         "seconds": seconds,

@@ -52,10 +52,16 @@ def test_spread_names_the_least_and_the_greatest():
 
 
 def test_the_table_tells_the_verdict_and_a_smoke_run_does_not():
-    text = table.markdown([row(goal="<= 1.15", note="one note")])
-    assert "**missed**" in text and "<= 1.15 ×" in text and text.endswith("- one note")
-    assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1
-    assert "missed" not in table.markdown([row(goal="<= 1.15")], judge=False)
+    rows = [row(goal="<= 1.15", note="one note"), row(baseline="other", base=[2.0, 30.0, 4.0], goal="<= 1.15", note="one note"),
+            row(case="next", baseline=None, base=None, goal="<= 5", goal_of="value"), row(unit="things")]  # fmt: skip
+    text = table.markdown(rows)
+    line = next(line for line in text.splitlines() if line.startswith("| a case"))
+    assert "<= 1.15: **missed**" in line and "<= 1.15: reached" in line and line.index("missed") < line.index("reached")
+    assert "<= 5: reached" in next(line for line in text.splitlines() if line.startswith("| next"))
+    assert text.count("- one note") == 1 and text.count("** (less is better)") == 2
+    first = text.split("**things**")[0]
+    assert len({line.count("|") for line in first.splitlines() if line.startswith("|")}) == 1
+    assert "missed" not in table.markdown(rows, judge=False)
 
 
 def test_the_plot_is_xml_with_a_bar_for_each_sample_set():

@@ -2,10 +2,10 @@
  *
  *     bare_loop PORT CONTROL-PORT
  *
- * Connections on PORT speak the WebSocket handshake and are then only sent to. What comes over the
- * one connection on CONTROL-PORT (4 bytes of length, host order; the bytes) goes to each of them as
- * one WebSocket message, by one send(). What the kernel does not take is kept and sent when it can
- * be. "ready" on standard output; ends with standard input.
+ * Connections on PORT speak the WebSocket handshake; what they send then is answered with a few
+ * bytes. What comes over the one connection on CONTROL-PORT (4 bytes of length, host order; the
+ * bytes) goes to each of them as one WebSocket message, by one send(). What the kernel does not
+ * take is kept and sent when it can be. "ready" on standard output; ends with standard input.
  */
 #include "../load/loop.h"
 
@@ -135,6 +135,14 @@ static void shake(struct phone *phone, const char *request)
     send_to(phone, (const uint8_t *)answer, (size_t)len);
 }
 
+/* A message of as many bytes as a Pong has, whatever came. */
+static void answer(struct phone *phone)
+{
+    static const uint8_t pong[24] = {0x82, sizeof pong - 2};
+
+    send_to(phone, pong, sizeof pong);
+}
+
 static void on_phone(struct loop_watch *watch, uint32_t events)
 {
     struct phone *phone = (struct phone *)watch;
@@ -153,7 +161,9 @@ static void on_phone(struct loop_watch *watch, uint32_t events)
         return;
     }
     request[got] = '\0';
-    if (!phone->open) /* the load client sends its request in one write */
+    if (phone->open)
+        answer(phone);
+    else /* the load client sends its request in one write */
         shake(phone, request);
 }
 

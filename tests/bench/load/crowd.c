@@ -192,7 +192,7 @@ static void end_bursts(void)
     uint64_t now = loop_now_ns(), cpu = burst.pid ? usage_cpu_ns(burst.pid) - burst.cpu_ns : 0,
              failed;
 
-    burst.going = false;
+    burst.going = crowd.loop.spin = false;
     loop_timer_off(&crowd.loop, &burst.late);
     failed = publisher_failed(crowd.publisher);
     printf("{\"seconds\":%.6f,\"cpu_ns\":%" PRIu64 ",\"bursts\":%" PRIu64 ",\"published\":%" PRIu64
@@ -210,7 +210,7 @@ static void end_bursts(void)
 static void on_late(struct loop_timer *timer)
 {
     (void)timer;
-    burst.going = false;
+    burst.going = crowd.loop.spin = false;
     control_error("%" PRIu64 " of %" PRIu64 " deliveries came, %" PRIu64
                   " wrong, %u connections lost",
                   burst.delivered, burst.expected, burst.wrong, crowd.lost);
@@ -279,7 +279,7 @@ static void begin_bursts(const char *line)
     burst.cpu_ns = burst.pid ? usage_cpu_ns(burst.pid) : 0;
     burst.began_ns = loop_now_ns();
     burst.until_ns = burst.began_ns + (uint64_t)(control_number(line, "seconds", 1) * SECOND_NS);
-    burst.going = true;
+    burst.going = crowd.loop.spin = true;
     next_burst();
 }
 
@@ -383,6 +383,8 @@ static void on_message(struct ws *ws, bool text, const uint8_t *data, size_t len
     } else if (crowd.kind == YIZHAN && (!phone->ready || pings.going)) {
         if (!wire_each(crowd.encoding, data, len, on_item, phone))
             bench_die("a message that cannot be read, of %zu bytes", len);
+    } else if (pings.going) { /* of the bare loop: any answer */
+        pings.pongs++;
     } else {
         take_text(phone, data, len);
     }

@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -140,9 +141,10 @@ static void run_timers(struct loop *loop)
 static void turn(struct loop *loop)
 {
     struct epoll_event events[EVENTS_MAX];
-    struct timespec left = {0};
-    bool limited = loop->on_idle || time_left(loop, &left);
-    int count = epoll_pwait2(loop->epoll, events, EVENTS_MAX, limited ? &left : NULL, NULL);
+    static const struct timespec none = {0};
+    struct timespec left;
+    const struct timespec *wait = loop->spin ? &none : time_left(loop, &left) ? &left : NULL;
+    int count = epoll_pwait2(loop->epoll, events, EVENTS_MAX, wait, NULL);
 
     if (count < 0 && errno != EINTR)
         bench_die("epoll_pwait2: %s", strerror(errno));
@@ -153,8 +155,8 @@ static void turn(struct loop *loop)
             watch->on_ready(watch, events[i].events);
     }
     run_timers(loop);
-    if (count == 0 && loop->on_idle)
-        loop->on_idle(loop);
+    if (count == 0 && loop->spin)
+        sched_yield();
 }
 
 void loop_run(struct loop *loop)

@@ -35,9 +35,11 @@ struct loop {
     struct loop_timer *timers; /* the earliest first */
     bool stopped;
     void (*on_wake)(struct loop *loop); /* NULL: none */
-    /* Called whenever the loop has nothing to do, instead of sleeping, if it is set: for a
-     * publisher that must not be woken late. Costs a whole core. */
-    void (*on_idle)(struct loop *loop);
+    /* Look again and again instead of sleeping (others on the core come first: sched_yield). A
+     * receiver that sleeps makes each send() to it pay for waking it, an interrupt to another core,
+     * and whether it sleeps depends on how fast the server is: the server's CPU would be measured
+     * with the load's. Costs a whole core. */
+    bool spin;
     void *user;
 };
 

@@ -190,8 +190,14 @@ void publisher_flush(struct publisher *publisher)
     uint32_t len;
     size_t done = 0;
 
-    if (publisher->kind != PUBLISHER_BARE || publisher->burst_len == 0)
-        return; /* nats.c's own thread writes within microseconds */
+    if (publisher->kind != PUBLISHER_BARE) {
+        /* As yz_bus_hurry does: the PING takes all along that nats.c would keep for a millisecond.
+         */
+        (void)natsConnection_FlushTimeout(publisher->nc, 1);
+        return;
+    }
+    if (publisher->burst_len == 0)
+        return;
     len = (uint32_t)(publisher->burst_len - sizeof len);
     memcpy(publisher->burst, &len, sizeof len);
     while (done < publisher->burst_len) {

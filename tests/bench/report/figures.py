@@ -1,5 +1,6 @@
 """What samples come to: median, spread, ratio to the baseline, verdict against the goal."""
 
+import math
 import statistics
 
 median = statistics.median
@@ -35,6 +36,8 @@ def number(value):
         return ""
     if value == 0:
         return "0"
+    if math.isinf(value):
+        return "∞"
     if abs(value) >= 999.5:
         digits = len(str(round(abs(value)))) - 3
         return f"{round(value, -digits):,.0f}"

@@ -69,10 +69,3 @@ def svg(title, rows):
         _text(LABELS, 20, title, size=15, weight="bold"), *legend, *parts,
         _text(LABELS, y + 14, foot, size=11, fill="#555"), "</svg>", ""])  # fmt: skip
 
-
-def by_unit(rows):
-    """{unit: rows}, in the order of the rows."""
-    units = {}
-    for row in rows:
-        units.setdefault(row.unit, []).append(row)
-    return units

@@ -1,34 +1,58 @@
-"""The table of a scenario as Markdown: a line per row."""
+"""A scenario's rows as Markdown: a table for each unit, a line for each case, its baselines side by side."""
 
 from report import figures
 
-WORDS = {True: "reached", False: "**missed**", None: ""}
-HEAD = ["case", "unit", "ours", "baseline", "ratio", "goal", ""]
+WORDS = {True: "reached", False: "**missed**"}
 
 
-def goal(row):
-    if row.goal is None:
+def by_unit(rows):
+    """{unit: rows}, in the order of the rows."""
+    units = {}
+    for row in rows:
+        units.setdefault(row.unit, []).append(row)
+    return units
+
+
+def _judged(row, judge):
+    """"<= 1.15: reached"; judge False (a smoke run): no goal and no verdict."""
+    if row is None or row.goal is None or not judge:
         return ""
-    return f"{row.goal} ×" if row.goal_of == "ratio" else row.goal
+    return f"{row.goal}: {WORDS[figures.verdict(row)]}"
 
 
-def line(row, judge):
-    """The cells of a row; judge False (a smoke run): no goal and no verdict."""
-    base = f"{row.baseline}: {figures.spread(row.base)}" if row.base else ""
-    ratio = figures.ratios(row)
-    verdict = WORDS[figures.verdict(row)] if judge else ""
-    return [row.case, row.unit, figures.spread(row.ours), base, figures.spread(ratio) if ratio else "",
-            goal(row) if judge else "", verdict]  # fmt: skip
+def _line(rows, bases, of_value, judge):
+    """The cells of one case."""
+    cells = [rows[0].case, figures.spread(rows[0].ours)]
+    if of_value:
+        cells.append(_judged(next((row for row in rows if row.goal_of == "value"), None), judge))
+    for base in bases:
+        row = next((row for row in rows if row.baseline == base), None)
+        goal = _judged(row, judge) if row and row.goal_of == "ratio" else ""
+        cells += [figures.spread(row.base), figures.spread(figures.ratios(row)), goal] if row else ["", "", ""]
+    return cells
+
+
+def _table(rows, judge):
+    bases = list(dict.fromkeys(row.baseline for row in rows if row.baseline))
+    of_value = any(row.goal and row.goal_of == "value" for row in rows)
+    cases = {}
+    for row in rows:
+        cases.setdefault(row.case, []).append(row)
+    head = ["case", "ours", *(["goal"] if of_value else [])]
+    for base in bases:
+        head += [base, "ours ÷ it", "goal"]
+    cells = [head, *(_line(found, bases, of_value, judge) for found in cases.values())]
+    kept = [column for column in range(len(head)) if any(row[column] for row in cells[1:])]
+    widths = {column: max(len(row[column]) for row in cells) for column in kept}
+    lines = ["| " + " | ".join(row[column].ljust(widths[column]) for column in kept) + " |" for row in cells]
+    rule = "|" + "|".join("-" * (widths[column] + 2) for column in kept) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def markdown(rows, judge=True):
-    """A table of Markdown, its columns lined up; notes below it."""
-    cells = [HEAD, *(line(row, judge) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(HEAD))]
-
-    def text(row):
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-
-    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
-    notes = list(dict.fromkeys(row.note for row in rows if row.note))
-    return "\n".join([text(HEAD), rule, *map(text, cells[1:]), *([""] if notes else []), *(f"- {n}" for n in notes)])
+    """The tables, their columns lined up; notes below."""
+    parts = []
+    for unit, found in by_unit(rows).items():
+        parts += [f"**{unit}** ({found[0].better} is better)", "", _table(found, judge), ""]
+    notes = dict.fromkeys(row.note for row in rows if row.note)
+    return "\n".join([*parts, *(f"- {note}" for note in notes)]).rstrip()

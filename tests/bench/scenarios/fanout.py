@@ -7,9 +7,9 @@ worker publishes, from one publisher on its TCP port. CPU is that of the gateway
 """
 
 import contextlib
-import time
 
 from bench import TENANT, Failure, Row, integration, thread_post
+from crowd import Side, connected, cost_us, per_write
 
 NAME = "fanout"
 GOALS = [
@@ -17,27 +17,7 @@ GOALS = [
     "<= 0.7 of nats-server's at 1 in flight, <= 0.4 at 8 and at 64",
 ]
 ENCODINGS = ("protobuf", "json")
-SETTLE_S = 2.5  # each channel is read again 1 s after it was joined
 NATS_GOALS = {1: "<= 0.7", 8: "<= 0.4", 64: "<= 0.4"}
-
-
-class Side:
-    """A server with its crowd of subscribers."""
-
-    def __init__(self, crowd, pid):
-        self.crowd, self.pid = crowd, pid
-
-    def burst(self, seconds, inflight, template):
-        done = self.crowd.ask("burst", seconds=seconds, inflight=inflight, template=template, pid=self.pid)
-        if done["wrong"] or done["failed"] or done["lost"]:
-            raise Failure(f"wrong deliveries: {done}")
-        return done
-
-
-def connected(crowd, count, **options):
-    answer = crowd.ask("connect", count=count, **options)
-    if answer["connected"] != count:
-        raise Failure(f"{answer['connected']} of {count} connected: {answer}")
 
 
 @contextlib.contextmanager
@@ -98,7 +78,7 @@ def bare_message(size):
 
 def measure(bench, folder, sides, count, payload, inflight, encodings):
     """The rows of one case in each encoding."""
-    seconds = bench.size(0.25, 0.02)
+    seconds = bench.size(0.12, 0.02)
     message = sized(folder, f"post-{payload}", thread_post(payload))
     templates, measures = {"nats": message}, {}
     for encoding in encodings:
@@ -118,23 +98,19 @@ def rows(bench, samples, count, payload, inflight, encoding):
     case = case_of(count, payload, inflight, encoding)
     ours, bare, nats = samples[encoding], samples[f"bare {encoding}"], samples["nats"]
 
-    def cost(side):
-        return [s["cpu_ns"] / s["deliveries"] / 1000 for s in side]
-
     def rate(side):
         return [s["deliveries"] / s["seconds"] for s in side]
 
-    extra = {"messages_per_write": [s["deliveries"] / s["frames"] for s in ours],
-             "bytes_per_delivery": ours[0]["payload_bytes"] / ours[0]["deliveries"],
-             "burst_ns": [s["burst_ns"] for s in ours]}  # fmt: skip
-    bench.keep(f"{case} us", sorted(cost(ours))[len(ours) // 2])
-    bench.keep(f"{case} messages per write", sorted(extra["messages_per_write"])[len(ours) // 2])
+    extra = {"bytes_per_delivery": ours[0]["payload_bytes"] / ours[0]["deliveries"], "burst_ns": [s["burst_ns"] for s in ours]}
+    bench.keep(f"{case} us", sorted(cost_us(ours))[len(ours) // 2])
     unit = "µs CPU/delivery"
     return [
-        Row(case, unit, cost(ours), "bare", cost(bare), "<= 1.15" if inflight == 1 else None, extra=extra),
-        Row(case, unit, cost(ours), "nats-server", cost(nats), NATS_GOALS[inflight]),
+        Row(case, unit, cost_us(ours), "bare", cost_us(bare), "<= 1.15" if inflight == 1 else None, extra=extra),
+        Row(case, unit, cost_us(ours), "nats-server", cost_us(nats), NATS_GOALS[inflight]),
         Row(case, "deliveries/s", rate(ours), "bare", rate(bare), better="more"),
         Row(case, "deliveries/s", rate(ours), "nats-server", rate(nats), better="more"),
+        Row(case, "messages/write", per_write(ours), "bare", per_write(bare), better="more"),
+        Row(case, "messages/write", per_write(ours), "nats-server", per_write(nats), better="more"),
     ]
 
 
@@ -152,7 +128,8 @@ def run_count(bench, stack, count, cases):
         sides["bare"] = ending.enter_context(bare_side(bench, stack.folder, stack.ports, count))
         sides["nats"] = ending.enter_context(nats_side(bench, stack.folder, stack.ports, count))
         bench.say(f"{count} subscribers are connected to each")
-        time.sleep(bench.size(SETTLE_S, 0))
+        for side in sides.values():
+            bench.wait_idle(side.pid)
         return [row for case in cases for row in measure(bench, stack.folder, sides, count, *case)]
 
 
