@@ -20,6 +20,8 @@ endforeach()
 foreach(program ${bench_baselines})
   add_executable(bench_${program} ${bench_dir}/baseline/${program}.c)
   target_link_libraries(bench_${program} PRIVATE yz_bench yz_schemas PkgConfig::MONGOC yz_warnings)
+  # mongoc takes shared memory at a program's start, also of one that only was linked with it.
+  target_link_options(bench_${program} PRIVATE LINKER:--as-needed)
 endforeach()
 foreach(program ${bench_programs} ${bench_baselines})
   set_target_properties(bench_${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)

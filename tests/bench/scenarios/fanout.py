@@ -137,8 +137,8 @@ def run(bench):
     rows = []
     for count in bench.size((1000, 15000), (50,)):
         cases = []
-        for payload in (128, 1024):
-            for inflight in (1, 8, 64):
+        for payload in bench.size((128, 1024), (1024,)):
+            for inflight in bench.size((1, 8, 64), (1, 8)):
                 encodings = [e for e in ENCODINGS if bench.wanted(case_of(count, payload, inflight, e))]
                 if encodings:
                     cases.append((payload, inflight, encodings))
