@@ -3,47 +3,48 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "gateway/revocation.h"
+#include "gateway/signature.h"
 #include "schemas/json.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <jwt.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define KEY_FILE_MAX        16384
-#define SECRET_MIN          32
-#define RSA_BITS_MIN        2048
+#define HEADER_KEPT_MAX     256
 #define NOT_BEFORE_LEEWAY_S 30
 #define MEMBER_ROLE         "member"
 
 struct algorithm {
     const char *name; /* in a token's header and in the file's name */
     const char *suffix;
-    jwt_alg_t jwt;
+    enum gw_algorithm kind;
 };
 
 static const struct algorithm algorithms[] = {
-    {"HS256", ".HS256.key", JWT_ALG_HS256},
-    {"RS256", ".RS256.pem", JWT_ALG_RS256},
-    {"ES256", ".ES256.pem", JWT_ALG_ES256},
+    {"HS256", ".HS256.key", GW_HS256},
+    {"RS256", ".RS256.pem", GW_RS256},
+    {"ES256", ".ES256.pem", GW_ES256},
 };
 
 struct key {
     char kid[YZ_ID_MAX];
     const struct algorithm *algorithm;
-    unsigned char *data; /* a PEM text ends in NUL, which len does not count */
-    size_t len;
+    struct gw_signer *signer;
 };
 
 struct keys {
     struct key list[GW_KEYS_MAX];
     size_t count;
+    /* The header of the last good token and its key: whoever issues tokens writes the same header
+     * into each of a key. */
+    char header[HEADER_KEPT_MAX];
+    size_t header_len;
+    const struct key *header_key;
 };
 
 struct gw_auth {
@@ -56,10 +57,8 @@ static void free_keys(struct keys *keys)
 {
     if (!keys)
         return;
-    for (size_t i = 0; i < keys->count; i++) {
-        OPENSSL_cleanse(keys->list[i].data, keys->list[i].len);
-        free(keys->list[i].data);
-    }
+    for (size_t i = 0; i < keys->count; i++)
+        gw_signer_free(keys->list[i].signer);
     free(keys);
 }
 
@@ -82,50 +81,18 @@ static bool parse_name(const char *name, struct key *key)
     return false;
 }
 
-static bool read_file(int dir, const char *name, struct key *key)
+/* The file's bytes and one more; false when it cannot be read or is too large. */
+static bool read_file(int dir, const char *name, unsigned char data[KEY_FILE_MAX + 1], size_t *len)
 {
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
     ssize_t got;
 
     if (fd < 0)
         return false;
-    key->data = malloc(KEY_FILE_MAX + 1);
-    got = key->data ? read(fd, key->data, KEY_FILE_MAX + 1) : -1;
+    got = read(fd, data, KEY_FILE_MAX + 1);
     close(fd);
-    if (got < 0 || got > KEY_FILE_MAX) {
-        free(key->data);
-        key->data = NULL;
-        return false;
-    }
-    key->data[got] = '\0';
-    key->len = (size_t)got;
-    return true;
-}
-
-/* What the file holds is a key that its algorithm can be trusted with; else the reason. */
-static const char *judge_key(const struct key *key)
-{
-    const char *reason = NULL;
-    char curve[32] = "";
-    EVP_PKEY *pkey;
-    BIO *bio;
-
-    if (key->algorithm->jwt == JWT_ALG_HS256)
-        return key->len < SECRET_MIN ? "secret_shorter_than_32_bytes" : NULL;
-    bio = BIO_new_mem_buf(key->data, (int)key->len);
-    pkey = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
-    if (!pkey)
-        reason = "no_public_key_in_pem_form";
-    else if (key->algorithm->jwt == JWT_ALG_RS256 &&
-             (EVP_PKEY_base_id(pkey) != EVP_PKEY_RSA || EVP_PKEY_bits(pkey) < RSA_BITS_MIN))
-        reason = "not_an_rsa_key_of_2048_bits_or_more";
-    else if (key->algorithm->jwt == JWT_ALG_ES256 &&
-             (!EVP_PKEY_get_group_name(pkey, curve, sizeof curve, NULL) ||
-              strcmp(curve, "prime256v1") != 0))
-        reason = "not_an_ec_key_on_p256";
-    EVP_PKEY_free(pkey);
-    BIO_free(bio);
-    return reason;
+    *len = got < 0 ? 0 : (size_t)got;
+    return got >= 0 && got <= KEY_FILE_MAX;
 }
 
 static const struct key *find_key(const struct keys *keys, const char *kid)
@@ -139,8 +106,10 @@ static const struct key *find_key(const struct keys *keys, const char *kid)
 
 static void add_key(struct keys *keys, int dir, const char *name)
 {
+    unsigned char data[KEY_FILE_MAX + 1];
     struct key key = {0};
     const char *reason = NULL;
+    size_t len = 0;
 
     if (!parse_name(name, &key))
         return; /* some other file, e.g. a private key beside its public one */
@@ -148,16 +117,15 @@ static void add_key(struct keys *keys, int dir, const char *name)
         reason = "kid_used_twice";
     else if (keys->count == GW_KEYS_MAX)
         reason = "too_many_keys";
-    else if (!read_file(dir, name, &key))
+    else if (!read_file(dir, name, data, &len))
         reason = "unreadable_or_too_large";
     else
-        reason = judge_key(&key);
-    if (reason) {
+        key.signer = gw_signer_new(key.algorithm->kind, data, len, &reason);
+    OPENSSL_cleanse(data, len);
+    if (key.signer)
+        keys->list[keys->count++] = key;
+    else
         yz_warn("key_ignored", "file=%s reason=%s", name, reason);
-        free(key.data);
-        return;
-    }
-    keys->list[keys->count++] = key;
 }
 
 static struct keys *load_keys(const char *path)
@@ -302,21 +270,44 @@ static enum yz_err choose_key(const struct keys *keys, const json_t *header, con
     return strcmp(alg, (*key)->algorithm->name) == 0 ? YZ_OK : YZ_TOKEN_ALGORITHM;
 }
 
-/* Both parts were decoded by us already, so what the library refuses is the signature. */
-static enum yz_err check_signature(const char *token, const struct key *key)
+/* The key that the token's header names; a header met before needs no reading. */
+static enum yz_err read_header(struct keys *keys, const char *text, size_t len,
+                               const struct key **key)
 {
-    jwt_t *jwt = NULL;
-    enum yz_err err = YZ_TOKEN_BAD_SIGNATURE;
+    enum yz_err err = YZ_TOKEN_MALFORMED;
+    json_t *header;
 
-    errno = 0;
-    /* A NULL key would skip the verification. */
-    if (key->data && key->len > 0 && jwt_decode(&jwt, token, key->data, (int)key->len) == 0 &&
-        jwt_get_alg(jwt) == key->algorithm->jwt)
-        err = YZ_OK;
-    else if (errno == ENOMEM) /* libjwt itself tells it from a bad token only now and then */
-        err = YZ_INTERNAL;
-    jwt_free(jwt);
+    if (len > 0 && len == keys->header_len && memcmp(text, keys->header, len) == 0) {
+        *key = keys->header_key;
+        return YZ_OK;
+    }
+    header = decode_part(text, len);
+    if (header)
+        err = choose_key(keys, header, key);
+    json_decref(header);
     return err;
+}
+
+static void keep_header(struct keys *keys, const char *text, size_t len, const struct key *key)
+{
+    if (len > sizeof keys->header)
+        return;
+    memcpy(keys->header, text, len);
+    keys->header_len = len;
+    keys->header_key = key;
+}
+
+/* text: header, dot, claims, dot, signature. */
+static enum yz_err check_signature(const char *text, size_t signed_len, size_t len,
+                                   const struct key *key)
+{
+    char signature[GW_TOKEN_MAX];
+    size_t signature_len;
+
+    if (!decode64(text + signed_len + 1, len - signed_len - 1, signature, &signature_len))
+        return YZ_TOKEN_BAD_SIGNATURE;
+    return gw_signer_check(key->signer, text, signed_len, (const unsigned char *)signature,
+                           signature_len);
 }
 
 static bool is_for(const json_t *aud, const char *audience)
@@ -477,9 +468,8 @@ static bool find_dots(const char *token, size_t len, size_t *first, size_t *seco
 enum yz_err gw_auth_verify(const struct gw_auth *auth, const char *token, size_t len,
                            int64_t now_ms, struct gw_identity *identity)
 {
-    char text[GW_TOKEN_MAX + 1];
     const struct key *key = NULL;
-    json_t *header = NULL, *claims = NULL;
+    json_t *claims;
     size_t first, second;
     unsigned refusals = yz_memory_refusals();
     enum yz_err err = YZ_TOKEN_MALFORMED;
@@ -488,21 +478,18 @@ enum yz_err gw_auth_verify(const struct gw_auth *auth, const char *token, size_t
         return YZ_TOKEN_MISSING;
     if (len > GW_TOKEN_MAX || memchr(token, '\0', len) || !find_dots(token, len, &first, &second))
         return YZ_TOKEN_MALFORMED;
-    memcpy(text, token, len);
-    text[len] = '\0';
-    header = decode_part(text, first);
-    claims = decode_part(text + first + 1, second - first - 1);
-    if (header && claims)
-        err = choose_key(auth->keys, header, &key);
+    claims = decode_part(token + first + 1, second - first - 1);
+    if (claims)
+        err = read_header(auth->keys, token, first, &key);
     if (err == YZ_OK)
-        err = check_signature(text, key);
-    if (err == YZ_OK)
+        err = check_signature(token, second, len, key);
+    if (err == YZ_OK) {
+        keep_header(auth->keys, token, first, key);
         err = check_claims(auth, claims, now_ms, identity);
+    }
     if (err == YZ_OK)
         err = gw_auth_judge(auth, identity);
-    json_decref(header);
     json_decref(claims);
-    OPENSSL_cleanse(text, len);
     /* Without memory nothing can be said about the token, neither good nor bad. */
     return yz_memory_refusals() == refusals ? err : YZ_INTERNAL;
 }

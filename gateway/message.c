@@ -70,19 +70,6 @@ static size_t field_len(size_t len)
     return 1 + varint_len(len) + len;
 }
 
-static enum yz_err check_push(const void *body, size_t len)
-{
-    struct yz_arena arena;
-    struct yz_violation v;
-    ProtobufCMessage *decoded;
-    enum yz_err err;
-
-    yz_arena_init(&arena, ARENA_MAX);
-    err = yz_pb_decode(&yizhan__v1__push__descriptor, body, len, &arena, &decoded, &v);
-    yz_arena_deinit(&arena);
-    return err && err != YZ_INTERNAL ? YZ_BAD_FRAME : err;
-}
-
 /* What the gateway alone knows is appended: protobuf merges concatenated messages. */
 static void build_frame(struct gw_message *msg, const char *channel, const char *name,
                         const void *body, size_t len)
@@ -113,13 +100,11 @@ enum yz_err gw_message_new(const char *channel, uint64_t offset, const char *nam
 {
     size_t roles_size = strlen(roles) + 1, exclude_size = strlen(exclude) + 1;
     size_t push_len, frame_len;
+    struct yz_violation v;
     struct gw_message *m;
-    enum yz_err err;
 
-    if (len > BODY_MAX)
+    if (len > BODY_MAX || yz_pb_check(&yizhan__v1__push__descriptor, body, len, &v))
         return YZ_BAD_FRAME;
-    if ((err = check_push(body, len)))
-        return err;
     push_len = len + field_len(strlen(channel)) + (offset ? 1 + varint_len(offset) : 0) +
                (*name ? field_len(strlen(name)) : 0);
     frame_len = field_len(field_len(push_len));

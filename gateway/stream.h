@@ -4,7 +4,8 @@
  * Lifetime  made and freed by the link. A gw_barrier is the caller's; it is linked in until it was
  *           called or cancelled.
  * Thread    loop.
- * Limits    one STREAM.INFO in flight for each stream; whoever asks meanwhile shares the next one.
+ * Limits    one STREAM.INFO in flight for each stream, and 10 ms between two; whoever asks
+ * meanwhile shares the next one.
  */
 #ifndef GW_STREAM_H
 #define GW_STREAM_H

@@ -36,6 +36,9 @@
 YZ_MUST_USE enum yz_err yz_pb_decode(const ProtobufCMessageDescriptor *desc, const void *data,
                                      size_t len, struct yz_arena *arena, ProtobufCMessage **message,
                                      struct yz_violation *v);
+/* Whether yz_pb_decode would take the bytes, without decoding them: no memory is used. */
+YZ_MUST_USE enum yz_err yz_pb_check(const ProtobufCMessageDescriptor *desc, const void *data,
+                                    size_t len, struct yz_violation *v);
 /* The frame's id (its field 1) as far as it can be told from bytes that did not decode, for the
  * error's reply; else 0. */
 uint32_t yz_pb_frame_id(const void *data, size_t len);

@@ -226,15 +226,22 @@ static enum yz_err scan(struct bytes in, const ProtobufCMessageDescriptor *desc,
     return YZ_OK;
 }
 
+enum yz_err yz_pb_check(const ProtobufCMessageDescriptor *desc, const void *data, size_t len,
+                        struct yz_violation *v)
+{
+    struct bytes in = {data, len ? (const uint8_t *)data + len : data};
+
+    return scan(in, desc, 1, NULL, v);
+}
+
 enum yz_err yz_pb_decode(const ProtobufCMessageDescriptor *desc, const void *data, size_t len,
                          struct yz_arena *arena, ProtobufCMessage **message, struct yz_violation *v)
 {
-    struct bytes in = {data, len ? (const uint8_t *)data + len : data};
     unsigned refusals = yz_memory_refusals();
     enum yz_err err;
 
     *message = NULL;
-    err = scan(in, desc, 1, NULL, v);
+    err = yz_pb_check(desc, data, len, v);
     if (err)
         return err;
     *message = protobuf_c_message_unpack(desc, &arena->allocator, len, data);

@@ -296,6 +296,62 @@ static void reloads_or_keeps_the_old_keys(void **state)
     assert_int_equal(verify(sign("next", JWT_ALG_HS256, next, good_claims()), &identity), YZ_OK);
 }
 
+/* What was kept of an earlier token's header goes with the keys it was read with. */
+static void forgets_a_key_that_was_replaced(void **state)
+{
+    static const char before[] = "before-before-before-before-before";
+    static const char after[] = "after-after-after-after-after-after";
+    struct gw_identity identity;
+
+    (void)state;
+    write_file("next.HS256.key", before);
+    assert_int_equal(gw_auth_reload(auth), YZ_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(verify(sign("next", JWT_ALG_HS256, before, good_claims()), &identity),
+                         YZ_OK);
+    write_file("next.HS256.key", after);
+    assert_int_equal(gw_auth_reload(auth), YZ_OK);
+    assert_int_equal(verify(sign("next", JWT_ALG_HS256, before, good_claims()), &identity),
+                     YZ_TOKEN_BAD_SIGNATURE);
+    assert_int_equal(verify(sign("next", JWT_ALG_HS256, after, good_claims()), &identity), YZ_OK);
+}
+
+/* A good token keeps its header; a bad one behind it is none the better for it. */
+static void judges_each_signature_anew(void **state)
+{
+    static const struct {
+        const char *kid, *key;
+        jwt_alg_t alg;
+    } keys[] = {{"hs", secret, JWT_ALG_HS256},
+                {"rs", rsa_private, JWT_ALG_RS256},
+                {"es", ec_private, JWT_ALG_ES256}};
+    struct gw_identity identity;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char *good = sign(keys[i].kid, keys[i].alg, keys[i].key, good_claims()), *bad;
+        char *other = sign(keys[i].kid, keys[i].alg, keys[i].key, with("sub", json_string("m2")));
+
+        for (size_t at = 1; at < 40; at += 3) {
+            assert_int_equal(verify(strdup(good), &identity), YZ_OK);
+            bad = strdup(good);
+            bad[strlen(bad) - at - 1] = bad[strlen(bad) - at - 1] == 'A' ? 'B' : 'A';
+            assert_int_equal(verify(bad, &identity), YZ_TOKEN_BAD_SIGNATURE);
+        }
+        bad = strdup(good);
+        bad[strlen(bad) - 8] = '\0'; /* cut */
+        assert_int_equal(verify(bad, &identity), YZ_TOKEN_BAD_SIGNATURE);
+        bad = malloc(strlen(good) + strlen(other));
+        assert_non_null(bad);
+        snprintf(bad, strlen(good) + strlen(other), "%.*s%s", (int)(strrchr(other, '.') - other),
+                 other, strrchr(good, '.'));
+        assert_int_equal(verify(bad, &identity), YZ_TOKEN_BAD_SIGNATURE);
+        assert_int_equal(verify(other, &identity), YZ_OK);
+        assert_string_equal(identity.actor.member, "m2");
+        free(good);
+    }
+}
+
 static void refuses_to_start_without_keys(void **state)
 {
     char empty[] = "/tmp/yz-auth-empty-XXXXXX";
@@ -321,6 +377,8 @@ int main(void)
         cmocka_unit_test(judges_the_audience),
         cmocka_unit_test(judges_the_claims),
         cmocka_unit_test(reloads_or_keeps_the_old_keys),
+        cmocka_unit_test(forgets_a_key_that_was_replaced),
+        cmocka_unit_test(judges_each_signature_anew),
         cmocka_unit_test(refuses_to_start_without_keys),
     };
 

@@ -10,10 +10,12 @@ static enum yz_err decode_hex(const ProtobufCMessageDescriptor *desc, const char
     size_t len = sample_hex(hex, NULL, bytes, sizeof bytes);
     /* A copy of exactly this size, so that a sanitizer sees a read beyond it. */
     uint8_t *copy = malloc(len ? len : 1);
+    struct yz_violation checked;
     enum yz_err err;
 
     memcpy(copy, bytes, len);
-    err = yz_pb_decode(desc, copy, len, &sample_arena, message, v);
+    err = yz_pb_check(desc, copy, len, &checked);
+    assert_int_equal(err, yz_pb_decode(desc, copy, len, &sample_arena, message, v));
     free(copy);
     return err;
 }
