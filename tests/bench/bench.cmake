@@ -1,7 +1,7 @@
 # The benchmark's programs, what they are held against, and the run that keeps them from rotting. Of load/, what several
 # programs use is the library yz_bench; a file with a main of its own is one program, bench_<file>; of baseline/ each is one.
 set(bench_dir ${CMAKE_CURRENT_LIST_DIR})
-set(bench_programs crowd)
+set(bench_programs arrival crowd)
 set(bench_baselines bare_loop)
 
 file(GLOB bench_sources CONFIGURE_DEPENDS ${bench_dir}/load/*.c)

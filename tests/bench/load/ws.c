@@ -56,6 +56,9 @@ static void release(struct ws *ws)
 
     if (fd >= 0) {
         loop_unwatch(ws->loop, &ws->watch);
+        /* Else OpenSSL takes the session for broken off, and nobody may resume it any more. */
+        if (ws->tls)
+            SSL_set_shutdown(ws->tls, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(ws->tls);
         ws->tls = NULL;
         close(fd);
