@@ -1,8 +1,8 @@
 # The benchmark's programs, what they are held against, and the run that keeps them from rotting. Of load/, what several
 # programs use is the library yz_bench; a file with a main of its own is one program, bench_<file>; of baseline/ each is one.
 set(bench_dir ${CMAKE_CURRENT_LIST_DIR})
-set(bench_programs arrival crowd)
-set(bench_baselines bare_loop)
+set(bench_programs arrival crowd posts)
+set(bench_baselines bare_loop parts)
 
 file(GLOB bench_sources CONFIGURE_DEPENDS ${bench_dir}/load/*.c)
 foreach(program ${bench_programs})
@@ -36,6 +36,7 @@ if(YZ_TESTS)
   endforeach()
 
   yz_pytest(bench.report unit 120 ${bench_dir}/test_report.py)
+  yz_pytest(bench.tap unit 120 ${bench_dir}/test_tap.py)
 
   # Every scenario in seconds, with sizes that measure nothing: that it works, and that all that was sent arrives.
   add_test(NAME bench.smoke
