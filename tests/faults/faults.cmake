@@ -31,5 +31,5 @@ endforeach()
 set(runbook ${CMAKE_CURRENT_LIST_DIR}/test_runbook.py)
 yz_pytest(faults.runbook.processes faults 600 ${runbook} -k "not test_fault or kill_ or freeze_ or restart_ or _away")
 yz_pytest(faults.runbook.others faults 600 ${runbook}
-  -k "test_fault and not (kill_ or freeze_ or restart_ or _away or cluster)")
+  -k "test_fault and one_server and not (kill_ or freeze_ or restart_ or _away)")
 yz_pytest(faults.runbook.cluster faults 600 ${runbook} -k "of_a_cluster")

@@ -291,6 +291,12 @@ class World(Stack):
             return self.bus.stream("EVENTS")["state"]["messages"]
         return None
 
+    def settled_upto(self):
+        """First sequence of EVENTS that is not settled; None when NATS cannot say."""
+        with contextlib.suppress(Exception):
+            return self.bus.stream("EVENTS")["state"]["first_seq"]
+        return None
+
     def has_quorum(self, stream):
         """Its leader leads somebody."""
         cluster = self.bus.stream(stream).get("cluster", {})
