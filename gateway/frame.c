@@ -270,6 +270,7 @@ void gw_frame_welcome(struct yz_buf *buf, enum gw_encoding encoding, uint32_t id
         welcome.expires_at = &expires;
         welcome.ping_interval_ms = from->ping_interval_ms;
         welcome.max_frame_bytes = from->max_frame_bytes;
+        welcome.reconnect_max_ms = from->reconnect_max_ms;
         welcome.n_subscribed = from->count;
         welcome.subscribed = list;
         reply.result_case = YIZHAN__V1__REPLY__RESULT_WELCOME;

@@ -80,7 +80,7 @@ struct gw_welcome {
     char session[24];
     const char *member, *tenant;
     int64_t now_ms, expires_at_ms;
-    uint32_t ping_interval_ms, max_frame_bytes;
+    uint32_t ping_interval_ms, max_frame_bytes, reconnect_max_ms;
     const struct gw_subscribed *subscribed;
     size_t count;
 };

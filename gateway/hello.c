@@ -28,6 +28,7 @@ static void fill_welcome(struct gw_session *session, struct gw_welcome *welcome)
     welcome->expires_at_ms = session->identity.expires_at_ms;
     welcome->ping_interval_ms = (uint32_t)conf->ping_interval_ms;
     welcome->max_frame_bytes = (uint32_t)conf->frame_max_bytes;
+    welcome->reconnect_max_ms = (uint32_t)conf->reconnect_spread_ms;
 }
 
 /* The Welcome; what was missed follows. */

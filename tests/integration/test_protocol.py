@@ -32,6 +32,7 @@ def test_hello_is_answered_with_the_terms_of_the_session(town, encoding):
         welcome = phone.hello(town.stack.keys.token(town.secretary, lifetime_s=600))
     assert welcome["member"] == "sec" and welcome["tenant"] == town.name and welcome["session"]
     assert welcome["pingIntervalMs"] == 25000 and welcome["maxFrameBytes"] == 65536
+    assert welcome["reconnectMaxMs"] == town.stack.settings["reconnect_spread_ms"]
     server, expires = (
         datetime.datetime.fromisoformat(welcome[k].replace("Z", "+00:00"))
         for k in ("serverTime", "expiresAt")
