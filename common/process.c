@@ -10,7 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FDS          "/proc/self/fd"
+#define FDS "/proc/self/fd"
+#define MEMORY_ANY                                                                                 \
+    (INT64_C(1) << 60)  /* so large a limit is none: cgroup v1 knows no other word                 \
+                         */
 #define SHORT_FROM   95 /* percent in use */
 #define SHORT_SPARES 8  /* or so few left */
 
@@ -52,6 +55,36 @@ static int64_t resident_bytes(void)
     return pages * sysconf(_SC_PAGESIZE);
 }
 
+/* As a container sees it: its own group is the root of what is mounted there. */
+static int64_t memory_max_bytes(void)
+{
+    static const char *const files[] = {"/sys/fs/cgroup/memory.max",
+                                        "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    long long bytes = 0;
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        FILE *file = fopen(files[i], "re");
+
+        if (!file)
+            continue;
+        if (fscanf(file, "%lld", &bytes) != 1) /* "max" */
+            bytes = 0;
+        fclose(file);
+        break;
+    }
+    return bytes < MEMORY_ANY ? bytes : 0;
+}
+
+static int64_t cpu_us(void)
+{
+    struct rusage used;
+
+    if (getrusage(RUSAGE_SELF, &used) != 0)
+        return 0;
+    return (int64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 +
+           used.ru_utime.tv_usec + used.ru_stime.tv_usec;
+}
+
 void yz_process_read(struct yz_process *process)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -63,6 +96,8 @@ void yz_process_read(struct yz_process *process)
     process->max_fds = limit.rlim_cur >= INT64_MAX ? INT64_MAX : (int64_t)limit.rlim_cur;
     process->rss_bytes = resident_bytes();
     process->started_s = started_s;
+    process->memory_max_bytes = memory_max_bytes();
+    process->cpu_us = cpu_us();
 }
 
 bool yz_process_short(const struct yz_process *process)

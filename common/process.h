@@ -1,8 +1,9 @@
-/* process.h: what this process uses of its host: descriptors and memory (process.def names them as
- * metrics).
+/* process.h: what this process uses of its host: descriptors, memory and CPU (process.def names
+ * them as metrics).
  *
  * Lifetime  none.
- * Thread    any. Cost: two small files of /proc; before Linux 6.2 also one entry a descriptor.
+ * Thread    any. Cost: three small files of /proc and /sys; before Linux 6.2 also one entry a
+ * descriptor.
  */
 #ifndef YZ_PROCESS_H
 #define YZ_PROCESS_H
@@ -13,7 +14,9 @@
 struct yz_process {
     int64_t open_fds, max_fds; /* max_fds INT64_MAX: no limit */
     int64_t rss_bytes;
-    int64_t started_s; /* wall clock */
+    int64_t memory_max_bytes; /* of its control group; 0: no limit, or it cannot be read */
+    int64_t cpu_us;           /* user and system, since the start */
+    int64_t started_s;        /* wall clock */
 };
 
 /* What cannot be read is 0. */

@@ -36,6 +36,15 @@ static void answer_ready(const struct gw_admin *admin, struct gw_exchange *excha
     gw_exchange_answer(exchange, ready ? 200 : 503, "application/json");
 }
 
+/* Only when somebody asks: it looks at every session. */
+static void look_at_backlog(const struct gw_admin *admin)
+{
+    size_t sessions, bytes = gw_sessions_backlog(admin->sessions, &sessions);
+
+    yz_gauge(&admin->metrics->backlog_bytes, (int64_t)bytes);
+    yz_gauge(&admin->metrics->backlog_sessions, (int64_t)sessions);
+}
+
 void gw_admin_answer(const struct gw_admin *admin, const struct gw_request *request,
                      struct gw_exchange *exchange)
 {
@@ -53,6 +62,7 @@ void gw_admin_answer(const struct gw_admin *admin, const struct gw_request *requ
     } else if (readyz) {
         answer_ready(admin, exchange);
     } else {
+        look_at_backlog(admin);
         gw_metrics_write(admin->metrics, &exchange->answer);
         gw_exchange_answer(exchange, 200, "text/plain; version=0.0.4; charset=utf-8");
     }

@@ -11,12 +11,14 @@
 #include "gateway/intake.h"
 #include "gateway/link.h"
 #include "gateway/revocation.h"
+#include "gateway/session.h"
 
 struct gw_admin {
     const struct gw_link *link;
     const struct gw_intake *intake;
     const struct gw_revocations *revocations;
-    const struct gw_metrics *metrics;
+    const struct gw_sessions *sessions;
+    struct gw_metrics *metrics;
 };
 
 /* Always answers. */

@@ -228,6 +228,7 @@ void gw_feed_take(struct gw_feed *feed, natsMsg *msg)
         return;
     }
     gw_message_set_stored_us(p.msg, yz_bus_stored_us(msg));
+    yz_observe_bytes_own(&feed->feeds->metrics->push_size, (uint64_t)natsMsg_GetDataLength(msg));
     if (feed->state == GW_FEED_LIVE && fits(feed, &p)) {
         chain(feed, &p);
         gw_message_unref(p.msg);

@@ -122,6 +122,7 @@ static enum yz_err make_edge(struct node *node)
     if (err != YZ_OK)
         return err;
     server_parts.sessions = node->sessions;
+    server_parts.admin.sessions = node->sessions;
     server_parts.http = node->http;
     return gw_server_new(&server_parts, &node->server);
 }

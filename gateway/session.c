@@ -55,6 +55,22 @@ size_t gw_sessions_count(const struct gw_sessions *all)
     return gw_serials_count(all->serials);
 }
 
+size_t gw_sessions_backlog(const struct gw_sessions *all, size_t *waiting)
+{
+    size_t bytes = 0;
+
+    *waiting = 0;
+    for (size_t i = 0; i < gw_serials_span(all->serials); i++) {
+        const struct gw_session *session = gw_serials_at(all->serials, i);
+
+        if (!session)
+            continue;
+        bytes += session->outbox.bytes;
+        *waiting += session->outbox.bytes > 0;
+    }
+    return bytes;
+}
+
 void gw_session_change_state(struct gw_session *session, enum gw_session_state to)
 {
     assert((session->state == HELLO && to == OPEN) || (session->state != CLOSING && to == CLOSING));

@@ -58,6 +58,8 @@ YZ_MUST_USE enum yz_err gw_sessions_new(const struct gw_session_parts *parts,
 /* Frees the sessions that are left, too. */
 void gw_sessions_free(struct gw_sessions *sessions);
 size_t gw_sessions_count(const struct gw_sessions *sessions);
+/* Bytes that wait to be written, and for how many sessions. Looks at each. */
+size_t gw_sessions_backlog(const struct gw_sessions *sessions, size_t *waiting);
 /* Time-outs: hello, idle, expired tokens. Call it a few times a second; it looks at sessions only
  * when one is due. */
 void gw_sessions_tick(struct gw_sessions *sessions);

@@ -39,7 +39,9 @@ static void look_at_process(struct gw_watch *watch)
     yz_gauge(&m->process_open_fds, p->open_fds);
     yz_gauge(&m->process_max_fds, p->max_fds);
     yz_gauge(&m->process_rss_bytes, p->rss_bytes);
+    yz_gauge(&m->memory_max_bytes, p->memory_max_bytes);
     yz_gauge(&m->process_started_s, p->started_s);
+    atomic_store_explicit(&m->process_cpu_us, (uint64_t)p->cpu_us, memory_order_relaxed);
     yz_trouble_set(&m->troubles, YZ_TROUBLE_descriptors_short, yz_process_short(p),
                    "open=%lld max=%lld", (long long)p->open_fds, (long long)p->max_fds);
 }

@@ -10,7 +10,8 @@ import tree
 import yaml
 
 VERSION = "1.32"
-FOLDERS = sorted({path.rsplit("/", 1)[0] for path in tree.files("k8s/*kustomization.yaml")})
+MONITORING = "k8s/monitoring"  # for the Prometheus operator, whose kinds are none of Kubernetes' own
+FOLDERS = sorted({path.rsplit("/", 1)[0] for path in tree.files("k8s/*kustomization.yaml")} - {MONITORING})
 
 
 def render(folder):
@@ -94,6 +95,24 @@ def test_nats_is_a_cluster_of_three_on_disks(rendered):
     config = next(text for d in rendered if d["kind"] == "ConfigMap" for text in d.get("data", {}).values()
                   if "jetstream" in text)
     assert "sync_interval: always" in config
+
+
+def test_monitoring_asks_the_pods_of_the_base():
+    watched = {document["kind"]: document for document in render(MONITORING)}
+    assert set(watched) == {"PodMonitor", "PrometheusRule", "ConfigMap"}
+    monitor = watched["PodMonitor"]["spec"]
+    (chosen,) = monitor["selector"]["matchExpressions"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    deployments = [d for d in render("k8s/base") if d["kind"] == "Deployment"]
+    assert {d["spec"]["template"]["metadata"]["labels"][monitor["jobLabel"]] for d in deployments} == set(chosen["values"])
+    for deployment in deployments:
+        template = deployment["spec"]["template"]
+        ports = {p["name"]: p["containerPort"] for c in template["spec"]["containers"] for p in c["ports"]}
+        plain = template["metadata"]["annotations"]
+        assert plain["prometheus.io/scrape"] == "true" and plain["prometheus.io/path"] == endpoint["path"]
+        assert plain["prometheus.io/port"] == str(ports[endpoint["port"]])
+    labels = watched["ConfigMap"]["metadata"]["labels"]
+    assert labels["grafana_dashboard"] == "1" and "dashboard.json" in watched["ConfigMap"]["data"]
 
 
 def settings_of(container):
