@@ -68,6 +68,9 @@ def sit(bench, side, count, connect, template, inflight):
     bench.wait_idle(side.pid)
     time.sleep(bench.size(3, 0))
     after = Readings(bench, side.pid)
+    still, seconds = bench.cpu_ns(side.pid), bench.size(3, 0.1)
+    time.sleep(seconds)
+    still = bench.cpu_ns(side.pid) - still
     idle = side.crowd.ask("ping", every=bench.size(25, 1), seconds=bench.size(6, 0.3), pid=side.pid)
     if idle["lost"] or idle["pongs"] != idle["sent"]:
         raise Failure(f"pings were not answered: {idle}")
@@ -76,8 +79,9 @@ def sit(bench, side, count, connect, template, inflight):
         "full": (full.pss - before.pss) / count,
         "peak": (peak - before.pss) / count,
         "after": (after.pss - before.pss) / count,
-        "sockets": (full.sockets - before.sockets) / count / 2,
+        "sockets": max(0, full.sockets - before.sockets) / count / 2,
         "slab": max(0, full.slab - before.slab) / count / 2,
+        "still": 100 * still / 1e9 / seconds,
         "idle": 100 * idle["cpu_ns"] / 1e9 / idle["seconds"],
         "ping_us": idle["cpu_ns"] / idle["sent"] / 1000,
     }
@@ -148,6 +152,7 @@ def rows(bench, count, inflight, samples):
         row(f"{sessions}: socket buffers", "KB kernel/session", "sockets", KB),
         row(f"{sessions}: slabs (sockets, files, epoll)", "KB kernel/session", "slab", KB),
         row(f"{sessions}, a ping each 25 s", "% of a core", "idle", goal="<= 1", goal_of="value"),
+        row(f"{sessions}, not even pings", "% of a core", "still"),
         row("CPU of a ping", "µs/ping", "ping_us"),
         row("process without a session", "MB PSS", "empty", KB * KB),
         Row("NATS subscriptions a channel", "subscriptions", of("subscriptions")),
