@@ -11,7 +11,8 @@
  * with the word n0000000000 where each post needs an id of its own.
  *
  * Posts are sent when they are meant to be sent (schedule.h), whatever became of those before; all
- * times count from then. Every viewer must see every post, in order. out gets a line for each post:
+ * times count from then. Every viewer must see every post, and those of one poster in order (two
+ * posters may overtake each other on their way). out gets a line for each post:
  * its event's sequence, then nanoseconds of CLOCK_REALTIME: meant, sent, accepted, at the first,
  * the middle and the last viewer.
  */
@@ -34,6 +35,7 @@
 #define TIMEOUT_NS  ((uint64_t)20 * SECOND_NS)
 #define LINGER_NS   ((uint64_t)2 * SECOND_NS)
 #define OPENING_MAX 256
+#define POSTERS_MAX 8
 #define ID_WORD     "n0000000000"
 #define FIRST_ID    16 /* of an emit's frame; below: the hello */
 
@@ -42,7 +44,7 @@ struct phone {
     const char *token;
     struct wire_channel channel; /* a viewer's */
     bool ready;
-    uint64_t next; /* number that a viewer must see next */
+    uint64_t next[POSTERS_MAX]; /* number that a viewer must see next of each poster */
 };
 
 /* Times of CLOCK_MONOTONIC, 0: not yet. */
@@ -215,9 +217,10 @@ static void on_time(struct loop_timer *timer)
     } else {
         run.going = false;
         control_error("%" PRIu64 " of %" PRIu64 " deliveries came, %" PRIu64 " of %" PRIu64
-                      " posts were accepted, %" PRIu64 " refused; %u connections lost",
+                      " posts were accepted, %" PRIu64 " refused; %" PRIu64
+                      " wrong, %u connections lost",
                       run.delivered, run.count * crowd.viewers, run.accepted, run.count,
-                      run.refused, crowd.lost);
+                      run.refused, run.wrong, crowd.lost);
     }
 }
 
@@ -252,6 +255,10 @@ static void begin_run(const char *line)
     run.until_ns =
         run.schedule.begin_ns + (uint64_t)((double)run.count * SECOND_NS / rate) + TIMEOUT_NS;
     run.going = true;
+    for (uint32_t i = 0; i < crowd.viewers; i++) {
+        for (uint32_t poster = 0; poster < crowd.posters; poster++)
+            crowd.phones[i].next[poster] = run.first + poster;
+    }
     loop_timer(&crowd.loop, &run.timer, schedule_next_ns(&run.schedule));
 }
 
@@ -259,13 +266,14 @@ static void begin_run(const char *line)
 
 static void delivered(struct phone *phone, uint64_t number, uint64_t now)
 {
+    uint64_t *next = &phone->next[(number - run.first) % crowd.posters];
     struct post *post;
 
-    if (number != phone->next || number < run.first || number >= run.first + run.schedule.sent) {
+    if (number != *next || number >= run.first + run.schedule.sent) {
         run.wrong++;
         return;
     }
-    phone->next++;
+    *next += crowd.posters;
     post = &run.posts[number - run.first];
     histogram_record(&run.deliveries, now - post->meant_ns);
     run.delivered++;
@@ -294,7 +302,6 @@ static void became_ready(struct phone *phone)
         return;
     phone->ready = true;
     crowd.ready++;
-    phone->next = run.first;
     if (crowd.ready + crowd.lost == crowd.count)
         control_answer("{\"connected\":%u,\"lost\":%u}", crowd.ready, crowd.lost);
 }
@@ -394,8 +401,11 @@ static void begin_connecting(const char *line)
     control_text(line, "kind", kind, sizeof kind);
     crowd.bare = strcmp(kind, "bare") == 0;
     crowd.viewers = (uint32_t)control_number(line, "count", 1);
-    crowd.posters = crowd.bare ? 0 : (uint32_t)control_number(line, "posters", 1);
-    crowd.count = crowd.viewers + crowd.posters;
+    crowd.posters = (uint32_t)control_number(line, "posters", 1);
+    if (crowd.posters < 1 || crowd.posters > POSTERS_MAX)
+        bench_die("1 to %d posters", POSTERS_MAX);
+    /* Into the bare loop they post by its control line. */
+    crowd.count = crowd.viewers + (crowd.bare ? 0 : crowd.posters);
     crowd.phones = calloc(crowd.count, sizeof *crowd.phones);
     if (!crowd.phones)
         bench_die("no memory for %u connections", crowd.count);
