@@ -113,11 +113,19 @@ class Run:
         self.say(f"{self.ledger.seconds():6.1f} s  the faults are over; waiting until all is settled")
         self.crowd.stop()
         self._wait(lambda: self.crowd.under_way() == 0, lambda: f"{self.crowd.under_way()} members are still at it")
+        self._stage("all that was under way is accepted")
         self._wait_calm()
         self._wait(lambda: not self.crowd.disconnected(), lambda: f"not connected: {self.crowd.disconnected()}")
-        with contextlib.suppress(TooLate):  # what is missing is the checker's to say
+        self._stage("calm, and every phone is connected")
+        try:
             until(self._level, LEVEL_S, 0.5)
+            self._stage("every phone has the last push")
+        except TooLate:  # what is missing is the checker's to say
+            self._stage("a phone lacks a push")
         self._wait_calm()
+
+    def _stage(self, text):
+        self.say(f"{self.ledger.seconds():6.1f} s  {text}")
 
     def _wait_calm(self):
         self._wait(lambda: not self.world.troubles(), lambda: f"not calm: {'; '.join(self.world.troubles())}")
