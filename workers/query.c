@@ -44,7 +44,6 @@ struct wk_query_service {
     natsSubscription *subscription;
     pthread_t *threads;
     size_t thread_count;
-    _Atomic uint64_t last_sequence; /* of EVENTS, as last heard: no more than it is */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     /* under mutex */
@@ -277,40 +276,67 @@ static void on_complete(void *closure)
 
 /* Answering. */
 
-/* An event with this sequence was stored once. Else "not in the queue" would mean "not yet". */
-static bool was_stored(struct wk_query_service *service, uint64_t sequence)
+/* What a replica says of EVENTS in one answer. */
+struct extent {
+    uint64_t first, last, count;
+    bool led;
+    char leader[64];
+};
+
+static bool look_at_events(struct wk_query_service *service, struct extent *extent)
 {
     json_t *info = NULL;
-    uint64_t last;
+    const json_t *state;
+    const char *leader;
 
-    if (sequence <= atomic_load(&service->last_sequence))
-        return true;
     if (wk_stream_ask(service->nc, "STREAM.INFO." YZ_STREAM_EVENTS, NULL, LOOK_WAIT_MS, &info,
                       NULL))
         return false;
-    last =
-        (uint64_t)json_integer_value(json_object_get(json_object_get(info, "state"), "last_seq"));
+    state = json_object_get(info, "state");
+    extent->first = (uint64_t)json_integer_value(json_object_get(state, "first_seq"));
+    extent->last = (uint64_t)json_integer_value(json_object_get(state, "last_seq"));
+    extent->count = (uint64_t)json_integer_value(json_object_get(state, "messages"));
+    extent->led = wk_stream_is_led(info);
+    leader = json_string_value(json_object_get(json_object_get(info, "cluster"), "leader"));
+    snprintf(extent->leader, sizeof extent->leader, "%s", leader ? leader : "");
     json_decref(info);
-    atomic_store(&service->last_sequence, last);
-    return sequence <= last;
+    return true;
 }
 
-/* The event was stored and is gone from the work queue. The stream's leader is asked: a follower
- * that lags would say "not here" of an event that it has not received yet. No answer counts as not
- * settled. */
-static bool is_settled(struct wk_query_service *service, uint64_t sequence)
+/* Which event is the next in EVENTS, this one or one behind it; *none: none is. */
+static bool next_event(struct wk_query_service *service, uint64_t sequence, uint64_t *next,
+                       bool *none)
 {
     json_t *found = NULL;
-    enum yz_err err;
     int code = 0;
-
-    if (!was_stored(service, sequence))
-        return false;
-    err =
+    enum yz_err err =
         wk_stream_ask(service->nc, "STREAM.MSG.GET." YZ_STREAM_EVENTS,
-                      json_pack("{s:I}", "seq", (json_int_t)sequence), LOOK_WAIT_MS, &found, &code);
+                      json_pack("{s:I, s:s}", "seq", (json_int_t)sequence, "next_by_subj", "evt.>"),
+                      LOOK_WAIT_MS, &found, &code);
+
+    *none = err && code == WK_STREAM_NO_MESSAGE;
+    *next = (uint64_t)json_integer_value(json_object_get(json_object_get(found, "message"), "seq"));
     json_decref(found);
-    return err && code == WK_STREAM_NO_MESSAGE;
+    return !err;
+}
+
+/* The event was stored and is gone from the work queue. A server that is cut off, or was just now,
+ * says "not here" of an event that it has never received: only an answer counts that knows of
+ * something behind it, else two of the same leader around it. No answer counts as not settled. */
+static bool is_settled(struct wk_query_service *service, uint64_t sequence)
+{
+    struct extent before, behind;
+    uint64_t next;
+    bool none;
+
+    if (!look_at_events(service, &before) || sequence > before.last)
+        return false;
+    if (before.count == 0 || sequence < before.first)
+        return true;
+    if (next_event(service, sequence, &next, &none))
+        return next > sequence;
+    return none && before.led && look_at_events(service, &behind) && behind.led &&
+           sequence <= behind.last && strcmp(before.leader, behind.leader) == 0;
 }
 
 static void refuse_busy(struct wk_query_service *service, struct job *job)

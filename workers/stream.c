@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Replicas answer their leader every second; a cut off one gives up after ten and more. */
+#define HEARD_NS 3000000000
+
 /* The err_code of a reply's error object, 0: no error. */
 static int error_code(const json_t *reply)
 {
@@ -48,6 +51,20 @@ enum yz_err wk_stream_ask(natsConnection *nc, const char *api, json_t *request, 
     json_decref(*reply);
     *reply = NULL;
     return YZ_INTERNAL;
+}
+
+bool wk_stream_is_led(const json_t *info)
+{
+    const json_t *replicas = json_object_get(json_object_get(info, "cluster"), "replicas");
+    const json_t *replica;
+    size_t i, heard = 1;
+
+    json_array_foreach(replicas, i, replica)
+    {
+        heard += !json_is_true(json_object_get(replica, "offline")) &&
+                 json_integer_value(json_object_get(replica, "active")) <= HEARD_NS;
+    }
+    return heard * 2 > json_array_size(replicas) + 1;
 }
 
 enum yz_err wk_stream_end(natsConnection *nc, const char *stream, const char *subject,

@@ -37,6 +37,10 @@ YZ_MUST_USE enum yz_err wk_stream_call(natsConnection *nc, const char *api, json
 YZ_MUST_USE enum yz_err wk_stream_ask(natsConnection *nc, const char *api, json_t *request,
                                       int64_t timeout_ms, json_t **reply, int *code);
 
+/* Of a STREAM.INFO: its leader has heard of most replicas just now (a stream of one has none). One
+ * that is cut off answers for some seconds as if it led, from what it knew then. */
+bool wk_stream_is_led(const json_t *info);
+
 /* Publish to a stream. expected: the subject's last sequence must be this, 0: it has none, -1:
  * whatever it is. *sequence (may be NULL) is where it was stored. */
 /* The subject's last message as the stream's leader knows it, where a direct get is answered by a

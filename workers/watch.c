@@ -21,7 +21,8 @@
 #define IMPATIENT_MS        250 /* between two looks while events wait for one */
 #define DENIAL_FORGOTTEN_MS 10000
 #define PAUSE_MS            50
-/* EVENTS is behind when it was seen so often: a new leader of a cluster may still be catching up.
+/* EVENTS is behind when it was seen so often in a row: a new leader of a cluster may be catching
+ * up.
  */
 #define BEHIND_LOOKS         2
 #define BEHIND_LOOKS_CLUSTER 60
@@ -222,6 +223,12 @@ static void judge_sequence(struct wk_watch *watch, struct wk_store *store, struc
     int64_t last = json_integer_value(json_object_get(json_object_get(info, "state"), "last_seq"));
     bool behind = last<known->reached, news = last> known->reached;
 
+    if (!wk_stream_is_led(info)) {
+        /* It may be behind because it is cut off: that proves nothing, and it hands out nothing. */
+        watch->behind_looks = 0;
+        atomic_store(&watch->trusted, 0);
+        return;
+    }
     watch->behind_looks = behind ? watch->behind_looks + 1 : 0;
     if (behind && watch->behind_looks < looks_enough(info)) {
         atomic_store(&watch->trusted, 0);
@@ -248,8 +255,10 @@ static void look_at_events(struct wk_watch *watch, struct wk_store *store)
     bool readable = store && read_known(store, &known);
     json_t *info = ask(watch, YZ_STREAM_EVENTS, &round_trip_us);
 
-    if (!info)
+    if (!info) {
+        watch->behind_looks = 0; /* who answers next may be another */
         return;
+    }
     yz_gauge(&watch->metrics->bus_round_trip_us, round_trip_us);
     judge_speed(watch, YZ_TROUBLE_bus_slow, &watch->bus_slow_looks, round_trip_us);
     judge_clock(watch, info, round_trip_us);
