@@ -26,6 +26,11 @@ void gw_channel_touch(struct gw_channel *c)
         return;
     c->dirty = true;
     TAILQ_INSERT_TAIL(&owner->dirty, c, dirty_entry);
+    gw_channel_turn(owner);
+}
+
+void gw_channel_turn(struct gw_channels *owner)
+{
     uv_idle_start(&owner->handles->idle, on_turn);
 }
 
@@ -91,30 +96,9 @@ static void on_values_looked(void *arg, enum yz_err err)
         on_part_loaded(c, &c->values_loaded, err);
 }
 
-static void broadcast(struct gw_channel *c, struct gw_message *msg)
-{
-    struct gw_metrics *metrics = c->owner->metrics;
-    uint64_t offset = gw_message_offset(msg);
-    uint64_t before = atomic_load_explicit(&metrics->deliveries, memory_order_relaxed);
-    struct gw_subscriber *sub;
-
-    for (c->cursor = TAILQ_FIRST(&c->on); (sub = c->cursor);) {
-        c->cursor = TAILQ_NEXT(sub, entry);
-        if (sub->state != ON || (offset && offset <= sub->position))
-            continue;
-        if (offset)
-            sub->position = offset;
-        c->serving = sub;
-        gw_join_hand(c, msg, true);
-    }
-    c->serving = NULL;
-    gw_lag_note(&metrics->lag, gw_message_stored_us(msg),
-                atomic_load_explicit(&metrics->deliveries, memory_order_relaxed) - before);
-}
-
 static void on_push(void *arg, struct gw_message *msg)
 {
-    broadcast(arg, msg);
+    gw_fanout_add(arg, msg);
 }
 
 static void on_value(void *arg, natsMsg *bus, uint64_t seq)
@@ -132,7 +116,7 @@ static void on_value(void *arg, natsMsg *bus, uint64_t seq)
         return;
     if (c->values_loaded)
         gw_message_set_stored_us(msg, yz_bus_stored_us(bus));
-    broadcast(c, msg);
+    gw_fanout_add(c, msg);
     gw_message_unref(msg);
 }
 
@@ -179,6 +163,8 @@ static void on_turn(uv_idle_t *idle)
     struct gw_channels *owner = idle->data;
     struct gw_channel *c;
 
+    /* First, so that who joins now gets nothing twice: it goes on where the channel is. */
+    gw_fanout_settle_all(owner);
     for (int i = 0; i < CHANNELS_TURN && (c = TAILQ_FIRST(&owner->dirty)); i++) {
         TAILQ_REMOVE(&owner->dirty, c, dirty_entry);
         c->dirty = false;
@@ -192,6 +178,7 @@ static void on_turn(uv_idle_t *idle)
 
 static void on_feed_lost(void *arg)
 {
+    gw_fanout_settle(arg);
     gw_join_lose_all(arg, YZ_CLOSE_CHANNEL_LOST);
 }
 
@@ -204,6 +191,7 @@ static void on_reset(void *arg, enum gw_stream_id id)
     {
         if (id != GW_STATE && c->feed.stream != id)
             continue;
+        gw_fanout_settle(c);
         unload(c);
         gw_channel_touch(c);
         gw_join_lose_all(c, YZ_CLOSE_STREAM_RESET);
@@ -231,6 +219,7 @@ static void free_channel(struct gw_channel *c)
     struct gw_channels *owner = c->owner;
 
     unload(c);
+    gw_fanout_drop(c);
     if (c->tap)
         gw_link_unsubscribe(owner->link, c->tap);
     if (c->values_tap)
@@ -410,6 +399,7 @@ enum yz_err gw_channels_new(const struct yz_conf *conf, uv_loop_t *loop, struct 
     TAILQ_INIT(&cs->dirty);
     TAILQ_INIT(&cs->idle);
     TAILQ_INIT(&cs->retry);
+    TAILQ_INIT(&cs->bursts);
     if ((err = gw_audit_new(conf, loop, link, &cs->audit)) ||
         (err = gw_history_new(link, metrics, &cs->history)) ||
         (err =
@@ -446,6 +436,7 @@ void gw_channels_free(struct gw_channels *channels)
         drop_subscribers(&c->on);
         free_channel(c);
     }
+    gw_burst_free(channels->spare);
     gw_feeds_free(channels->feeds);
     gw_history_free(channels->history);
     gw_audit_free(channels->audit);

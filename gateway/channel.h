@@ -32,6 +32,7 @@
 
 #define CHANNEL_LINGER_MS 5000
 
+struct gw_burst;
 struct gw_channels;
 struct gw_subscriber;
 
@@ -56,6 +57,11 @@ struct gw_channel_events {
     /* The channel's promise cannot be kept; close the session with this code. May be called for
      * many sessions in a row: close later in the loop turn, not inside. */
     void (*lost)(void *session, enum yz_close close);
+    /* Instead of deliver, when all of these live pushes and values are for everybody. false:
+     * nothing was done, they come one by one. Leave nothing inside. NULL: never. */
+    bool (*burst)(void *session, struct gw_burst *burst);
+    /* A burst follows soon: have in the processor's cache what it takes. NULL: no need. */
+    void (*near)(void *session);
 };
 
 YZ_MUST_USE enum yz_err gw_channels_new(const struct yz_conf *conf, uv_loop_t *loop,

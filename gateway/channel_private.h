@@ -1,5 +1,5 @@
-/* channel_private.h: what channel.c (channels: their life, their feed and values) and
- * join.c (their subscribers: how a join is answered) share. Nobody else includes it.
+/* channel_private.h: what channel.c (channels: their life, their feed and values), join.c (their
+ * subscribers: how a join is answered) and fanout.c (live pushes) share. Nobody else includes it.
  *
  * Lifetime  as in channel.h.
  * Thread    loop.
@@ -7,6 +7,7 @@
 #ifndef GW_CHANNEL_PRIVATE_H
 #define GW_CHANNEL_PRIVATE_H
 
+#include "gateway/burst.h"
 #include "gateway/channel.h"
 #include "gateway/feed.h"
 #include "gateway/metrics.h"
@@ -18,18 +19,19 @@
 enum gw_subscriber_state { WAITING, READING, ON, PAUSED, LOST };
 
 struct gw_subscriber {
+    /* first what every delivery looks at */
     TAILQ_ENTRY(gw_subscriber) entry;
+    void *session;
+    uint64_t position; /* since's offset, later that of the last push sent */
+    enum gw_subscriber_state state;
+    uint32_t request;
     struct gw_channel *channel;
     const struct yz_actor *actor;
-    void *session;
-    uint32_t request;
-    enum gw_subscriber_state state;
     bool since_given;
     char epoch[GW_EPOCH_MAX];
     bool answered;
-    uint64_t position; /* since's offset, later that of the last push sent */
-    uint64_t next;     /* what must come next of the history, 0: not known, or nothing */
-    bool checked;      /* the stream's end was read after the join */
+    uint64_t next; /* what must come next of the history, 0: not known, or nothing */
+    bool checked;  /* the stream's end was read after the join */
     /* until then a stream that ends before its position may be a leader that is cut off; 0: not met
      */
     int64_t doubt_until_mono_ms;
@@ -49,8 +51,10 @@ struct gw_channel {
     struct gw_values values;
     bool loading, feed_loaded, values_loaded;
     struct gw_subscriber_list joining, on; /* WAITING and READING; the others */
-    struct gw_subscriber *cursor;          /* the next of a walk over one of them */
-    struct gw_subscriber *serving;         /* NULL once it left inside a call */
+    size_t on_count;
+    struct gw_burst *burst;        /* live pushes of this turn; NULL: none */
+    struct gw_subscriber *cursor;  /* the next of a walk over one of them */
+    struct gw_subscriber *serving; /* NULL once it left inside a call */
     struct gw_read read;
     bool read_ready; /* its result waits to be handed out */
     struct gw_barrier barrier;
@@ -73,9 +77,11 @@ struct gw_channels {
     struct gw_feeds *feeds;
     struct gw_channels_handles *handles;
     struct gw_channel *by_key;
-    struct gw_channel_list dirty; /* with something to do at the end of this loop turn */
-    struct gw_channel_list idle;  /* without subscribers, in the order of their end */
-    struct gw_channel_list retry; /* read again at the next tick */
+    struct gw_channel_list dirty;  /* with something to do at the end of this loop turn */
+    struct gw_channel_list idle;   /* without subscribers, in the order of their end */
+    struct gw_channel_list retry;  /* read again at the next tick */
+    TAILQ_HEAD(, gw_burst) bursts; /* to be handed on at the end of this loop turn */
+    struct gw_burst *spare;        /* empty; or NULL */
 };
 
 static inline const struct gw_stream *gw_channel_stream(const struct gw_channel *c)
@@ -87,6 +93,8 @@ static inline const struct gw_stream *gw_channel_stream(const struct gw_channel 
 
 /* It has something to do at the end of this loop turn. */
 void gw_channel_touch(struct gw_channel *c);
+/* A burst is to be handed on at the end of this loop turn. */
+void gw_channel_turn(struct gw_channels *owner);
 /* It may have lost its last subscriber. */
 void gw_channel_set_idle(struct gw_channel *c);
 /* Read its history again at the next tick. */
@@ -105,5 +113,16 @@ void gw_join_hand(struct gw_channel *c, struct gw_message *msg, bool live);
 /* The promise to each that was answered is broken. */
 void gw_join_lose_all(struct gw_channel *c, enum yz_close close);
 void gw_join_free(struct gw_subscriber *sub);
+
+/* fanout.c: a live push, to all subscribers. */
+
+/* Hand it to those that are on, at the end of this loop turn, together with what else comes until
+ * then. */
+void gw_fanout_add(struct gw_channel *c, struct gw_message *msg);
+/* Hand on at once what waits for that. */
+void gw_fanout_settle(struct gw_channel *c);
+void gw_fanout_settle_all(struct gw_channels *owner);
+/* Forget it. */
+void gw_fanout_drop(struct gw_channel *c);
 
 #endif

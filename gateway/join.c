@@ -21,6 +21,7 @@ static void take_out(struct gw_subscriber *sub)
     if (c->cursor == sub)
         c->cursor = TAILQ_NEXT(sub, entry);
     TAILQ_REMOVE(list_of(c, sub->state), sub, entry);
+    c->on_count -= sub->state >= ON;
 }
 
 /* The one place that writes a subscriber's state. */
@@ -31,6 +32,7 @@ static void change_state(struct gw_subscriber *sub, enum gw_subscriber_state to)
     if (list_of(c, sub->state) != list_of(c, to)) {
         take_out(sub);
         TAILQ_INSERT_TAIL(list_of(c, to), sub, entry);
+        c->on_count += to >= ON;
     }
     sub->state = to;
 }

@@ -199,6 +199,11 @@ static bool has_one_of(const struct yz_actor *actor, const char *roles, const ch
     return false;
 }
 
+bool gw_message_restricted(const struct gw_message *msg)
+{
+    return *msg->roles || *msg->exclude;
+}
+
 bool gw_message_visible(const struct gw_message *msg, const struct yz_actor *actor,
                         const char *org_path)
 {

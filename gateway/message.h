@@ -33,6 +33,8 @@ void gw_message_set_stored_us(struct gw_message *msg, int64_t stored_us);
 int64_t gw_message_stored_us(const struct gw_message *msg);
 /* Bytes it occupies now. */
 size_t gw_message_size(const struct gw_message *msg);
+/* Not everybody in its channel may see it: gw_message_visible decides. */
+bool gw_message_restricted(const struct gw_message *msg);
 /* The session's actor may see it (roles over org_path, exclude). org_path is "" for a member's
  * channel. */
 bool gw_message_visible(const struct gw_message *msg, const struct yz_actor *actor,

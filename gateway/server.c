@@ -36,7 +36,8 @@ static uint32_t on_spend(void *peer, int64_t now_ms)
     return gw_addresses_take(c->server->addresses, &c->address, now_ms);
 }
 
-const struct gw_session_output gw_server_session_output = {on_wake, on_rest, on_spend};
+const struct gw_session_output gw_server_session_output = {on_wake, on_rest, on_spend,
+                                                           gw_flush_wire};
 
 void gw_server_answered(void *peer)
 {
@@ -75,6 +76,8 @@ static int on_established(struct gw_connection *c)
 
     if (gw_session_open(c->server->parts.sessions, encoding, c, &c->session) != YZ_OK)
         return -1;
+    c->fd = lws_get_socket_fd(c->wsi);
+    c->plain = !lws_is_ssl(c->wsi);
     return 0;
 }
 

@@ -19,9 +19,13 @@
 #define HTTP_SPARE 1024 /* connections beside sessions_max */
 
 struct gw_connection {
+    /* first what every delivery looks at */
     struct gw_server *server;
     struct lws *wsi;
     TAILQ_ENTRY(gw_connection) dirty_link;
+    struct gw_session *session;
+    int fd;     /* once it is a WebSocket */
+    bool plain; /* of one without TLS: what is written to fd is what the peer reads */
     bool dirty, admin, counted;
     bool stranger; /* counted, and no token was accepted yet */
     bool proxied;  /* from a trusted proxy: counted by the address that its request names */
@@ -29,8 +33,7 @@ struct gw_connection {
     struct gw_address address;
     struct gw_bucket requests; /* HTTP; a session counts its own frames */
     struct gw_rest rest;
-    bool tired; /* is to rest from the end of this turn on */
-    struct gw_session *session;
+    bool tired;     /* is to rest from the end of this turn on */
     uint8_t *frame; /* fragments so far of a message that came in several */
     size_t frame_len;
     struct gw_exchange *exchange;
@@ -70,6 +73,8 @@ void gw_server_note_known(struct gw_connection *c, bool known);
 void gw_flush_later(struct gw_connection *c);
 /* Do it, for all of them. */
 void gw_flush_all(struct gw_server *server);
+/* Write a shared message at once: gw_session_output. */
+bool gw_flush_wire(void *connection, const struct gw_wire *wire);
 /* Its rest is over: read on. */
 void gw_flush_rested(void *connection);
 /* The write buffer with room for at least so many bytes; NULL: out of memory. */

@@ -348,6 +348,25 @@ static void on_deliver(void *arg, struct gw_message *msg, bool live)
         gw_backlog_allow(&session->backlog, session->outbox.bytes);
 }
 
+/* Nothing waits: the message that all receivers share goes straight to the connection. */
+static bool on_burst(void *arg, struct gw_burst *burst)
+{
+    struct gw_session *session = arg;
+    const struct gw_session_output *output = session->all->parts.output;
+    const struct gw_wire *wire;
+
+    if (session->state != OPEN || session->outbox.count > 0 || !output->write)
+        return false;
+    assert(!session->greeting);
+    wire = gw_burst_wire(burst, session->encoding);
+    return wire && output->write(session->peer, wire);
+}
+
+static void on_near(void *arg)
+{
+    gw_prefetch(((const struct gw_session *)arg)->peer);
+}
+
 static bool on_has_room(void *arg)
 {
     struct gw_session *session = arg;
@@ -542,4 +561,6 @@ const struct gw_channel_events gw_session_channel_events = {
     .deliver = on_deliver,
     .has_room = on_has_room,
     .lost = on_lost,
+    .burst = on_burst,
+    .near = on_near,
 };

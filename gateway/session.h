@@ -22,6 +22,7 @@
 #define GW_SESSION_H
 
 #include "gateway/auth.h"
+#include "gateway/burst.h"
 #include "gateway/channel.h"
 #include "gateway/intake.h"
 
@@ -38,6 +39,9 @@ struct gw_session_output {
     void (*rest)(void *peer);
     /* Take one frame of what its address may send. 0, or the milliseconds until there is room. */
     uint32_t (*spend)(void *peer, int64_t now_ms);
+    /* Write this whole WebSocket message, before anything that waits. false: not now, nothing was
+     * written. The session is not freed inside. NULL: everything waits. */
+    bool (*write)(void *peer, const struct gw_wire *wire);
 };
 
 /* All borrowed for as long as the sessions live. */

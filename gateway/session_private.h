@@ -28,18 +28,19 @@ struct gw_hold {
 };
 
 struct gw_session {
+    /* first what every delivery looks at */
     struct gw_sessions *all;
     void *peer;
-    uint64_t serial;
+    struct gw_outbox outbox;
     enum gw_encoding encoding;
     enum gw_session_state state;
+    uint64_t serial;
     enum yz_close close;         /* once CLOSING */
     struct gw_identity identity; /* from OPEN on */
     int64_t opened_ms, heard_ms; /* monotonic */
     struct gw_bucket bucket;
     uint32_t unreadable; /* in a row */
     uint32_t excess;     /* refused frames since it was left alone */
-    struct gw_outbox outbox;
     struct gw_backlog backlog;
     struct gw_greeting *greeting; /* NULL: no hello waits */
     struct gw_hold *holds;

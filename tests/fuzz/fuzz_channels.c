@@ -5,6 +5,7 @@
  *
  * The functions of link.h are defined here in its stead: what is asked waits until a piece answers
  * it. */
+#include "gateway/burst.h"
 #include "gateway/channel.h"
 #include "gateway/metrics.h"
 #include "gateway/revocation.h"
@@ -198,6 +199,20 @@ static void on_deliver(void *session, struct gw_message *msg, bool live)
     PROMISE(offset == 0 || offset > p->last);
     if (offset)
         p->last = offset;
+}
+
+/* Taken whole or, every other time, one by one. */
+static bool on_burst(void *session, struct gw_burst *burst)
+{
+    static unsigned times;
+
+    PROMISE(burst->count > 0 && !burst->restricted);
+    PROMISE(gw_burst_wire(burst, GW_PROTOBUF) && gw_burst_wire(burst, GW_JSON));
+    if (++times % 2)
+        return false;
+    for (size_t i = 0; i < burst->count; i++)
+        on_deliver(session, burst->messages[i], true);
+    return true;
 }
 
 static bool has_room(void *session)
@@ -410,8 +425,12 @@ static void act(struct rig *rig, uint8_t what, const uint8_t *data, size_t len)
 
 static void open_rig(struct rig *rig)
 {
-    static const struct gw_channel_events events = {on_subscribed, on_refused, on_deliver, has_room,
-                                                    on_lost};
+    static const struct gw_channel_events events = {.subscribed = on_subscribed,
+                                                    .refused = on_refused,
+                                                    .deliver = on_deliver,
+                                                    .has_room = has_room,
+                                                    .lost = on_lost,
+                                                    .burst = on_burst};
     char *argv[] = {(char[]){"fuzz"}, NULL};
 
     memset(requests, 0, sizeof requests);

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "envelope.pb-c.h"
+#include "gateway/burst.h"
 #include "gateway/channel.h"
 #include "gateway/metrics.h"
 #include "gateway/stream.h"
@@ -112,6 +113,17 @@ static inline void rig_on_deliver(void *session, struct gw_message *msg, bool li
         p->position = p->promised;
 }
 
+static inline bool rig_on_burst(void *session, struct gw_burst *burst)
+{
+    struct phone *p = session;
+
+    if (p->limited)
+        return false;
+    for (size_t i = 0; i < burst->count; i++)
+        rig_on_deliver(p, burst->messages[i], true);
+    return true;
+}
+
 static inline void rig_on_lost(void *session, enum yz_close close)
 {
     ((struct phone *)session)->lost = close;
@@ -134,8 +146,12 @@ static inline void rig_conf(struct rig *rig, const struct broker *broker)
 
 static inline void rig_start(struct rig *rig)
 {
-    static const struct gw_channel_events events = {rig_on_subscribed, rig_on_refused,
-                                                    rig_on_deliver, rig_has_room, rig_on_lost};
+    static const struct gw_channel_events events = {.subscribed = rig_on_subscribed,
+                                                    .refused = rig_on_refused,
+                                                    .deliver = rig_on_deliver,
+                                                    .has_room = rig_has_room,
+                                                    .lost = rig_on_lost,
+                                                    .burst = rig_on_burst};
 
     yz_log_init("test", getenv("YZ_TEST_VERBOSE") ? YZ_LOG_DEBUG : YZ_LOG_ERROR);
     assert_int_equal(uv_loop_init(&rig->loop), 0);

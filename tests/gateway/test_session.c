@@ -1,5 +1,5 @@
 /* Sessions with no socket and no bus: what a client sends against what waits for it afterwards. The
- * bus's side is replaced at link time by what this file defines in its stead. */
+ * bus's side is replaced at link time by what no_bus.h and roomy.h define in its stead. */
 
 #include "common/clock.h"
 #include "gateway/session.h"
@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "client.pb-c.h"
+#include "no_bus.h"
 #include "roomy.h"
 
 #include <jansson.h>
@@ -22,91 +23,6 @@
 #include <unistd.h>
 
 static const char secret[] = "0123456789abcdef0123456789abcdef";
-
-struct gw_subscriber {
-    char channel[YZ_CHANNEL_MAX];
-    uint32_t request;
-    struct gw_since since;
-    bool left;
-    int continued;
-};
-
-static struct gw_subscriber subs[64];
-static size_t sub_count;
-static enum yz_err join_result, emit_result, ask_result;
-static struct gw_ticket last_ticket;
-static struct yz_envelope last_envelope;
-static int emits;
-
-enum yz_err gw_channels_join(struct gw_channels *channels, const struct yz_actor *actor,
-                             const char *channel, struct gw_since since, void *session,
-                             uint32_t request, struct gw_subscriber **sub)
-{
-    (void)channels;
-    (void)actor;
-    (void)session;
-    if (join_result != YZ_OK)
-        return join_result;
-    *sub = &subs[sub_count++];
-    snprintf((*sub)->channel, sizeof(*sub)->channel, "%s", channel);
-    (*sub)->request = request;
-    (*sub)->since = since;
-    (*sub)->left = false;
-    (*sub)->continued = 0;
-    return YZ_OK;
-}
-
-void gw_channels_continue(struct gw_channels *channels, struct gw_subscriber *sub)
-{
-    (void)channels;
-    assert_false(sub->left);
-    sub->continued++;
-}
-
-void gw_channels_leave(struct gw_channels *channels, struct gw_subscriber *sub)
-{
-    (void)channels;
-    assert_false(sub->left);
-    sub->left = true;
-}
-
-uint32_t gw_subscriber_request(const struct gw_subscriber *sub)
-{
-    return sub->request;
-}
-
-const char *gw_subscriber_channel(const struct gw_subscriber *sub)
-{
-    return sub->channel;
-}
-
-enum yz_err gw_uplink_emit(struct gw_uplink *uplink, struct gw_ticket ticket,
-                           const struct yz_envelope *env, const char *domain, const void *payload,
-                           size_t len)
-{
-    (void)uplink;
-    (void)payload;
-    assert_true(len > 0);
-    assert_string_equal(domain, "thread");
-    last_ticket = ticket;
-    last_envelope = *env;
-    emits++;
-    return emit_result;
-}
-
-enum yz_err gw_query_ask(struct gw_query *query, struct gw_ticket ticket,
-                         const struct yz_actor *actor, const char *type, const void *payload,
-                         size_t len, uint64_t min_sequence)
-{
-    (void)query;
-    (void)actor;
-    (void)type;
-    (void)payload;
-    (void)len;
-    (void)min_sequence;
-    last_ticket = ticket;
-    return ask_result;
-}
 
 static struct yz_conf conf;
 static struct gw_metrics metrics;
@@ -124,7 +40,21 @@ static void on_wake(void *peer)
     wakes++;
 }
 
-static const struct gw_session_output output = {on_wake, roomy_rest, roomy_spend};
+/* As a connection on which nothing of an earlier message waits, or something does. */
+static bool blocked;
+static struct gw_wire written;
+
+static bool on_write(void *peer, const struct gw_wire *wire)
+{
+    assert_ptr_equal(peer, &wakes);
+    if (blocked)
+        return false;
+    written = *wire;
+    return true;
+}
+
+static const struct gw_session_output output = {
+    .wake = on_wake, .rest = roomy_rest, .spend = roomy_spend, .write = on_write};
 static const struct gw_channel_events *const events = &gw_session_channel_events;
 
 static int make_key(void **state)
@@ -659,6 +589,62 @@ static void limits_the_rate_and_cuts_off_a_flood(void **state)
         json_string_value(json_object_get(json_object_get(item, "closing"), "code")), "flood");
 }
 
+static bool deliver_burst(uint64_t first, uint64_t last)
+{
+    struct gw_burst *burst = gw_burst_new();
+    bool done;
+
+    for (uint64_t offset = first; offset <= last; offset++) {
+        struct gw_message *msg = new_push(offset);
+
+        assert_true(gw_burst_add(burst, msg));
+        gw_message_unref(msg);
+    }
+    written = (struct gw_wire){0};
+    done = events->burst(session, burst);
+    gw_burst_free(burst);
+    return done;
+}
+
+static void passes_a_burst_on_when_nothing_waits(void **state)
+{
+    int before;
+
+    (void)state;
+    open_as_member();
+    before = wakes;
+    assert_true(deliver_burst(1, 3));
+    assert_true(written.payload_len > 0);
+    assert_int_equal(wakes, before);
+    assert_int_equal(gw_session_next(session), 0);
+}
+
+static void a_burst_goes_behind_what_waits(void **state)
+{
+    (void)state;
+    open_as_member();
+    deliver(1);
+    assert_false(deliver_burst(2, 3));
+    assert_int_equal(written.len, 0);
+    assert_non_null(next());
+    blocked = true; /* by what the socket has not taken */
+    assert_false(deliver_burst(2, 3));
+    blocked = false;
+    assert_true(deliver_burst(2, 3));
+}
+
+static void a_session_that_closes_takes_no_burst(void **state)
+{
+    (void)state;
+    assert_false(deliver_burst(1, 1)); /* nobody yet */
+    open_as_member();
+    gw_session_close(session, YZ_CLOSE_IDLE);
+    while (next())
+        ;
+    assert_false(deliver_burst(1, 1));
+    assert_int_equal(written.len, 0);
+}
+
 /* What was queued before the limit still goes out, so that a resume gets further. */
 static void closes_a_slow_reader_behind_what_is_queued(void **state)
 {
@@ -866,6 +852,9 @@ int main(void)
         TEST(drops_answers_for_a_session_that_is_gone),
         TEST(limits_sessions),
         TEST(limits_the_rate_and_cuts_off_a_flood),
+        TEST(passes_a_burst_on_when_nothing_waits),
+        TEST(a_burst_goes_behind_what_waits),
+        TEST(a_session_that_closes_takes_no_burst),
         TEST(closes_a_slow_reader_behind_what_is_queued),
         TEST(paces_what_was_missed),
         TEST(waits_for_room_until_a_quarter_is_left),

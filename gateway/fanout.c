@@ -1,0 +1,167 @@
+#include "gateway/channel_private.h"
+
+/* A delivery begins with four loads, each of which needs the one before it: subscriber, session,
+ * connection, socket. With thousands of receivers none of them is in the processor's cache, so each
+ * is fetched one delivery before it is needed. */
+static void fetch_ahead(const struct gw_channel *c)
+{
+    const struct gw_subscriber *first = c->cursor, *second, *third;
+
+    if (!first || !(second = TAILQ_NEXT(first, entry)) || !(third = TAILQ_NEXT(second, entry)))
+        return;
+    gw_prefetch(TAILQ_NEXT(third, entry));
+    gw_prefetch(third->session);
+    if (c->owner->events.near)
+        c->owner->events.near(second->session);
+}
+
+/* One by one: what it may see and has not seen. It may leave meanwhile. */
+static void hand_each(struct gw_channel *c, struct gw_subscriber *sub, const struct gw_burst *burst,
+                      uint64_t *handed)
+{
+    _Atomic uint64_t *deliveries = &c->owner->metrics->deliveries;
+
+    c->serving = sub;
+    for (size_t i = 0; i < burst->count && c->serving && sub->state == ON; i++) {
+        uint64_t offset = gw_message_offset(burst->messages[i]);
+        uint64_t before = atomic_load_explicit(deliveries, memory_order_relaxed);
+
+        if (offset && offset <= sub->position)
+            continue;
+        if (offset)
+            sub->position = offset;
+        gw_join_hand(c, burst->messages[i], true);
+        handed[i] += atomic_load_explicit(deliveries, memory_order_relaxed) - before;
+    }
+    c->serving = NULL;
+}
+
+/* All of them at once. false: one by one. */
+static bool hand_whole(struct gw_channel *c, struct gw_subscriber *sub, struct gw_burst *burst)
+{
+    const struct gw_channel_events *events = &c->owner->events;
+
+    if (!events->burst || burst->restricted || (burst->first && burst->first <= sub->position) ||
+        !events->burst(sub->session, burst))
+        return false;
+    if (burst->last)
+        sub->position = burst->last;
+    return true;
+}
+
+/* handed: how often each message was handed to one. */
+static void note_deliveries(struct gw_channel *c, const struct gw_burst *burst, uint64_t whole,
+                            const uint64_t *handed)
+{
+    struct gw_metrics *metrics = c->owner->metrics;
+
+    yz_count_own(&metrics->deliveries, whole * burst->count);
+    for (size_t i = 0; i < burst->count; i++)
+        gw_lag_note(&metrics->lag, gw_message_stored_us(burst->messages[i]), whole + handed[i]);
+}
+
+static void walk(struct gw_channel *c, struct gw_burst *burst, bool share)
+{
+    uint64_t whole = 0, handed[BURST_MAX] = {0};
+    struct gw_subscriber *sub;
+
+    for (c->cursor = TAILQ_FIRST(&c->on); (sub = c->cursor);) {
+        c->cursor = TAILQ_NEXT(sub, entry);
+        fetch_ahead(c);
+        if (sub->state != ON)
+            continue;
+        if (share && hand_whole(c, sub, burst))
+            whole++;
+        else
+            hand_each(c, sub, burst, handed);
+    }
+    note_deliveries(c, burst, whole, handed);
+}
+
+static void give_back(struct gw_channels *owner, struct gw_burst *burst)
+{
+    gw_burst_empty(burst);
+    if (owner->spare)
+        gw_burst_free(burst);
+    else
+        owner->spare = burst;
+}
+
+static void settle(struct gw_channel *c, bool share)
+{
+    struct gw_channels *owner = c->owner;
+    struct gw_burst *burst = c->burst;
+
+    c->burst = NULL;
+    TAILQ_REMOVE(&owner->bursts, burst, entry);
+    walk(c, burst, share);
+    give_back(owner, burst);
+}
+
+static bool begin(struct gw_channel *c)
+{
+    struct gw_channels *owner = c->owner;
+
+    c->burst = owner->spare ? owner->spare : gw_burst_new();
+    owner->spare = NULL;
+    if (!c->burst)
+        return false;
+    c->burst->channel = c;
+    TAILQ_INSERT_TAIL(&owner->bursts, c->burst, entry);
+    gw_channel_turn(owner);
+    return true;
+}
+
+/* Without memory for a burst, each message is one for itself. */
+static void hand_now(struct gw_channel *c, struct gw_message *msg)
+{
+    struct gw_burst one = {.messages = {msg}, .count = 1};
+
+    walk(c, &one, false);
+}
+
+void gw_fanout_add(struct gw_channel *c, struct gw_message *msg)
+{
+    if (c->on_count == 0)
+        return;
+    if (c->burst && gw_burst_add(c->burst, msg))
+        return;
+    gw_fanout_settle(c);
+    if (!begin(c) || !gw_burst_add(c->burst, msg))
+        hand_now(c, msg);
+}
+
+void gw_fanout_settle(struct gw_channel *c)
+{
+    if (c->burst)
+        settle(c, true);
+}
+
+/* A session of several channels gets one WebSocket message of a turn: what comes from all of them
+ * but the largest waits at the session; only those that got nothing of these get the shared one. */
+void gw_fanout_settle_all(struct gw_channels *owner)
+{
+    struct gw_burst *burst, *next, *largest = TAILQ_FIRST(&owner->bursts);
+
+    TAILQ_FOREACH(burst, &owner->bursts, entry)
+    {
+        if (burst->channel->on_count > largest->channel->on_count)
+            largest = burst;
+    }
+    for (burst = TAILQ_FIRST(&owner->bursts); burst; burst = next) {
+        next = TAILQ_NEXT(burst, entry);
+        if (burst != largest)
+            settle(burst->channel, false);
+    }
+    if (largest)
+        settle(largest->channel, true);
+}
+
+void gw_fanout_drop(struct gw_channel *c)
+{
+    if (!c->burst)
+        return;
+    TAILQ_REMOVE(&c->owner->bursts, c->burst, entry);
+    give_back(c->owner, c->burst);
+    c->burst = NULL;
+}
