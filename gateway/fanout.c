@@ -92,6 +92,7 @@ static void settle(struct gw_channel *c, bool share)
     struct gw_channels *owner = c->owner;
     struct gw_burst *burst = c->burst;
 
+    gw_lag_begin(&owner->metrics->lag);
     c->burst = NULL;
     TAILQ_REMOVE(&owner->bursts, burst, entry);
     walk(c, burst, share);

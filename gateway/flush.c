@@ -150,7 +150,8 @@ void gw_flush_all(struct gw_server *server)
     struct gw_metrics *metrics = server->parts.metrics;
     struct gw_connection *c;
 
-    gw_lag_begin(&metrics->lag);
+    if (metrics->lag.count > 0)
+        gw_lag_begin(&metrics->lag);
     while ((c = TAILQ_FIRST(&server->dirty))) {
         TAILQ_REMOVE(&server->dirty, c, dirty_link);
         c->dirty = false;

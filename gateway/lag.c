@@ -25,7 +25,7 @@ void gw_lag_note(struct gw_lag *lag, int64_t stored_us, uint64_t deliveries)
 
 void gw_lag_begin(struct gw_lag *lag)
 {
-    if (lag->count > 0)
+    if (lag->begun_us == 0)
         lag->begun_us = yz_clock_wall_us();
 }
 
@@ -33,8 +33,10 @@ void gw_lag_end(struct gw_lag *lag, struct yz_latency *latency)
 {
     int64_t begun_us, took_us;
 
-    if (lag->count == 0)
+    if (lag->count == 0) {
+        lag->begun_us = 0;
         return;
+    }
     begun_us = lag->begun_us - lag->ahead_us;
     took_us = yz_clock_wall_us() - lag->begun_us;
     if (took_us < 0)
@@ -51,4 +53,5 @@ void gw_lag_end(struct gw_lag *lag, struct yz_latency *latency)
         }
     }
     lag->count = 0;
+    lag->begun_us = 0;
 }

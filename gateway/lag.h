@@ -2,7 +2,7 @@
  * written to. Measured once for each push and loop turn, however many sessions it has: a delivery
  * costs nothing more.
  *
- *   broadcast --gw_lag_note--> noted --the turn's writes (gw_lag_begin .. gw_lag_end)--> observed
+ *   gw_lag_begin --shared writes--> gw_lag_note --the other writes--> gw_lag_end: observed
  *
  * The writes of a turn take time themselves: a push's deliveries are taken to have gone out evenly
  * over it, in four parts. A session whose socket is full, and gets it later, is not waited for.
@@ -29,7 +29,7 @@ struct gw_lag {
         uint64_t deliveries;
     } pushes[LAG_PUSHES_MAX];
     size_t count;
-    int64_t begun_us; /* of the turn's writes; wall clock, ours */
+    int64_t begun_us; /* of the turn's writes; wall clock, ours; 0: not yet */
     int64_t ahead_us; /* our clock less the broker's */
 };
 
@@ -39,8 +39,9 @@ void gw_lag_set_clock(struct gw_lag *lag, int64_t ahead_us, int64_t error_us);
 /* A push that the broker stored at stored_us (0: unknown, it is left out) was handed to so many
  * sessions. */
 void gw_lag_note(struct gw_lag *lag, int64_t stored_us, uint64_t deliveries);
+/* The turn's writes begin; again before gw_lag_end changes nothing. */
 void gw_lag_begin(struct gw_lag *lag);
-/* Observe what was noted before the writes. */
+/* Observe what was noted. */
 void gw_lag_end(struct gw_lag *lag, struct yz_latency *latency);
 
 #endif
