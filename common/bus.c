@@ -39,11 +39,29 @@ static enum yz_err set_servers(natsOptions *options, const char *urls)
     return YZ_OK;
 }
 
-/* The first line of the password file; never logged. */
+enum yz_err yz_bus_password(const struct yz_conf *conf, char out[YZ_PASSWORD_MAX])
+{
+    FILE *file;
+    bool found;
+
+    *out = '\0';
+    if (!*conf->nats_user)
+        return YZ_OK;
+    file = *conf->nats_password_file ? fopen(conf->nats_password_file, "re") : NULL;
+    found = file && fgets(out, YZ_PASSWORD_MAX, file);
+    if (!found)
+        yz_error("nats_password_unreadable", "setting=nats_password_file reason=\"%s\"",
+                 file ? "empty" : strerror(errno));
+    if (file)
+        fclose(file);
+    out[strcspn(out, "\r\n")] = '\0';
+    return found ? YZ_OK : YZ_INVALID_VALUE;
+}
+
 static enum yz_err set_credentials(natsOptions *options, const struct yz_conf *conf)
 {
-    char password[256] = "";
-    FILE *file;
+    char password[YZ_PASSWORD_MAX];
+    enum yz_err err;
 
     if (!*conf->nats_user)
         return YZ_OK;
@@ -51,16 +69,8 @@ static enum yz_err set_credentials(natsOptions *options, const struct yz_conf *c
         yz_error("nats_user_malformed", "setting=nats_user");
         return YZ_INVALID_VALUE;
     }
-    file = *conf->nats_password_file ? fopen(conf->nats_password_file, "re") : NULL;
-    if (!file || !fgets(password, sizeof password, file)) {
-        yz_error("nats_password_unreadable", "setting=nats_password_file reason=\"%s\"",
-                 file ? "empty" : strerror(errno));
-        if (file)
-            fclose(file);
-        return YZ_INVALID_VALUE;
-    }
-    fclose(file);
-    password[strcspn(password, "\r\n")] = '\0';
+    if ((err = yz_bus_password(conf, password)))
+        return err;
     return natsOptions_SetUserInfo(options, conf->nats_user, password) == NATS_OK ? YZ_OK
                                                                                   : YZ_INTERNAL;
 }
@@ -206,14 +216,19 @@ uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback)
     return *end == '\0' && errno == 0 ? number : fallback;
 }
 
-int64_t yz_bus_stored_us(natsMsg *msg)
+int64_t yz_bus_time_us(const char *text)
 {
-    const char *text = NULL;
     int64_t seconds;
     int32_t nanos;
 
-    if (natsMsgHeader_Get(msg, "Nats-Time-Stamp", &text) != NATS_OK ||
-        !yz_clock_parse(text, strlen(text), &seconds, &nanos))
+    if (!yz_clock_parse(text, strlen(text), &seconds, &nanos))
         return 0;
     return seconds * 1000000 + nanos / 1000;
+}
+
+int64_t yz_bus_stored_us(natsMsg *msg)
+{
+    const char *text = NULL;
+
+    return natsMsgHeader_Get(msg, "Nats-Time-Stamp", &text) == NATS_OK ? yz_bus_time_us(text) : 0;
 }

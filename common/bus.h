@@ -15,7 +15,8 @@
 
 #include <nats/nats.h>
 
-#define YZ_INBOX_MAX 104 /* with the NUL: "_INBOX_", a user's name, ".", 22 characters */
+#define YZ_PASSWORD_MAX 256
+#define YZ_INBOX_MAX    104 /* with the NUL: "_INBOX_", a user's name, ".", 22 characters */
 
 /* What a program that is not ready says once it was denied something. */
 #define YZ_BUS_DENIED_TEXT                                                                         \
@@ -28,6 +29,9 @@
  * is the caller's to destroy. */
 YZ_MUST_USE enum yz_err yz_bus_options(const struct yz_conf *conf, const char *name,
                                        natsOptions **options);
+/* The NATS user's password: the first line of its file, "" without a user. Logs what is wrong with
+ * it, never the password. */
+YZ_MUST_USE enum yz_err yz_bus_password(const struct yz_conf *conf, char out[YZ_PASSWORD_MAX]);
 /* The error handler of those options; one of the caller's own begins with it. What the servers deny
  * (permissions) is an error in the log and true here. */
 bool yz_bus_on_error(natsConnection *nc, natsStatus status);
@@ -59,5 +63,7 @@ uint64_t yz_bus_header_u64(natsMsg *msg, const char *key, uint64_t fallback);
 /* When JetStream stored a message that it republished or that was read directly, by its own clock,
  * in microseconds since the Unix epoch; 0: it does not say. */
 int64_t yz_bus_stored_us(natsMsg *msg);
+/* The same of the header's text; 0 when it is no time. */
+int64_t yz_bus_time_us(const char *text);
 
 #endif

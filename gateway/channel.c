@@ -278,6 +278,7 @@ static enum yz_err new_channel(struct gw_channels *owner, const char *tenant, co
     memcpy(c->org_path, parsed.org_path, sizeof c->org_path);
     yz_channel_subject(tenant, name, c->subject);
     yz_value_subject(tenant, name, ">", c->values_filter);
+    c->inbox = parsed.kind == YZ_CHANNEL_MEMBER;
     c->feed.stream = parsed.kind == YZ_CHANNEL_THREAD ? GW_THREADS : GW_CHANNELS;
     c->feed.subject = c->subject;
     c->feed.channel = c->name;
@@ -401,7 +402,7 @@ enum yz_err gw_channels_new(const struct yz_conf *conf, uv_loop_t *loop, struct 
     TAILQ_INIT(&cs->retry);
     TAILQ_INIT(&cs->bursts);
     if ((err = gw_audit_new(conf, loop, link, &cs->audit)) ||
-        (err = gw_history_new(link, metrics, &cs->history)) ||
+        (err = gw_history_new(conf, loop, link, metrics, &cs->history)) ||
         (err =
              gw_feeds_new(loop, link, cs->audit, cs->history, metrics, &feed_events, &cs->feeds)) ||
         (err = init_handles(cs, loop))) {

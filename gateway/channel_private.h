@@ -49,6 +49,7 @@ struct gw_channel {
     struct gw_feed feed;
     struct gw_watch values_watch;
     struct gw_values values;
+    bool inbox; /* member.<id> */
     bool loading, feed_loaded, values_loaded;
     struct gw_subscriber_list joining, on; /* WAITING and READING; the others */
     size_t on_count;

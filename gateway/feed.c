@@ -437,6 +437,8 @@ static void on_tick(uv_timer_t *timer)
     struct feed_list due = TAILQ_HEAD_INITIALIZER(due);
     struct gw_feed *feed, *next;
 
+    atomic_store_explicit(&feeds->metrics->recent_bytes, (int64_t)feeds->pool.bytes,
+                          memory_order_relaxed);
     for (feed = TAILQ_FIRST(&feeds->later); feed; feed = next) {
         next = TAILQ_NEXT(feed, entry);
         if (feed->due_mono_ms <= now) {

@@ -3,6 +3,7 @@
 #include "common/bus.h"
 #include "common/log.h"
 #include "gateway/metrics.h"
+#include "gateway/reader.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -23,6 +24,7 @@ TAILQ_HEAD(read_list, gw_read);
 
 struct gw_history {
     struct gw_link *link;
+    struct gw_reader *reader;
     struct gw_metrics *metrics;
     struct read_list waiting, flying;
     size_t flying_count;
@@ -31,14 +33,19 @@ struct gw_history {
 
 static void launch(struct gw_history *history);
 static void read_page(struct gw_read *read);
+static void ask(struct gw_read *read, const char *text);
 
-enum yz_err gw_history_new(struct gw_link *link, struct gw_metrics *metrics,
-                           struct gw_history **history)
+enum yz_err gw_history_new(const struct yz_conf *conf, uv_loop_t *loop, struct gw_link *link,
+                           struct gw_metrics *metrics, struct gw_history **history)
 {
     struct gw_history *h = calloc(1, sizeof *h);
 
     if (!h)
         return YZ_INTERNAL;
+    if (gw_reader_new(conf, loop, &h->reader)) {
+        free(h);
+        return YZ_INTERNAL;
+    }
     h->link = link;
     h->metrics = metrics;
     TAILQ_INIT(&h->waiting);
@@ -52,6 +59,7 @@ void gw_history_free(struct gw_history *history)
     if (!history)
         return;
     assert(TAILQ_EMPTY(&history->waiting) && TAILQ_EMPTY(&history->flying));
+    gw_reader_free(history->reader);
     free(history);
 }
 
@@ -68,6 +76,13 @@ enum yz_err gw_history_message(const char *channel, uint64_t seq, natsMsg *msg,
                           (size_t)natsMsg_GetDataLength(msg), roles, exclude, message);
 }
 
+static enum yz_err message_of(const struct gw_read *read, const struct gw_answer *answer,
+                              struct gw_message **message)
+{
+    return gw_message_new(read->channel, answer->seq, "", answer->data, answer->len, answer->roles,
+                          answer->exclude, message);
+}
+
 static void unlink_read(struct gw_read *read)
 {
     struct gw_history *history = read->history;
@@ -75,7 +90,10 @@ static void unlink_read(struct gw_read *read)
     if (read->flying) {
         TAILQ_REMOVE(&history->flying, read, entry);
         history->flying_count--;
-        gw_link_cancel(history->link, read->request);
+        if (read->by_reader)
+            gw_reader_cancel(history->reader, read->request);
+        else
+            gw_link_cancel(history->link, read->request);
         gw_barrier_cancel(&read->barrier);
     } else {
         TAILQ_REMOVE(&history->waiting, read, entry);
@@ -138,20 +156,13 @@ static void await_info(struct gw_read *read)
     gw_streams_barrier(gw_link_streams(read->history->link), read->stream, &read->barrier);
 }
 
-static bool on_below(void *arg, natsMsg *msg, enum yz_err err)
+static bool on_below(struct gw_read *read, const struct gw_answer *answer)
 {
-    struct gw_read *read = arg;
-    const char *status;
-
-    if (err) {
-        finish(read, err);
-        return false;
-    }
-    if (natsMsgHeader_Get(msg, "Status", &status) != NATS_OK) {
-        read->below = yz_bus_header_u64(msg, "Nats-Sequence", 0);
+    if (answer->status == 0) {
+        read->below = answer->seq;
         return true;
     }
-    if (strcmp(status, "204") == 0 && read->below > 0) {
+    if (answer->status == 204 && read->below > 0) {
         /* Read once more, from the survivor on: proof and messages must come in one answer. */
         gw_read_clear(read);
         read->cursor = read->below;
@@ -160,7 +171,7 @@ static bool on_below(void *arg, natsMsg *msg, enum yz_err err)
         read->more = false;
         read->restarts++;
         read_page(read);
-    } else if (strcmp(status, "404") == 0) {
+    } else if (answer->status == 404) {
         await_info(read);
     } else {
         finish(read, YZ_BUS_UNAVAILABLE);
@@ -171,18 +182,13 @@ static bool on_below(void *arg, natsMsg *msg, enum yz_err err)
 /* Ask for the last message at or below from. */
 static void find_below(struct gw_read *read)
 {
-    char text[REQUEST_TEXT_MAX], subject[64];
-    enum yz_err err;
+    char text[REQUEST_TEXT_MAX];
 
     read->below = 0;
+    read->asking_below = true;
     snprintf(text, sizeof text, "{\"multi_last\":[\"%s\"],\"up_to_seq\":%" PRIu64 "}",
              read->subject, read->from);
-    snprintf(subject, sizeof subject, "$JS.API.DIRECT.GET.%s",
-             gw_streams_get(gw_link_streams(read->history->link), read->stream)->name);
-    err = gw_link_request(read->history->link, subject, text, strlen(text), PAGE_TIMEOUT_MS,
-                          on_below, read, &read->request);
-    if (err)
-        finish(read, err);
+    ask(read, text);
 }
 
 static void all_read(struct gw_read *read)
@@ -210,7 +216,7 @@ static void halve(struct gw_read *read)
     read->count -= gone;
 }
 
-static enum yz_err keep(struct gw_read *read, uint64_t seq, natsMsg *msg)
+static enum yz_err keep(struct gw_read *read, const struct gw_answer *answer)
 {
     struct gw_message *message;
     enum yz_err err;
@@ -226,16 +232,16 @@ static enum yz_err keep(struct gw_read *read, uint64_t seq, natsMsg *msg)
         read->messages = messages;
         read->capacity = capacity;
     }
-    err = gw_history_message(read->channel, seq, msg, &message);
+    err = message_of(read, answer, &message);
     if (err == YZ_BAD_FRAME) {
         /* Not written by a worker of ours. It must not stop what comes behind it. */
-        yz_error_spaced("push_malformed", "subject=%s seq=%" PRIu64, read->subject, seq);
+        yz_error_spaced("push_malformed", "subject=%s seq=%" PRIu64, read->subject, answer->seq);
         return YZ_OK;
     }
     if (err)
         return err;
     if (read->timed)
-        gw_message_set_stored_us(message, yz_bus_stored_us(msg));
+        gw_message_set_stored_us(message, yz_bus_time_us(answer->stored));
     read->messages[read->count++] = message;
     return YZ_OK;
 }
@@ -253,11 +259,11 @@ static void check_first(struct gw_read *read, uint64_t seq)
 
 /* Each message of a page names the one before it, and the end the last one: our own queue may have
  * dropped some. */
-static enum yz_err on_message(struct gw_read *read, natsMsg *msg)
+static enum yz_err on_message(struct gw_read *read, const struct gw_answer *answer)
 {
-    uint64_t seq = yz_bus_header_u64(msg, "Nats-Sequence", 0);
+    uint64_t seq = answer->seq;
 
-    if (seq == 0 || yz_bus_header_u64(msg, "Nats-Last-Sequence", 0) != read->page_last) {
+    if (seq == 0 || answer->last_seq != read->page_last) {
         read->broken = true;
         return YZ_OK;
     }
@@ -270,7 +276,7 @@ static enum yz_err on_message(struct gw_read *read, natsMsg *msg)
     if (seq <= read->from)
         return YZ_OK;
     read->total++;
-    return keep(read, seq, msg);
+    return keep(read, answer);
 }
 
 /* Go on behind what came whole. */
@@ -297,51 +303,108 @@ static void go_on(struct gw_read *read)
     }
 }
 
-static bool on_answer(void *arg, natsMsg *msg, enum yz_err err)
+static bool on_page(struct gw_read *read, const struct gw_answer *answer)
 {
+    enum yz_err err;
+
+    if (answer->status == 0) {
+        if (read->broken || !(err = on_message(read, answer)))
+            return true;
+        finish(read, err);
+        return false;
+    }
+    read->broken |= answer->last_seq != read->page_last;
+    if (read->broken)
+        repeat_page(read);
+    else if (answer->status == 204 && answer->pending > 0 && read->last > read->cursor)
+        go_on(read);
+    else if (answer->status == 204 || answer->status == 404)
+        all_read(read);
+    else
+        finish(read, YZ_BUS_UNAVAILABLE);
+    return false;
+}
+
+/* Whichever way it came. */
+static bool on_answer(struct gw_read *read, const struct gw_answer *answer)
+{
+    return read->asking_below ? on_below(read, answer) : on_page(read, answer);
+}
+
+static const char *text_of(natsMsg *msg, const char *header)
+{
+    const char *value;
+
+    return natsMsgHeader_Get(msg, header, &value) == NATS_OK ? value : "";
+}
+
+static bool on_link_answer(void *arg, natsMsg *msg, enum yz_err err)
+{
+    struct gw_answer answer = {0};
     struct gw_read *read = arg;
-    const char *status;
 
     if (err) {
         finish(read, err);
         return false;
     }
-    if (natsMsgHeader_Get(msg, "Status", &status) != NATS_OK) {
-        if (read->broken || !(err = on_message(read, msg)))
-            return true;
+    answer.status = (unsigned)strtoul(text_of(msg, "Status"), NULL, 10);
+    answer.seq = yz_bus_header_u64(msg, "Nats-Sequence", 0);
+    answer.last_seq = yz_bus_header_u64(msg, "Nats-Last-Sequence", 0);
+    answer.pending = yz_bus_header_u64(msg, "Nats-Num-Pending", 0);
+    answer.stored = text_of(msg, "Nats-Time-Stamp");
+    answer.roles = text_of(msg, YZ_HEADER_PUSH_ROLES);
+    answer.exclude = text_of(msg, YZ_HEADER_PUSH_EXCLUDE);
+    answer.data = natsMsg_GetData(msg);
+    answer.len = (size_t)natsMsg_GetDataLength(msg);
+    return on_answer(read, &answer);
+}
+
+/* The reader is given up with all its requests; the link may still be there. */
+static bool on_reader_answer(void *arg, const struct gw_answer *answer, enum yz_err err)
+{
+    struct gw_read *read = arg;
+
+    if (!err)
+        return on_answer(read, answer);
+    if (!gw_link_connected(read->history->link))
         finish(read, err);
-        return false;
-    }
-    read->broken |= yz_bus_header_u64(msg, "Nats-Last-Sequence", 0) != read->page_last;
-    if (read->broken) {
+    else if (read->asking_below)
+        find_below(read);
+    else
         repeat_page(read);
-    } else if (strcmp(status, "204") == 0 && yz_bus_header_u64(msg, "Nats-Num-Pending", 0) > 0 &&
-               read->last > read->cursor) {
-        go_on(read);
-    } else if (strcmp(status, "204") == 0 || strcmp(status, "404") == 0) {
-        all_read(read);
-    } else {
-        finish(read, YZ_BUS_UNAVAILABLE);
-    }
     return false;
+}
+
+static void ask(struct gw_read *read, const char *text)
+{
+    struct gw_history *history = read->history;
+    enum yz_err err = YZ_BUS_UNAVAILABLE;
+    char subject[64];
+
+    snprintf(subject, sizeof subject, "$JS.API.DIRECT.GET.%s",
+             gw_streams_get(gw_link_streams(history->link), read->stream)->name);
+    /* Away from the bus means away: what comes now would be older than the gap. */
+    if (gw_link_connected(history->link) && gw_reader_ready(history->reader))
+        err = gw_reader_ask(history->reader, subject, text, PAGE_TIMEOUT_MS, on_reader_answer, read,
+                            &read->request);
+    read->by_reader = err == YZ_OK;
+    if (err)
+        err = gw_link_request(history->link, subject, text, strlen(text), PAGE_TIMEOUT_MS,
+                              on_link_answer, read, &read->request);
+    if (err)
+        finish(read, err);
 }
 
 static void read_page(struct gw_read *read)
 {
-    char text[REQUEST_TEXT_MAX], subject[64];
-    enum yz_err err;
+    char text[REQUEST_TEXT_MAX];
 
     read->page_last = 0;
-    read->broken = false;
+    read->broken = read->asking_below = false;
     snprintf(text, sizeof text,
              "{\"seq\":%" PRIu64 ",\"next_by_subj\":\"%s\",\"batch\":%d,\"max_bytes\":%d}",
              read->cursor ? read->cursor : 1, read->subject, PAGE_MESSAGES, PAGE_BYTES);
-    snprintf(subject, sizeof subject, "$JS.API.DIRECT.GET.%s",
-             gw_streams_get(gw_link_streams(read->history->link), read->stream)->name);
-    err = gw_link_request(read->history->link, subject, text, strlen(text), PAGE_TIMEOUT_MS,
-                          on_answer, read, &read->request);
-    if (err)
-        finish(read, err);
+    ask(read, text);
 }
 
 static void launch(struct gw_history *history)
@@ -371,7 +434,7 @@ void gw_history_read(struct gw_history *history, struct gw_read *read)
     read->cursor = read->from;
     read->last = read->total = read->below = read->proven = read->request = 0;
     read->busy = read->first_page = true;
-    read->flying = read->anchored = read->more = false;
+    read->flying = read->anchored = read->more = read->by_reader = false;
     read->restarts = read->repeats = 0;
     TAILQ_INSERT_TAIL(&history->waiting, read, entry);
     launch(history);

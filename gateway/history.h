@@ -4,7 +4,8 @@
  * Lifetime  a gw_read is the caller's; it is linked in from gw_history_read until on_done or
  * gw_history_cancel. Its messages are the reader's until gw_read_clear. Thread    loop. Limits
  * HISTORY_READS reads at a time, others wait their turn; READ_MESSAGES_MAX newest messages of a
- * read are kept; a portion is one page.
+ * read are kept; a portion is one page. Way  the loop's own connection (reader.h); while that is
+ * not there, or when it fails a read, the link.
  *
  * Proof. Messages of a subject are removed oldest first (by number or age), so while one message at
  * or below a position survives, none above it was removed. Each page therefore begins with a
@@ -48,7 +49,7 @@ struct gw_read {
     TAILQ_ENTRY(gw_read) entry;
     struct gw_history *history;
     struct gw_barrier barrier;
-    uint64_t request;
+    uint64_t request; /* to the reader or the link */
     size_t capacity;
     uint64_t cursor;    /* the page begins at this sequence */
     uint64_t last;      /* last sequence read, 0: none */
@@ -56,12 +57,15 @@ struct gw_read {
     uint64_t below;     /* the last message at or below from, when it was asked for */
     uint64_t page_last; /* last sequence of this page */
     bool busy, flying, anchored, first_page, broken;
+    bool by_reader;    /* the request is the reader's */
+    bool asking_below; /* what it asks for */
     unsigned restarts, repeats;
 };
 
-YZ_MUST_USE enum yz_err gw_history_new(struct gw_link *link, struct gw_metrics *metrics,
+YZ_MUST_USE enum yz_err gw_history_new(const struct yz_conf *conf, uv_loop_t *loop,
+                                       struct gw_link *link, struct gw_metrics *metrics,
                                        struct gw_history **history);
-/* No read may be linked in. */
+/* No read may be linked in. Run the loop once more. */
 void gw_history_free(struct gw_history *history);
 
 /* on_done comes once; while the bus is away it comes inside. */

@@ -363,7 +363,9 @@ static enum need try_serve(struct gw_subscriber *sub)
         }
         begin_anew(sub);
     }
+    gw_recent_trim(&c->feed.recent, stream->first_seq);
     if (*sub->epoch && sub->position >= c->feed.recent.floor) {
+        yz_count(&c->owner->metrics->resumes_from_memory, 1);
         serve(sub, NULL, true);
         return NOTHING;
     }
@@ -473,7 +475,9 @@ static void serve_readers(struct gw_channel *c, int *budget)
         if (sub->state == READING)
             serve_reader(sub);
     }
-    gw_feed_remember(&c->feed, &c->read);
+    /* An inbox is one phone's: nobody comes back with it to the same places. */
+    if (!c->inbox)
+        gw_feed_remember(&c->feed, &c->read);
     gw_read_clear(&c->read);
     c->read_ready = false;
 }

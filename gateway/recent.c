@@ -46,6 +46,14 @@ void gw_recent_clear(struct gw_recent *recent, uint64_t floor)
     recent->floor = floor;
 }
 
+void gw_recent_trim(struct gw_recent *recent, uint64_t first_seq)
+{
+    struct gw_recent_item *item;
+
+    while ((item = TAILQ_FIRST(&recent->items)) && gw_message_offset(item->msg) < first_seq)
+        evict(item);
+}
+
 void gw_recent_add(struct gw_recent *recent, struct gw_message *msg)
 {
     struct gw_recent_pool *pool = recent->pool;

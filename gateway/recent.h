@@ -41,6 +41,9 @@ void gw_recent_pool_init(struct gw_recent_pool *pool, size_t max_bytes);
 void gw_recent_init(struct gw_recent *recent, struct gw_recent_pool *pool);
 /* Forget all; nothing at or below floor is known. */
 void gw_recent_clear(struct gw_recent *recent, uint64_t floor);
+/* What stands below first_seq is gone from the stream, by age or by a purge: nobody gets it from
+ * here either. */
+void gw_recent_trim(struct gw_recent *recent, uint64_t first_seq);
 /* The next push, in order; takes a reference. */
 void gw_recent_add(struct gw_recent *recent, struct gw_message *msg);
 

@@ -60,7 +60,9 @@ static int set_up(void **state)
     rig_start(&w->rig);
     RIG_AWAIT(&w->rig, rig_ready(&w->rig), 5000);
     assert_int_equal(gw_audit_new(&w->rig.conf, &w->rig.loop, w->rig.link, &w->audit), YZ_OK);
-    assert_int_equal(gw_history_new(w->rig.link, &w->rig.metrics, &w->history), YZ_OK);
+    assert_int_equal(
+        gw_history_new(&w->rig.conf, &w->rig.loop, w->rig.link, &w->rig.metrics, &w->history),
+        YZ_OK);
     assert_int_equal(gw_feeds_new(&w->rig.loop, w->rig.link, w->audit, w->history, &w->rig.metrics,
                                   &events, &w->feeds),
                      YZ_OK);

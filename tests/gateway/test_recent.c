@@ -81,11 +81,34 @@ static void shares_one_bound(void **state)
     assert_int_equal(pool.bytes, 0);
 }
 
+/* What the stream has not, nobody gets; what follows stays. */
+static void lets_go_what_the_stream_let_go(void **state)
+{
+    struct gw_recent_pool pool;
+    struct gw_recent recent;
+
+    (void)state;
+    gw_recent_pool_init(&pool, RECENT_POOL_BYTES);
+    gw_recent_init(&recent, &pool);
+    gw_recent_clear(&recent, 100);
+    for (uint64_t offset = 101; offset <= 110; offset++)
+        add(&recent, offset);
+    gw_recent_trim(&recent, 90);
+    gw_recent_trim(&recent, 101);
+    check(&recent, 100, 10);
+    gw_recent_trim(&recent, 106);
+    check(&recent, 105, 5);
+    gw_recent_trim(&recent, 500);
+    check(&recent, 110, 0);
+    assert_int_equal(pool.bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_the_newest_of_a_channel),
         cmocka_unit_test(shares_one_bound),
+        cmocka_unit_test(lets_go_what_the_stream_let_go),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
