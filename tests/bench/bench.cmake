@@ -1,8 +1,8 @@
 # The benchmark's programs, what they are held against, and the run that keeps them from rotting. Of load/, what several
 # programs use is the library yz_bench; a file with a main of its own is one program, bench_<file>; of baseline/ each is one.
 set(bench_dir ${CMAKE_CURRENT_LIST_DIR})
-set(bench_programs arrival crowd posts)
-set(bench_baselines bare_loop parts)
+set(bench_programs arrival crowd ingest posts)
+set(bench_baselines bare_loop parts publish_async)
 
 file(GLOB bench_sources CONFIGURE_DEPENDS ${bench_dir}/load/*.c)
 foreach(program ${bench_programs})

@@ -26,6 +26,7 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "integration"))
 
 import stack as integration  # noqa: E402
@@ -263,17 +264,21 @@ class Bench:
         return path
 
     @contextlib.contextmanager
-    def folder(self):
-        with tempfile.TemporaryDirectory(prefix="yizhan-bench-", ignore_cleanup_errors=True) as folder:
+    def folder(self, disk=False):
+        """A temporary folder; disk: in the repository, since the system's own may be memory, where an fsync costs nothing."""
+        place = ROOT / "var" if disk else None
+        if place:
+            place.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="yizhan-bench-", dir=place, ignore_cleanup_errors=True) as folder:
             yield pathlib.Path(folder)
 
     @contextlib.contextmanager
     def stack(self, **options):
-        """A running Stack in a folder that is removed afterwards. cores defaults to: gateways on the server's core, the
-        others on the load's."""
+        """A running Stack in a folder (disk: see folder) that is removed afterwards. cores defaults to: gateways on the
+        server's core, the others on the load's."""
         options.setdefault("cores", {"gateway": self.server_core, "worker": self.load_core,
                                      "nats": self.load_core, "database": self.load_core})  # fmt: skip
-        with self.folder() as folder:
+        with self.folder(options.pop("disk", False)) as folder:
             stack = Stack(folder, **options)
             try:
                 yield stack.start()
