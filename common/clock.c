@@ -115,37 +115,59 @@ static bool offset_at(const char **p, const char *end, int64_t *offset_s)
     return true;
 }
 
+/* Days from 1970-01-01 to a day of the Gregorian calendar; false when there is no such day. Years
+ * begin in March here, so that a leap day is the last of its year. */
+static bool days_until(int year, int month, int day, int64_t *days)
+{
+    static const int8_t lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    int y = month > 2 ? year : year - 1, m = month > 2 ? month - 3 : month + 9;
+
+    if (month < 1 || month > 12 || day < 1 || day > lengths[month - 1] ||
+        (month == 2 && day == 29 && !leap))
+        return false;
+    *days = 365LL * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
+    return true;
+}
+
+/* "YYYY-MM-DD" and a T. */
+static bool date_at(const char **p, const char *end, int64_t *days)
+{
+    int year = digits_at(p, end, 4), month, day;
+
+    if (year < 1 || *p >= end || *(*p)++ != '-')
+        return false;
+    month = digits_at(p, end, 2);
+    if (month < 0 || *p >= end || *(*p)++ != '-')
+        return false;
+    day = digits_at(p, end, 2);
+    return day >= 0 && literal_at(p, end, 'T') && days_until(year, month, day, days);
+}
+
+/* "hh:mm:ss" */
+static bool time_at(const char **p, const char *end, int *second)
+{
+    int hours = digits_at(p, end, 2), minutes, seconds;
+
+    if (hours < 0 || hours > 23 || *p >= end || *(*p)++ != ':')
+        return false;
+    minutes = digits_at(p, end, 2);
+    if (minutes < 0 || minutes > 59 || *p >= end || *(*p)++ != ':')
+        return false;
+    seconds = digits_at(p, end, 2);
+    *second = hours * 3600 + minutes * 60 + seconds;
+    return seconds >= 0 && seconds <= 59;
+}
+
 bool yz_clock_parse(const char *text, size_t len, int64_t *seconds, int32_t *nanos)
 {
     const char *p = text, *end = text + len;
-    struct tm tm = {0}, mended;
-    int64_t offset_s;
-    time_t t;
+    int64_t days = 0, offset_s;
+    int second;
 
-    tm.tm_year = digits_at(&p, end, 4) - 1900;
-    if (tm.tm_year < -1899 || p >= end || *p++ != '-')
-        return false;
-    tm.tm_mon = digits_at(&p, end, 2) - 1;
-    if (tm.tm_mon < 0 || p >= end || *p++ != '-')
-        return false;
-    tm.tm_mday = digits_at(&p, end, 2);
-    if (tm.tm_mday < 1 || !literal_at(&p, end, 'T'))
-        return false;
-    tm.tm_hour = digits_at(&p, end, 2);
-    if (tm.tm_hour < 0 || tm.tm_hour > 23 || p >= end || *p++ != ':')
-        return false;
-    tm.tm_min = digits_at(&p, end, 2);
-    if (tm.tm_min < 0 || tm.tm_min > 59 || p >= end || *p++ != ':')
-        return false;
-    tm.tm_sec = digits_at(&p, end, 2);
-    if (tm.tm_sec < 0 || tm.tm_sec > 59 || !fraction_at(&p, end, nanos) ||
+    if (!date_at(&p, end, &days) || !time_at(&p, end, &second) || !fraction_at(&p, end, nanos) ||
         !offset_at(&p, end, &offset_s) || p != end)
         return false;
-    /* timegm turns 31 February into a day of March, in its argument too: then it was no date. */
-    mended = tm;
-    t = timegm(&mended);
-    if (mended.tm_mon != tm.tm_mon || mended.tm_mday != tm.tm_mday)
-        return false;
-    *seconds = (int64_t)t - offset_s;
+    *seconds = days * 86400 + second - offset_s;
     return *seconds >= SECONDS_MIN && *seconds <= SECONDS_MAX;
 }

@@ -47,6 +47,28 @@ static void times_return(void **state)
     }
 }
 
+/* gmtime_r wrote it: the calendar that it is read by is our own. */
+static void days_return(int64_t from, int64_t to, int64_t step)
+{
+    for (int64_t second = from; second <= to; second += step) {
+        char text[YZ_RFC3339_MAX];
+        int64_t seconds;
+        int32_t nanos;
+
+        assert_true(yz_clock_format(second, 0, text));
+        if (!yz_clock_parse(text, strlen(text), &seconds, &nanos))
+            fail_msg("%s is refused", text);
+        assert_int_equal(seconds, second);
+    }
+}
+
+static void every_day_returns(void **state)
+{
+    (void)state;
+    days_return(-2524608000, 4417977600, 86400 - 7);            /* each of 1890 to 2110 */
+    days_return(-62135596800, 253402300799, 29 * 86400 + 3601); /* each month of all years */
+}
+
 static void bad_times_are_refused(void **state)
 {
     static const char *const bad[] = {
@@ -119,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_return),
+        cmocka_unit_test(every_day_returns),
         cmocka_unit_test(bad_times_are_refused),
         cmocka_unit_test(unwritable_times_are_refused),
         cmocka_unit_test(clocks_run),
