@@ -9,6 +9,9 @@ foreach(check settings errors domains headers committed kubernetes alerts mutant
     ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 endforeach()
 
+# promtool plays half an hour for each alert, twice.
+set_tests_properties(check.alerts PROPERTIES TIMEOUT 300)
+
 # The demo against a stack of its own.
 add_test(NAME it.demo
   COMMAND sh -c "exec \"\${YZ_PYTHON:-python3}\" -m pytest -q -p no:cacheprovider \"$0\""
