@@ -37,14 +37,23 @@ bool wk_document_array(const bson_t *document, const char *field, bson_iter_t *e
            bson_iter_recurse(&iter, entries);
 }
 
+uint32_t wk_document_size(const bson_t *row)
+{
+    uint32_t len;
+
+    memcpy(&len, bson_get_data(row), sizeof len);
+    return BSON_UINT32_FROM_LE(len);
+}
+
 bool wk_document_keep(struct yz_arena *arena, const bson_t *row, bson_t *kept)
 {
-    uint8_t *bytes = yz_arena_alloc(arena, row->len);
+    uint32_t size = wk_document_size(row);
+    uint8_t *bytes = yz_arena_alloc(arena, size);
 
     if (!bytes)
         return false;
-    memcpy(bytes, bson_get_data(row), row->len);
-    return bson_init_static(kept, bytes, row->len);
+    memcpy(bytes, bson_get_data(row), size);
+    return bson_init_static(kept, bytes, size);
 }
 
 const char *wk_document_enum_name(const ProtobufCEnumDescriptor *desc, int value)

@@ -26,6 +26,9 @@ int64_t wk_document_time_ms(const bson_t *document, const char *field);
 /* Begin to walk an array; false: there is none. */
 bool wk_document_array(const bson_t *document, const char *field, bson_iter_t *entries);
 
+/* Its bytes as BSON. Not row->len: the library asks for more alignment of a bson_t than its own
+ * allocations have. */
+uint32_t wk_document_size(const bson_t *row);
 /* Copy the row into the arena; *kept is a view of the copy and needs no destroying. false: the
  * arena is full. */
 bool wk_document_keep(struct yz_arena *arena, const bson_t *row, bson_t *kept);

@@ -297,7 +297,7 @@ static enum yz_err fill_list(struct yz_arena *arena, const struct listing *listi
     if (!answer->notices)
         return YZ_BUSY;
     for (i = 0; i < wanted && i < listing->count; i++) {
-        bytes += listing->rows[i]->len;
+        bytes += wk_document_size(listing->rows[i]);
         if (i > 0 && bytes > WK_PAGE_MAX_BYTES)
             break;
         answer->notices[i] = read_notice(arena, listing->rows[i]);
@@ -378,7 +378,7 @@ static bool on_branch(void *arg, const bson_t *row)
     Yizhan__V1__NoticeReceiptsReply__Branch *branch;
 
     if (page->count == page->cap ||
-        (page->count > 0 && page->bytes + row->len > WK_PAGE_MAX_BYTES)) {
+        (page->count > 0 && page->bytes + wk_document_size(row) > WK_PAGE_MAX_BYTES)) {
         page->more = true;
         return false;
     }
@@ -389,7 +389,7 @@ static bool on_branch(void *arg, const bson_t *row)
     }
     page->branches[page->count++] = branch;
     page->read += (uint32_t)branch->n_read_by;
-    page->bytes += row->len;
+    page->bytes += wk_document_size(row);
     return true;
 }
 

@@ -103,7 +103,7 @@ static bool on_post(void *arg, const bson_t *row)
     Yizhan__V1__ThreadPost *post;
 
     if (page->count == page->limit ||
-        (page->count > 0 && page->bytes + row->len > WK_PAGE_MAX_BYTES)) {
+        (page->count > 0 && page->bytes + wk_document_size(row) > WK_PAGE_MAX_BYTES)) {
         page->more = true;
         return false;
     }
@@ -113,7 +113,7 @@ static bool on_post(void *arg, const bson_t *row)
         return false;
     }
     page->posts[page->count++] = post;
-    page->bytes += row->len;
+    page->bytes += wk_document_size(row);
     return true;
 }
 
