@@ -73,7 +73,8 @@ ROWS = {
             (rate(f"{G}sessions_opened_total"), "opened"), (rate(f"{G}handshakes_refused_total"), "answered 503"),
             (rate(f"{G}connections_refused_total"), "closed at once")], ""),
         ("Resumes", "ops", [
-            (rate(f"{G}resumes_recovered_total"), "recovered"), (rate(f"{G}resumes_lost_total"), "had missed too much")], ""),
+            (rate(f"{G}resumes_recovered_total"), "recovered"), (rate(f"{G}resumes_lost_total"), "had missed too much"),
+            (rate(f"{G}resumes_from_memory_total"), "needed no read")], ""),
         ("History reads", "ops", [
             (rate(f"{G}resumes_from_memory_total"), "resumes from memory"), (rate(f"{G}history_reads_total"), "reads"),
             (rate(f"{G}pushes_repaired_total"), "pushes repaired")],
