@@ -112,12 +112,12 @@ def bare_loop(bench, stack):
 
 def handshakes(bench, stack, crowd, tls_gateway):
     """Rows of the handshake alone."""
-    phones, rate, plain = bench.size(4000, 40), bench.size(4000, 200), stack.gateways[0]
+    phones, rate, plain = bench.size(3000, 40), bench.size(2000, 200), stack.gateways[0]
     with bare_loop(bench, stack) as bare:
         samples = bench.alternate(
             plain=lambda: crowd.arrive(plain, kind="shake", phones=phones, rate=rate),
             bare=lambda: crowd.arrive(bare, kind="bare", phones=phones, rate=rate),
-            tls=lambda: crowd.arrive(tls_gateway, kind="shake", phones=phones, rate=rate, tls=True),
+            tls=lambda: crowd.arrive(tls_gateway, kind="shake", phones=phones // 2, rate=rate / 2, tls=True),
         )
     return [
         Row("bare handshake", "µs CPU/arrival", cost(samples["plain"]), "bare epoll loop", cost(samples["bare"])),
@@ -127,7 +127,7 @@ def handshakes(bench, stack, crowd, tls_gateway):
 
 def full(bench, crowd, gateway, algorithm, phones, first, tls=False):
     """Samples of whole arrivals, a round each, of phones that this gateway has not met."""
-    rate = bench.size(1500, 200)
+    rate = bench.size(1000, 200)
     crowd.sign(algorithm)
     samples = []
     for number in range(bench.rounds):
