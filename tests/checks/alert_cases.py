@@ -1,4 +1,5 @@
-"""For each alert a history of metrics at which it fires, with what it then says, and one, close by, at which it does not.
+"""For each alert, and each thing that it looks at, a history of metrics at which it fires, with what it then says, and one,
+close by, at which it does not.
 
 Values are promtool's: `a+bxn` is a, a+b, … n more times, one each STEP_S seconds.
 """
@@ -69,6 +70,8 @@ CASES = [
          "yizhan-worker w1:9100: database_slow", labels=WORKER | {"code": "database_slow"}),
     case("YizhanBusDisconnected", gauge("yizhan_worker_bus_connected", W, 0, 1, 0),
          "yizhan-worker w1:9100 is not connected to NATS", severity="critical", labels=WORKER),
+    case("YizhanBusDisconnected", gauge("yizhan_gateway_bus_connected", G, 0, 1, 0),
+         "yizhan-gateway g1:9100 is not connected to NATS", severity="critical", labels=GATEWAY),
     Case("YizhanRestarts", {f"process_start_time_seconds{{{W}}}": "100+0x30 1000+0x10 1300+0x10 1600+0x10"},
          {f"process_start_time_seconds{{{W}}}": "100+0x30 1000+0x10 1300+0x30"},
          "yizhan-worker w1:9100 was started 3 times in half an hour", labels=WORKER),
@@ -83,6 +86,8 @@ CASES = [
     Case("YizhanClockAhead", {f"yizhan_gateway_clock_ahead_seconds{{{G}}}": flat(-3)},
          {f"yizhan_gateway_clock_ahead_seconds{{{G}}}": flat(0.9), f"yizhan_worker_clock_ahead_seconds{{{W}}}": flat(-0.9)},
          "the clock of g1:9100 and the broker's are 3s apart", labels=GATEWAY),
+    case("YizhanClockAhead", gauge("yizhan_worker_clock_ahead_seconds", W, 2, 0.9),
+         "the clock of w1:9100 and the broker's are 2s apart", labels=WORKER),
     Case("YizhanCertificateEnds", {f"yizhan_gateway_tls_not_after_seconds{{{G}}}": flat(NOW + 3 * DAY)},
          {f"yizhan_gateway_tls_not_after_seconds{{{G}}}": flat(NOW + 15 * DAY),
           'yizhan_gateway_tls_not_after_seconds{job="yizhan-gateway",instance="plain"}': flat(0)},
