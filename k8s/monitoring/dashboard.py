@@ -76,9 +76,8 @@ ROWS = {
             (rate(f"{G}resumes_recovered_total"), "recovered"), (rate(f"{G}resumes_lost_total"), "had missed too much"),
             (rate(f"{G}resumes_from_memory_total"), "needed no read")], ""),
         ("History reads", "ops", [
-            (rate(f"{G}resumes_from_memory_total"), "resumes from memory"), (rate(f"{G}history_reads_total"), "reads"),
-            (rate(f"{G}pushes_repaired_total"), "pushes repaired")],
-         "Who comes back is answered from kept pushes, or by one read of the stream for all who missed the same."),
+            (rate(f"{G}history_reads_total"), "reads"), (rate(f"{G}pushes_repaired_total"), "pushes repaired")],
+         "Reads of a channel's past from its stream: one for all who missed the same."),
         ("Pushes kept for resumes", "bytes", [(total(f"{G}recent_bytes", "instance"), "{{instance}}")], ""),
         ("Pauses", "ops", [
             (rate(f"{G}accept_pauses_total"), "accepting"), (rate(f"{G}rests_total"), "reading a session")],
