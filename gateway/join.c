@@ -204,6 +204,19 @@ static bool hand_portion(struct gw_channel *c, const struct missed *missed)
     return c->serving != NULL;
 }
 
+/* For more of the history than it had room for (a Welcome, too, must come first). */
+static bool somebody_waits(const struct gw_channel *c)
+{
+    const struct gw_subscriber *sub;
+
+    TAILQ_FOREACH(sub, &c->on, entry)
+    {
+        if (sub->state == PAUSED)
+            return true;
+    }
+    return !TAILQ_EMPTY(&c->joining);
+}
+
 /* All that the channel has seen is handed on: the values, and live pushes from then on. */
 static void come_on(struct gw_subscriber *sub)
 {
@@ -214,6 +227,9 @@ static void come_on(struct gw_subscriber *sub)
     if (!has_room(sub))
         return;
     change_state(sub, ON);
+    /* An inbox is one phone's: nobody comes back to what it has got. */
+    if (c->inbox && !somebody_waits(c))
+        gw_recent_clear(&c->feed.recent, c->feed.seen);
     hand_values(c);
 }
 
@@ -475,8 +491,7 @@ static void serve_readers(struct gw_channel *c, int *budget)
         if (sub->state == READING)
             serve_reader(sub);
     }
-    /* An inbox is one phone's: nobody comes back with it to the same places. */
-    if (!c->inbox)
+    if (!c->inbox || somebody_waits(c))
         gw_feed_remember(&c->feed, &c->read);
     gw_read_clear(&c->read);
     c->read_ready = false;

@@ -612,15 +612,26 @@ static void keeps_in_memory_what_was_read(void **state)
     assert_int_equal(from_memory(rig), 2);
 }
 
-/* An inbox has one reader: its history is not kept. */
+/* An inbox has one reader: its history is kept until that one has it, and no longer. */
 static void keeps_no_inbox(void **state)
 {
+    struct phone p;
+
     WORLD(state);
     publish(broker->nc, "chan.t1.member.m1", 25);
     come_back(rig, "member.m1", (struct gw_since){true, "1.a", 5}, true, 6, 25);
     come_back(rig, "member.m1", (struct gw_since){true, "1.a", 5}, true, 6, 25);
     assert_int_equal(reads_of(rig), 2);
     assert_int_equal(from_memory(rig), 0);
+    phone_init(&p, "m1", "member.m1");
+    join_limited(rig, &p, (struct gw_since){true, "1.a", 5}, 0);
+    rig_run(rig, 50);
+    assert_int_equal(p.count, 0);
+    phone_make_room(rig, &p, 100);
+    RIG_AWAIT(rig, p.count == 20, 2000);
+    assert_int_equal(reads_of(rig), 3);
+    phone_leave(rig, &p);
+    phone_deinit(&p);
 }
 
 /* More than is kept of a channel: from before it, the stream is asked. */
