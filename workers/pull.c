@@ -30,6 +30,13 @@ struct source {
     int64_t again_mono_ms; /* ask at this time */
 };
 
+/* What came for a partition and was not taken yet. A status has number 0 and keeps its place: it
+ * ends a request only behind the messages that the request brought. */
+struct queue {
+    struct wk_delivery *items;
+    size_t head, count, cap;
+};
+
 struct wk_pull {
     const struct yz_conf *conf;
     natsConnection *nc;
@@ -39,30 +46,20 @@ struct wk_pull {
     char wildcard[YZ_INBOX_MAX + 8];
     natsSubscription *sub;
     struct source sources[YZ_PARTITIONS];
+    struct queue queues[YZ_PARTITIONS];
+    /* partitions whose queue is not empty, in turn */
+    unsigned turn[YZ_PARTITIONS];
+    size_t turn_count;
+    natsMsg **sorted; /* the other one of two lists, see sort_arrivals */
+    size_t sorted_cap;
 
-    pthread_mutex_t mutex;
+    pthread_mutex_t mutex; /* for what follows */
     pthread_cond_t cond;
-    natsMsg **ring;
-    size_t head, count, cap;
+    natsMsg **arrived; /* in their order */
+    size_t count, cap;
     bool woken;
     bool unsubscribed; /* no callback comes any more */
 };
-
-static bool grow(struct wk_pull *pull)
-{
-    size_t cap = pull->cap ? pull->cap * 2 : 1024;
-    natsMsg **ring = yz_malloc(cap * sizeof(natsMsg *));
-
-    if (!ring)
-        return false;
-    for (size_t i = 0; pull->cap > 0 && i < pull->count; i++)
-        ring[i] = pull->ring[(pull->head + i) % pull->cap];
-    free(pull->ring);
-    pull->ring = ring;
-    pull->head = 0;
-    pull->cap = cap;
-    return true;
-}
 
 /* Bounded by what the open requests asked for. */
 static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *arg)
@@ -72,13 +69,14 @@ static void on_message(natsConnection *nc, natsSubscription *sub, natsMsg *msg, 
     (void)nc;
     (void)sub;
     pthread_mutex_lock(&pull->mutex);
-    if (pull->count < pull->cap || grow(pull)) {
-        pull->ring[(pull->head + pull->count++) % pull->cap] = msg;
-        msg = NULL;
-        pthread_cond_signal(&pull->cond);
+    if (pull->count == pull->cap) {
+        pull->cap = pull->cap ? pull->cap * 2 : 1024;
+        pull->arrived = yz_realloc(pull->arrived, pull->cap * sizeof(natsMsg *));
     }
+    pull->arrived[pull->count++] = msg;
+    if (pull->count == 1)
+        pthread_cond_signal(&pull->cond);
     pthread_mutex_unlock(&pull->mutex);
-    natsMsg_Destroy(msg); /* out of memory: its number will be missed */
 }
 
 static bool is_empty(struct wk_pull *pull)
@@ -91,26 +89,73 @@ static bool is_empty(struct wk_pull *pull)
     return empty;
 }
 
-/* NULL: the time is up, or *woken. */
-static natsMsg *pop(struct wk_pull *pull, int64_t timeout_ms, bool *woken)
+static void enqueue(struct wk_pull *pull, const struct wk_delivery *delivery)
+{
+    struct queue *q = &pull->queues[delivery->partition];
+
+    if (q->count == q->cap) {
+        size_t cap = q->cap ? q->cap * 2 : 16;
+        struct wk_delivery *items = yz_malloc(cap * sizeof *items);
+
+        for (size_t i = 0; i < q->count; i++)
+            items[i] = q->items[(q->head + i) % q->cap];
+        free(q->items);
+        q->items = items;
+        q->head = 0;
+        q->cap = cap;
+    }
+    if (q->count == 0)
+        pull->turn[pull->turn_count++] = delivery->partition;
+    q->items[(q->head + q->count++) % q->cap] = *delivery;
+}
+
+/* The partition that a status is about; which request, too. */
+static bool parse_status(const struct wk_pull *pull, natsMsg *msg, unsigned *partition,
+                         unsigned *request)
+{
+    const char *at = natsMsg_GetSubject(msg) + strlen(pull->inbox);
+
+    return sscanf(at, ".%u.%u", partition, request) == 2 && *partition < YZ_PARTITIONS;
+}
+
+/* Wait for an arrival, at most timeout_ms, and put all that arrived into the queues of their
+ * partitions. true: wk_pull_wake was called. */
+static bool sort_arrivals(struct wk_pull *pull, int64_t timeout_ms)
 {
     int64_t until_ms = yz_clock_mono_ms() + timeout_ms;
     struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    natsMsg *msg = NULL;
+    natsMsg **arrived;
+    size_t count, cap;
     int waited = 0;
+    bool woken;
 
     pthread_mutex_lock(&pull->mutex);
     while (pull->count == 0 && !pull->woken && timeout_ms > 0 && waited == 0)
         waited = pthread_cond_timedwait(&pull->cond, &pull->mutex, &until);
-    if (pull->count > 0) {
-        msg = pull->ring[pull->head];
-        pull->head = (pull->head + 1) % pull->cap;
-        pull->count--;
-    }
-    *woken = pull->woken;
+    arrived = pull->arrived;
+    count = pull->count;
+    cap = pull->cap;
+    pull->arrived = pull->sorted;
+    pull->cap = pull->sorted_cap;
+    pull->count = 0;
+    woken = pull->woken;
     pull->woken = false;
     pthread_mutex_unlock(&pull->mutex);
-    return msg;
+    pull->sorted = arrived;
+    pull->sorted_cap = cap;
+    for (size_t i = 0; i < count; i++) {
+        const char *reply = natsMsg_GetReply(arrived[i]);
+        struct wk_delivery delivery = {0};
+        unsigned request;
+
+        delivery.msg = arrived[i];
+        if (reply ? wk_pull_parse(reply, &delivery)
+                  : parse_status(pull, arrived[i], &delivery.partition, &request))
+            enqueue(pull, &delivery);
+        else
+            natsMsg_Destroy(arrived[i]);
+    }
+    return woken;
 }
 
 void wk_pull_wake(struct wk_pull *pull)
@@ -190,11 +235,11 @@ static void break_off(struct wk_pull *pull, unsigned partition, const char *why)
 /* A status ends its request: 404, 408 nothing came; 409 something in the way; 503 nobody there. */
 static void on_status(struct wk_pull *pull, natsMsg *msg, int status)
 {
-    const char *at = natsMsg_GetSubject(msg) + strlen(pull->inbox), *text = NULL;
+    const char *text = NULL;
     unsigned partition, number;
     struct source *s;
 
-    if (sscanf(at, ".%u.%u", &partition, &number) != 2 || partition >= YZ_PARTITIONS)
+    if (!parse_status(pull, msg, &partition, &number))
         return;
     s = &pull->sources[partition];
     if (!s->revision || number != s->request || status < 400)
@@ -207,26 +252,24 @@ static void on_status(struct wk_pull *pull, natsMsg *msg, int status)
         break_off(pull, partition, status == STATUS_NOBODY ? "nobody answers" : text);
 }
 
-static const char *next_token(const char **p, char out[], size_t cap)
+static const char *skip_token(const char *p)
 {
-    size_t len = strcspn(*p, ".");
-
-    snprintf(out, cap, "%.*s", (int)len, *p);
-    *p += len + ((*p)[len] == '.');
-    return out;
+    p += strcspn(p, ".");
+    return p + (*p == '.');
 }
 
 static uint64_t next_number(const char **p)
 {
-    char text[32];
+    uint64_t number = strtoull(*p, NULL, 10);
 
-    return strtoull(next_token(p, text, sizeof text), NULL, 10);
+    *p = skip_token(*p);
+    return number;
 }
 
 bool wk_pull_parse(const char *reply, struct wk_delivery *delivery)
 {
     const char *p = reply;
-    char skipped[128], *end;
+    char *end;
     int tokens = 1;
 
     for (const char *c = reply; *c; c++)
@@ -235,8 +278,9 @@ bool wk_pull_parse(const char *reply, struct wk_delivery *delivery)
         return false;
     p += 8;
     for (int i = 0; i < (tokens == 9 ? 1 : 3); i++)
-        next_token(&p, skipped, sizeof skipped);
-    next_token(&p, delivery->consumer, sizeof delivery->consumer);
+        p = skip_token(p);
+    snprintf(delivery->consumer, sizeof delivery->consumer, "%.*s", (int)strcspn(p, "."), p);
+    p = skip_token(p);
     delivery->delivered = next_number(&p);
     delivery->sequence = next_number(&p);
     delivery->number = next_number(&p);
@@ -253,11 +297,8 @@ bool wk_pull_parse(const char *reply, struct wk_delivery *delivery)
 /* false: not to be taken. */
 static bool accept_delivery(struct wk_pull *pull, struct wk_delivery *delivery)
 {
-    const char *reply = natsMsg_GetReply(delivery->msg);
     struct source *s;
 
-    if (!reply || !wk_pull_parse(reply, delivery))
-        return false;
     s = &pull->sources[delivery->partition];
     if (s->revision != delivery->revision || s->broken)
         return false;
@@ -271,23 +312,42 @@ static bool accept_delivery(struct wk_pull *pull, struct wk_delivery *delivery)
     return true;
 }
 
-static bool receive(struct wk_pull *pull, natsMsg *msg, struct wk_delivery *out)
+static bool receive(struct wk_pull *pull, struct wk_delivery *delivery)
 {
-    const char *reply = natsMsg_GetReply(msg); /* stays, also when the message is given up */
-    bool ready = yz_bus_headers_ready(&msg);
-    int status = !ready || reply ? 0 : (int)yz_bus_header_u64(msg, "Status", 0);
+    bool ready = yz_bus_headers_ready(&delivery->msg);
 
-    out->msg = msg;
     if (!ready) {
-        if (reply && wk_pull_parse(reply, out))
-            break_off(pull, out->partition, "no memory to read a message");
-    } else if (status)
-        on_status(pull, msg, status);
-    else if (accept_delivery(pull, out))
+        if (delivery->number > 0)
+            break_off(pull, delivery->partition, "no memory to read a message");
+    } else if (delivery->number == 0)
+        on_status(pull, delivery->msg, (int)yz_bus_header_u64(delivery->msg, "Status", 0));
+    else if (accept_delivery(pull, delivery))
         return true;
-    natsMsg_Destroy(msg);
-    out->msg = NULL;
+    natsMsg_Destroy(delivery->msg);
+    delivery->msg = NULL;
     return false;
+}
+
+/* A partition's queue as far as there is room for it: its events are about few documents, and a
+ * batch that holds many of them writes each document once. What is left waits for its next turn. */
+static size_t take_turn(struct wk_pull *pull, size_t max, size_t max_bytes, size_t *bytes,
+                        struct wk_delivery *out)
+{
+    unsigned partition = pull->turn[0];
+    struct queue *q = &pull->queues[partition];
+    size_t count = 0;
+
+    while (q->count > 0 && count < max && *bytes < max_bytes) {
+        out[count] = q->items[q->head];
+        q->head = (q->head + 1) % q->cap;
+        q->count--;
+        if (receive(pull, &out[count]))
+            *bytes += (size_t)natsMsg_GetDataLength(out[count++].msg);
+    }
+    memmove(pull->turn, pull->turn + 1, --pull->turn_count * sizeof pull->turn[0]);
+    if (q->count > 0)
+        pull->turn[pull->turn_count++] = partition;
+    return count;
 }
 
 size_t wk_pull_take(struct wk_pull *pull, int64_t timeout_ms, size_t max, size_t max_bytes,
@@ -299,20 +359,15 @@ size_t wk_pull_take(struct wk_pull *pull, int64_t timeout_ms, size_t max, size_t
     for (;;) {
         int64_t wait = until - yz_clock_mono_ms();
         bool woken;
-        natsMsg *msg;
 
         ask_where_due(pull);
-        wait = count > 0 || wait <= 0 ? 0 : until_next_ask(pull, wait);
+        wait = pull->turn_count > 0 || wait <= 0 ? 0 : until_next_ask(pull, wait);
         if (wait > 0 && is_empty(pull))
             yz_bus_hurry(pull->nc); /* requests, and acks of what was taken before */
-        msg = pop(pull, wait, &woken);
-        if (!msg && (count > 0 || woken || yz_clock_mono_ms() >= until))
-            return count;
-        if (!msg)
-            continue;
-        if (receive(pull, msg, &out[count]))
-            bytes += (size_t)natsMsg_GetDataLength(out[count++].msg);
-        if (count == max || bytes >= max_bytes)
+        woken = sort_arrivals(pull, wait);
+        while (pull->turn_count > 0 && count < max && bytes < max_bytes)
+            count += take_turn(pull, max - count, max_bytes, &bytes, out + count);
+        if (count > 0 || woken || yz_clock_mono_ms() >= until)
             return count;
     }
 }
@@ -406,8 +461,16 @@ void wk_pull_free(struct wk_pull *pull)
         return;
     unsubscribe(pull);
     for (size_t i = 0; i < pull->count; i++)
-        natsMsg_Destroy(pull->ring[(pull->head + i) % pull->cap]);
-    free(pull->ring);
+        natsMsg_Destroy(pull->arrived[i]);
+    free(pull->arrived);
+    free(pull->sorted);
+    for (size_t p = 0; p < YZ_PARTITIONS; p++) {
+        struct queue *q = &pull->queues[p];
+
+        for (; q->count > 0; q->count--, q->head = (q->head + 1) % q->cap)
+            natsMsg_Destroy(q->items[q->head].msg);
+        free(q->items);
+    }
     pthread_cond_destroy(&pull->cond);
     pthread_mutex_destroy(&pull->mutex);
     free(pull);
