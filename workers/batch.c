@@ -218,6 +218,16 @@ static void finish(struct wk_batch *batch)
     wk_settle_staged(batch, WK_STAGE_ACK);
 }
 
+/* Somebody had an event in hand before: there may be an outcome. */
+static bool came_before(const struct wk_batch *batch)
+{
+    bool before = batch->suspects;
+
+    for (size_t i = 0; i < batch->count; i++)
+        before = before || batch->items[i].delivery.delivered > 1;
+    return before;
+}
+
 /* The items as they are in batch->items. YZ_OK: settled or let go; else they cannot be done. */
 static enum yz_err process(struct wk_batch *batch)
 {
@@ -235,6 +245,7 @@ static enum yz_err process(struct wk_batch *batch)
             return err == YZ_BUSY ? YZ_OK : err;
     }
     send_dead_letters(batch);
+    batch->ask = came_before(batch);
     while ((err = settle(batch, &again)) || again) {
         if (err && err != YZ_BUSY)
             return err;
@@ -242,8 +253,10 @@ static enum yz_err process(struct wk_batch *batch)
             return YZ_OK;
         yz_count(&batch->means.metrics->batches_again, again);
         again = false;
+        batch->ask = true;
         wk_fold_again(batch->fold);
     }
+    wk_fold_settled(batch->fold);
     finish(batch);
     return YZ_OK;
 }
@@ -333,6 +346,7 @@ static bool find_suspects(struct wk_batch *batch, bool *alone)
             places[count++] = i;
         }
     }
+    batch->suspects = count > 0;
     while (good && count > 0 &&
            wk_deadletter_attempts(batch->store, suspects, count, true, attempts) != YZ_OK)
         good = hold(batch, &tries);

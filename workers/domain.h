@@ -45,10 +45,18 @@ void wk_id(char out[WK_ID_MAX], const char *tenant, ...) __attribute__((sentinel
 
 /* in needs() */
 void wk_need(struct wk_needs *needs, const char *collection, const char *id);
+/* The same for a document that only events of this event's aggregate write: as long as their
+ * partition stays with its worker, nobody else changes it, and it may be kept between batches. */
+void wk_need_own(struct wk_needs *needs, const char *collection, const char *id);
 
 /* in judge() and apply(): the document as the events before this one left it; NULL when there is
  * none. Only what needs() named. Borrowed until the next wk_put of the same document. */
 const bson_t *wk_get(struct wk_fold *fold, const char *collection, const char *id);
+/* What `make` gives for the document (a pure function of it), made once for as long as the document
+ * stays as it is; NULL when there is none. Freed with free(). */
+typedef void *wk_derive_fn(const bson_t *document);
+const void *wk_get_derived(struct wk_fold *fold, const char *collection, const char *id,
+                           wk_derive_fn *make);
 const struct yz_conf *wk_fold_conf(const struct wk_fold *fold);
 /* The secret from which check-in code keys are derived. */
 const uint8_t *wk_fold_code_secret(const struct wk_fold *fold, size_t *len);

@@ -99,11 +99,11 @@ static enum yz_err create_consumer(const struct yz_conf *conf, natsConnection *n
     wk_durable_name(partition, revision, name);
     snprintf(filter, sizeof filter, "evt.%u.>", partition);
     request =
-        json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i}}", "stream_name",
+        json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:i, s:b}}", "stream_name",
                   YZ_STREAM_EVENTS, "config", "durable_name", name, "name", name, "filter_subject",
                   filter, "deliver_policy", "all", "ack_policy", "explicit", "replay_policy",
                   "instant", "ack_wait", (json_int_t)(conf->ack_wait_ms * 1000000), "max_deliver",
-                  -1, "max_ack_pending", MAX_ACK_PENDING);
+                  -1, "max_ack_pending", MAX_ACK_PENDING, "mem_storage", 1);
     err = consumer_call(nc, "DURABLE.CREATE", name, request, &reply, code);
     json_decref(reply);
     return err;

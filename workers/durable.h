@@ -5,7 +5,9 @@
  * consumers and makes its own: the one before it gets nothing more, and its late acks change
  * nothing.
  *
- * Lifetime  no state here; a consumer lives at the broker until a later lease deletes it.
+ * Lifetime  no state here; a consumer lives in the broker's memory until a later lease deletes it.
+ *           What it has delivered need not outlive the broker: settled events are gone from EVENTS,
+ *           and after each reconnect the owners make their consumers anew.
  * Thread    any; all but wk_durable_name block.
  * Limits    64 consumers in EVENTS, 4096 unsettled events each.
  */

@@ -1,5 +1,6 @@
 #include "workers/fold.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "schemas/arena.h"
 
@@ -10,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLD_ARENA_MAX ((size_t)256 * 1024 * 1024)
+#define FOLD_ARENA_MAX  ((size_t)256 * 1024 * 1024)
+#define FOLD_KEPT_BYTES ((size_t)8 * 1024 * 1024)
+#define FOLD_KEPT_MS    2000
 
 /* One document of the batch. */
 struct entry {
@@ -27,6 +30,12 @@ struct entry {
     bool staged_insert;
     bool needed; /* named by needs(), so loaded */
     bool dirty;
+    bool used; /* in this batch */
+    /* of a document that may be kept; 0: it may not */
+    uint64_t holder;
+    int64_t loaded_mono_ms; /* 0: not yet */
+    void *derived;
+    wk_derive_fn *derived_by;
     UT_hash_handle hh;
 };
 
@@ -49,6 +58,8 @@ struct wk_fold {
     struct list pushes, values, rows;
     struct list wanted; /* keys that were in the way: loaded in the next pass */
     struct list staged; /* entries that the event being applied has staged */
+    uint64_t holder;    /* of the events that need() is asked about */
+    bool settled;       /* what is clean may be kept */
     /* the event being applied */
     const struct wk_event *event;
     size_t index;
@@ -101,23 +112,84 @@ struct wk_fold *wk_fold_new(const struct yz_conf *conf, const uint8_t *code_secr
     return fold;
 }
 
+static void drop_derived(struct entry *e)
+{
+    free(e->derived);
+    e->derived = NULL;
+    e->derived_by = NULL;
+}
+
+static void drop_document(struct entry *e)
+{
+    if (e->document)
+        bson_destroy(e->document);
+    e->document = NULL;
+    e->sequence = e->loaded_sequence = e->first = 0;
+    drop_derived(e);
+}
+
+static void drop_entry(struct wk_fold *fold, struct entry *e)
+{
+    HASH_DEL(fold->entries, e);
+    drop_document(e);
+    if (e->staged)
+        bson_destroy(e->staged);
+    free(e->key);
+    free(e);
+}
+
+static void drop_results(struct wk_fold *fold)
+{
+    fold->pushes.count = fold->values.count = fold->rows.count = fold->staged.count = 0;
+    yz_arena_reset(&fold->arena);
+    fold->event = NULL;
+}
+
 static void drop_documents(struct wk_fold *fold)
 {
     struct entry *e, *next;
 
     HASH_ITER(hh, fold->entries, e, next)
     {
-        HASH_DEL(fold->entries, e);
-        if (e->document)
-            bson_destroy(e->document);
-        if (e->staged)
-            bson_destroy(e->staged);
-        free(e->key);
-        free(e);
+        drop_entry(fold, e);
     }
-    fold->pushes.count = fold->values.count = fold->rows.count = fold->staged.count = 0;
-    yz_arena_reset(&fold->arena);
-    fold->event = NULL;
+    drop_results(fold);
+}
+
+/* As if just loaded: only whole documents that are as the database has them, so no absent one,
+ * which somebody else may make. */
+static bool keep(struct entry *e, int64_t now_ms)
+{
+    if (!e->holder || !e->document || e->dirty || e->staged ||
+        now_ms - e->loaded_mono_ms > FOLD_KEPT_MS)
+        return false;
+    e->insert = e->needed = false;
+    return true;
+}
+
+static void keep_documents(struct wk_fold *fold)
+{
+    int64_t now_ms = yz_clock_mono_ms();
+    struct entry *e, *next;
+    size_t bytes = 0;
+
+    HASH_ITER(hh, fold->entries, e, next)
+    {
+        if (keep(e, now_ms))
+            bytes += e->document->len;
+        else
+            drop_entry(fold, e);
+    }
+    HASH_ITER(hh, fold->entries, e, next)
+    {
+        if (bytes > FOLD_KEPT_BYTES && !e->used) {
+            bytes -= e->document->len;
+            drop_entry(fold, e);
+            continue;
+        }
+        e->used = false;
+    }
+    drop_results(fold);
 }
 
 static void drop_wanted(struct wk_fold *fold)
@@ -131,14 +203,30 @@ static void drop_wanted(struct wk_fold *fold)
 
 void wk_fold_reset(struct wk_fold *fold)
 {
-    drop_documents(fold);
+    if (fold->settled)
+        keep_documents(fold);
+    else
+        drop_documents(fold);
     drop_wanted(fold);
+    fold->settled = false;
+    fold->holder = 0;
+}
+
+void wk_fold_settled(struct wk_fold *fold)
+{
+    fold->settled = true;
+}
+
+void wk_fold_holder(struct wk_fold *fold, uint64_t holder)
+{
+    fold->holder = holder;
 }
 
 void wk_fold_free(struct wk_fold *fold)
 {
     if (!fold)
         return;
+    fold->settled = false;
     wk_fold_reset(fold);
     yz_arena_deinit(&fold->arena);
     free(fold->pushes.items);
@@ -151,11 +239,15 @@ void wk_fold_free(struct wk_fold *fold)
 
 static struct entry *find(struct wk_fold *fold, const char *collection, const char *id)
 {
+    size_t collection_len = strlen(collection), id_len = strlen(id);
     char key[WK_ID_MAX + 64];
     struct entry *e;
 
-    snprintf(key, sizeof key, "%s/%s", collection, id);
-    HASH_FIND_STR(fold->entries, key, e);
+    assert(collection_len + id_len + 1 < sizeof key);
+    memcpy(key, collection, collection_len);
+    key[collection_len] = '/';
+    memcpy(key + collection_len + 1, id, id_len);
+    HASH_FIND(hh, fold->entries, key, collection_len + id_len + 1, e);
     return e;
 }
 
@@ -164,9 +256,12 @@ static struct entry *obtain(struct wk_fold *fold, const char *collection, const 
     struct entry *e = find(fold, collection, id);
     size_t len = strlen(collection) + strlen(id) + 2;
 
-    if (e)
+    if (e) {
+        e->used = true;
         return e;
+    }
     e = yz_calloc(1, sizeof *e);
+    e->used = true;
     e->key = yz_malloc(len);
     snprintf(e->key, len, "%s/%s", collection, id);
     e->id = e->key + strlen(collection) + 1;
@@ -177,7 +272,28 @@ static struct entry *obtain(struct wk_fold *fold, const char *collection, const 
 
 void wk_need(struct wk_needs *needs, const char *collection, const char *id)
 {
-    obtain(needs->fold, collection, id)->needed = true;
+    struct entry *e = obtain(needs->fold, collection, id);
+
+    /* Kept, but not as a document of the asker's own. */
+    if (!e->needed && !e->insert)
+        drop_document(e);
+    e->needed = true;
+    e->holder = 0;
+    e->loaded_mono_ms = 0;
+}
+
+void wk_need_own(struct wk_needs *needs, const char *collection, const char *id)
+{
+    struct entry *e = obtain(needs->fold, collection, id);
+
+    if (e->needed)
+        return;
+    if (!e->insert && (!e->holder || e->holder != needs->fold->holder)) {
+        drop_document(e);
+        e->loaded_mono_ms = 0;
+    }
+    e->needed = true;
+    e->holder = needs->fold->holder;
 }
 
 void wk_fold_need(struct wk_fold *fold, const struct wk_event_handler *handler,
@@ -196,8 +312,7 @@ static uint64_t read_u64(const bson_t *document, const char *field)
 
 static void set_loaded(struct entry *e, const bson_t *document)
 {
-    if (e->document)
-        bson_destroy(e->document);
+    drop_document(e);
     e->document = bson_copy(document);
     e->sequence = e->loaded_sequence = read_u64(document, "evt_seq");
     e->first = read_u64(document, "evt_first");
@@ -210,6 +325,7 @@ void wk_fold_preset(struct wk_fold *fold, const char *collection, const char *id
 
     e->needed = true;
     set_loaded(e, document);
+    e->loaded_mono_ms = yz_clock_mono_ms();
     e->sequence = e->loaded_sequence = sequence;
     if (!e->first)
         e->first = sequence;
@@ -270,9 +386,10 @@ static size_t collections_of(struct wk_fold *fold, bool (*pick)(const struct ent
     return count;
 }
 
-static bool is_needed(const struct entry *e)
+/* Needed, and not kept. */
+static bool is_missing(const struct entry *e)
 {
-    return e->needed;
+    return e->needed && e->loaded_mono_ms == 0;
 }
 
 static bool is_insert(const struct entry *e)
@@ -290,13 +407,16 @@ static enum yz_err load_collection(struct wk_fold *fold, struct wk_store *store,
 {
     struct load load = {fold, collection};
     size_t count;
-    struct entry **picked = select_entries(fold, collection, is_needed, &count);
+    struct entry **picked = select_entries(fold, collection, is_missing, &count);
     const char **ids = yz_calloc(count + 1, sizeof *ids);
+    int64_t now_ms = yz_clock_mono_ms();
     enum yz_err err;
 
     for (size_t i = 0; i < count; i++)
         ids[i] = picked[i]->id;
     err = wk_store_get_many(store, collection, ids, count, on_row, &load);
+    for (size_t i = 0; !err && i < count; i++)
+        picked[i]->loaded_mono_ms = now_ms;
     free(ids);
     free(picked);
     return err;
@@ -305,7 +425,7 @@ static enum yz_err load_collection(struct wk_fold *fold, struct wk_store *store,
 enum yz_err wk_fold_load(struct wk_fold *fold, struct wk_store *store)
 {
     const char *names[COLLECTIONS_MAX];
-    size_t count = collections_of(fold, is_needed, names);
+    size_t count = collections_of(fold, is_missing, names);
     enum yz_err err = YZ_OK;
 
     for (size_t i = 0; !err && i < count; i++)
@@ -321,6 +441,22 @@ const bson_t *wk_get(struct wk_fold *fold, const char *collection, const char *i
     if (!e)
         return NULL;
     return e->staged ? e->staged : e->document;
+}
+
+const void *wk_get_derived(struct wk_fold *fold, const char *collection, const char *id,
+                           wk_derive_fn *make)
+{
+    const bson_t *document = wk_get(fold, collection, id);
+    struct entry *e = find(fold, collection, id);
+
+    if (!document || !e)
+        return NULL;
+    if (e->derived_by != make || e->staged) {
+        drop_derived(e);
+        e->derived = make(document);
+        e->derived_by = make;
+    }
+    return e->derived;
 }
 
 const struct yz_conf *wk_fold_conf(const struct wk_fold *fold)
@@ -393,6 +529,7 @@ static void commit(struct wk_fold *fold, struct entry *e)
             bson_destroy(e->document);
         else
             e->first = sequence;
+        drop_derived(e);
         e->document = e->staged;
         e->sequence = sequence;
         e->insert = e->insert || e->staged_insert;
@@ -410,6 +547,7 @@ enum yz_err wk_fold_end(struct wk_fold *fold)
         struct entry *e = staged[i];
 
         if (fold->taken) {
+            drop_derived(e);
             bson_destroy(e->staged);
             e->staged = NULL;
             e->staged_insert = false;
@@ -457,6 +595,7 @@ static enum yz_err note_results(struct wk_fold *fold, struct entry **picked,
     for (size_t i = 0; i < count; i++) {
         if (writes[i].result == WK_WRITTEN) {
             picked[i]->dirty = false;
+            picked[i]->loaded_sequence = picked[i]->sequence;
         } else if (writes[i].result == WK_TAKEN) {
             *(char **)list_add(&fold->wanted, sizeof(char *)) = yz_strdup(picked[i]->key);
             *again = true;

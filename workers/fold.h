@@ -4,7 +4,8 @@
  * Lifetime  one fold per consumer thread (or unit test), reused: wk_fold_reset begins the next
  *           batch. What the accessors return lives until then.
  * Thread    worker; nothing here but wk_fold_load and wk_fold_write blocks.
- * Limits    what 256 events need; a push holds at most WK_PUSH_MAX bytes.
+ * Limits    what 256 events need; a push holds at most WK_PUSH_MAX bytes; documents kept between
+ *           batches: FOLD_KEPT_BYTES and those of the last batch, each for FOLD_KEPT_MS.
  *
  * Order of calls: wk_fold_reset; wk_fold_need for each event; wk_fold_load (a test:
  * wk_fold_preset); then for each event in sequence wk_fold_begin, the handler's judge, and when
@@ -26,10 +27,16 @@ struct wk_fold *wk_fold_new(const struct yz_conf *conf, const uint8_t *code_secr
 void wk_fold_free(struct wk_fold *fold);
 void wk_fold_reset(struct wk_fold *fold);
 
+/* The batch is settled: own documents, as they were written, stay for the next batches of the same
+ * holder. wk_fold_reset drops all others, and everything when this was not said. */
+void wk_fold_settled(struct wk_fold *fold);
+/* Whose the events are that wk_fold_need is given from now on: a number of the lease that their
+ * partition is held by; 0: nobody's, nothing is kept. What another holder left is loaded anew. */
+void wk_fold_holder(struct wk_fold *fold, uint64_t holder);
 /* Ask the handler what the event may look at. */
 void wk_fold_need(struct wk_fold *fold, const struct wk_event_handler *handler,
                   const struct wk_event *event);
-/* One query for each collection. */
+/* One query for each collection of which something is needed that was not kept. */
 YZ_MUST_USE enum yz_err wk_fold_load(struct wk_fold *fold, struct wk_store *store);
 /* Instead of loading: the document as the event `sequence` left it (copied). */
 void wk_fold_preset(struct wk_fold *fold, const char *collection, const char *id,

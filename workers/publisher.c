@@ -123,21 +123,23 @@ static void chain_subjects(struct wk_letter *letters, size_t count)
     free(lasts);
 }
 
-/* nats.c fixes a message's reply subject at creation, and each try has one of its own: so a copy
- * goes out. */
-static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, size_t index)
+static void write_reply(const struct wk_publisher *pub, unsigned round, size_t index,
+                        char out[WK_REPLY_MAX])
 {
-    char reply[160], expected[24];
-    natsMsg *msg = NULL;
+    snprintf(out, WK_REPLY_MAX, "%s.%u.%zu", pub->inbox, round, index);
+}
+
+void wk_publisher_reply(const struct wk_publisher *pub, size_t index, char out[WK_REPLY_MAX])
+{
+    write_reply(pub, pub->round + 1, index, out);
+}
+
+static natsStatus copy_headers(natsMsg *from, natsMsg **to)
+{
     const char **keys = NULL;
     int key_count = 0;
-    natsStatus s;
+    natsStatus s = natsMsgHeader_Keys(from, &keys, &key_count);
 
-    snprintf(reply, sizeof reply, "%s.%u.%zu", pub->inbox, pub->round, index);
-    s = natsMsg_Create(&msg, natsMsg_GetSubject(letter->msg), reply, natsMsg_GetData(letter->msg),
-                       natsMsg_GetDataLength(letter->msg));
-    if (s == NATS_OK)
-        s = natsMsgHeader_Keys(letter->msg, &keys, &key_count);
     if (s == NATS_NOT_FOUND) {
         s = NATS_OK;
         key_count = 0;
@@ -145,17 +147,36 @@ static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, si
     for (int i = 0; s == NATS_OK && i < key_count; i++) {
         const char *value = NULL;
 
-        s = natsMsgHeader_Get(letter->msg, keys[i], &value);
+        s = natsMsgHeader_Get(from, keys[i], &value);
         if (s == NATS_OK)
-            s = yz_bus_header_set(&msg, keys[i], value);
+            s = yz_bus_header_set(to, keys[i], value);
     }
+    free((void *)keys);
+    return s;
+}
+
+/* nats.c fixes a message's reply subject at creation, and each try has one of its own: where the
+ * letter's is another one, a copy goes out. */
+static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, size_t index)
+{
+    const char *made_with = natsMsg_GetReply(letter->msg);
+    char reply[WK_REPLY_MAX], expected[24];
+    natsMsg *msg = NULL;
+    natsStatus s;
+
+    write_reply(pub, pub->round, index, reply);
+    if (made_with && !letter->expects && strcmp(made_with, reply) == 0)
+        return natsConnection_PublishMsg(pub->nc, letter->msg);
+    s = natsMsg_Create(&msg, natsMsg_GetSubject(letter->msg), reply, natsMsg_GetData(letter->msg),
+                       natsMsg_GetDataLength(letter->msg));
+    if (s == NATS_OK)
+        s = copy_headers(letter->msg, &msg);
     if (s == NATS_OK && letter->expects) {
         snprintf(expected, sizeof expected, "%" PRIu64, letter->expected);
         s = yz_bus_header_set(&msg, "Nats-Expected-Last-Subject-Sequence", expected);
     }
     if (s == NATS_OK)
         s = natsConnection_PublishMsg(pub->nc, msg);
-    free((void *)keys);
     natsMsg_Destroy(msg);
     return s;
 }
@@ -199,12 +220,17 @@ static bool settle(struct wk_publisher *pub, struct wk_letter *letters, size_t c
 {
     const char *at = natsMsg_GetSubject(ack) + strlen(pub->inbox);
     struct wk_letter *letter;
-    unsigned round;
+    unsigned long round;
     size_t index;
     int code = 0;
+    char *end;
 
-    if (sscanf(at, ".%u.%zu", &round, &index) != 2 || round != pub->round || index >= count)
+    round = strtoul(at + 1, &end, 10);
+    if (*end != '.' || round != pub->round)
         return true; /* of an earlier try */
+    index = strtoul(end + 1, NULL, 10);
+    if (index >= count)
+        return true;
     letter = &letters[index];
     if (letter->state != WK_LETTER_UNDER_WAY)
         return true;

@@ -34,6 +34,11 @@ enum wk_letter_state {
     WK_LETTER_DROPPED, /* the caller's word: not to be sent (any more) */
 };
 
+#define WK_REPLY_MAX 160
+/* The reply subject of letter `index` of the next wk_publisher_send. A letter whose message was
+ * made with it needs no copy for its first try. */
+void wk_publisher_reply(const struct wk_publisher *pub, size_t index, char out[WK_REPLY_MAX]);
+
 /* One message to store; headers and Nats-Msg-Id are in msg. */
 struct wk_letter {
     natsMsg *msg; /* borrowed */

@@ -25,7 +25,7 @@ static natsStatus set_headers(natsMsg **msg, const struct wk_fold_push *push, co
     return s;
 }
 
-static natsStatus make(const struct wk_fold_push *push, natsMsg **msg)
+static natsStatus make(const struct wk_fold_push *push, const char *reply, natsMsg **msg)
 {
     Yizhan__V1__Push body = YIZHAN__V1__PUSH__INIT;
     Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
@@ -52,19 +52,20 @@ static natsStatus make(const struct wk_fold_push *push, natsMsg **msg)
     len = yizhan__v1__push__get_packed_size(&body);
     bytes = yz_malloc(len + 1);
     yizhan__v1__push__pack(&body, bytes);
-    s = natsMsg_Create(msg, subject, NULL, (const char *)bytes, (int)len);
+    s = natsMsg_Create(msg, subject, reply, (const char *)bytes, (int)len);
     free(bytes);
     if (s == NATS_OK)
         s = set_headers(msg, push, msg_id);
     return s;
 }
 
-void wk_push_message(const struct wk_fold_push *push, natsMsg **msg)
+void wk_push_message(const struct wk_fold_push *push, const char *reply, natsMsg **msg)
 {
     int waited_ms = 0;
     natsStatus s;
 
-    while (*msg = NULL, (s = make(push, msg)) == NATS_NO_MEMORY && yz_memory_again(&waited_ms))
+    while (*msg = NULL,
+           (s = make(push, reply, msg)) == NATS_NO_MEMORY && yz_memory_again(&waited_ms))
         natsMsg_Destroy(*msg);
     if (s != NATS_OK)
         abort(); /* a header that cannot be: a bug, and its event is set aside in the end */

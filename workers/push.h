@@ -14,9 +14,9 @@
 
 /* "p-<sequence>-<ordinal>": the Nats-Msg-Id of a push; without "p-" its Push.id. */
 void wk_push_msg_id(const struct wk_fold_push *push, char out[WK_PUSH_ID_MAX]);
-/* Subject, headers and body. A value has the version push->sequence and no Nats-Msg-Id: its guard
- * is the subject's last sequence. */
-void wk_push_message(const struct wk_fold_push *push, natsMsg **msg);
+/* Subject, reply subject (NULL: none), headers and body. A value has the version push->sequence and
+ * no Nats-Msg-Id: its guard is the subject's last sequence. */
+void wk_push_message(const struct wk_fold_push *push, const char *reply, natsMsg **msg);
 /* Version of a stored value, 0: it has none. */
 uint64_t wk_push_version(natsMsg *msg);
 

@@ -64,7 +64,8 @@ static bool on_outcome(void *arg, const bson_t *row)
     return true;
 }
 
-static enum yz_err load_outcomes(struct wk_batch *batch)
+/* A record for each id; what is stored is looked up with `ask`. */
+static enum yz_err load_outcomes(struct wk_batch *batch, bool ask)
 {
     const char **ids = yz_calloc(batch->count + 1, sizeof *ids);
     size_t count = 0;
@@ -84,7 +85,7 @@ static enum yz_err load_outcomes(struct wk_batch *batch)
         record->id = ids[count++] = id;
         HASH_ADD_KEYPTR(hh, batch->records, record->id, strlen(record->id), record);
     }
-    if (count > 0)
+    if (count > 0 && ask)
         err = wk_store_get_many(batch->store, WK_OUTCOMES, ids, count, on_outcome, batch);
     free(ids);
     return err;
@@ -106,7 +107,7 @@ enum yz_err wk_settle_refuse_repeated(struct wk_batch *batch)
 {
     const struct wk_watch *watch = batch->means.watch;
     uint64_t until = watch ? wk_watch_repeated_until(watch) : 0;
-    enum yz_err err = until ? load_outcomes(batch) : YZ_OK;
+    enum yz_err err = until ? load_outcomes(batch, true) : YZ_OK;
 
     for (size_t i = 0; !err && i < batch->count; i++) {
         struct wk_item *item = &batch->items[i];
@@ -124,11 +125,13 @@ static enum yz_err load(struct wk_batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         struct wk_item *item = &batch->items[i];
 
-        if (takes_part(item) && !item->poison.err)
-            wk_fold_need(batch->fold, item->handler, &item->event);
+        if (!takes_part(item) || item->poison.err)
+            continue;
+        wk_fold_holder(batch->fold, item->delivery.revision);
+        wk_fold_need(batch->fold, item->handler, &item->event);
     }
     err = wk_fold_load(batch->fold, batch->store);
-    return err ? err : load_outcomes(batch);
+    return err ? err : load_outcomes(batch, batch->ask);
 }
 
 static void tell_actor(struct wk_batch *batch, size_t index)
@@ -390,11 +393,13 @@ static enum yz_err find_stored(struct wk_batch *batch, struct wk_letter *letters
                                 batch->means.metrics};
         bool asked = false;
 
+        if (!is_beyond_memory(batch, item))
+            continue;
         /* Letters stand in the order of events: the first of a subject has its earliest time. */
         for (size_t before = 0; before < i && !asked; before++)
             asked = is_beyond_memory(batch, &batch->items[letters[before].tag]) &&
                     strcmp(natsMsg_GetSubject(letters[before].msg), lookup.subject) == 0;
-        if (letters[i].state == WK_LETTER_WAITING && !asked && is_beyond_memory(batch, item))
+        if (letters[i].state == WK_LETTER_WAITING && !asked)
             err = look_up(batch, &lookup, item->delivery.stored_at_ms - LOOKUP_MARGIN_MS);
     }
     return err;
@@ -409,10 +414,12 @@ static struct wk_letter *make_letters(struct wk_batch *batch, size_t *count)
     *count = 0;
     for (size_t i = 0; i < push_count; i++) {
         struct wk_letter *letter = &letters[*count];
+        char reply[WK_REPLY_MAX];
 
         if (batch->items[pushes[i].event].lost)
             continue;
-        wk_push_message(&pushes[i], &letter->msg);
+        wk_publisher_reply(batch->means.pub, *count, reply);
+        wk_push_message(&pushes[i], reply, &letter->msg);
         letter->tag = pushes[i].event;
         (*count)++;
     }
@@ -519,4 +526,5 @@ void wk_settle_ack(struct wk_batch *batch)
         if (!ack)
             wk_batch_ack(&batch->means, natsMsg_GetReply(item->delivery.msg));
     }
+    wk_values_made(batch->means.values);
 }

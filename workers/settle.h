@@ -21,6 +21,10 @@ struct wk_batch {
     struct wk_item *items; /* the portion being processed */
     size_t count;
     struct wk_record *records; /* outcomes by id */
+    /* Ask for stored outcomes before deciding; else each event is taken for new, and the insert of
+     * its outcome tells when it is not. */
+    bool ask;
+    bool suspects; /* a worker died with some of the deliveries in its hands */
     /* all that wk_batch_run was given */
     struct wk_delivery *deliveries;
     size_t delivery_count;
@@ -36,7 +40,7 @@ void wk_settle_staged(struct wk_batch *batch, enum wk_stage stage);
 /* While EVENTS gives sequences out again (watch.h): what had its sequence given out before is
  * poison. It was settled under it already: it stays. */
 YZ_MUST_USE enum yz_err wk_settle_refuse_repeated(struct wk_batch *batch);
-/* Load documents and outcomes, then judge and apply in sequence. */
+/* Load documents and, with `ask`, outcomes; then judge and apply in sequence. */
 YZ_MUST_USE enum yz_err wk_settle_decide(struct wk_batch *batch);
 /* Insert or replace the outcomes that were decided. *again: one was there already. */
 YZ_MUST_USE enum yz_err wk_settle_write(struct wk_batch *batch, bool *again);

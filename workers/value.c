@@ -21,8 +21,9 @@ struct value {
     char *subject;
     unsigned partition;
     uint64_t revision;
-    natsMsg *pending; /* NULL: nothing to send */
-    uint64_t version; /* of pending */
+    const struct wk_fold_push *added; /* the last one of the batch at hand; NULL: none */
+    natsMsg *pending;                 /* NULL: nothing to send */
+    uint64_t version;                 /* of pending */
     int64_t sent_mono_ms;
     bool known; /* the next two are */
     uint64_t stored_sequence;
@@ -40,6 +41,8 @@ struct wk_values {
     wk_held_fn *is_held;
     void *arg;
     struct value *table;
+    struct value **added; /* those with one */
+    size_t added_count, added_cap;
     size_t waiting;
     int64_t interval_ms;
 };
@@ -104,6 +107,7 @@ void wk_values_free(struct wk_values *values)
     {
         forget(values, v);
     }
+    free(values->added);
     free(values);
 }
 
@@ -137,25 +141,46 @@ void wk_values_add(struct wk_values *values, const struct wk_fold_push *push, st
 {
     char subject[YZ_SUBJECT_MAX];
     struct value *v;
-    natsMsg *msg = NULL;
 
     yz_value_subject(push->tenant, push->channel, push->name, subject);
     v = obtain(values, subject);
     add_ack(v, ack);
-    if (v->pending && v->version >= push->sequence)
+    if ((v->pending && v->version >= push->sequence) ||
+        (v->added && v->added->sequence >= push->sequence))
         return;
-    wk_push_message(push, &msg);
-    if (v->pending) {
-        natsMsg_Destroy(v->pending);
+    if (v->added) {
         yz_count(&values->metrics->values_merged, 1);
     } else {
-        values->waiting++;
-        atomic_fetch_add(&values->metrics->values_waiting, 1);
+        if (values->added_count == values->added_cap) {
+            values->added_cap = values->added_cap ? values->added_cap * 2 : 64;
+            values->added = yz_realloc(values->added, values->added_cap * sizeof(struct value *));
+        }
+        values->added[values->added_count++] = v;
     }
-    v->pending = msg;
-    v->version = push->sequence;
+    v->added = push;
     v->partition = ack->partition;
     v->revision = ack->revision;
+}
+
+void wk_values_made(struct wk_values *values)
+{
+    for (size_t i = 0; i < values->added_count; i++) {
+        struct value *v = values->added[i];
+        natsMsg *msg = NULL;
+
+        wk_push_message(v->added, NULL, &msg);
+        if (v->pending) {
+            natsMsg_Destroy(v->pending);
+            yz_count(&values->metrics->values_merged, 1);
+        } else {
+            values->waiting++;
+            atomic_fetch_add(&values->metrics->values_waiting, 1);
+        }
+        v->pending = msg;
+        v->version = v->added->sequence;
+        v->added = NULL;
+    }
+    values->added_count = 0;
 }
 
 int64_t wk_values_due(const struct wk_values *values, int64_t otherwise)

@@ -33,8 +33,11 @@ struct wk_values *wk_values_new(const struct yz_conf *conf, struct wk_publisher 
 /* Acks still waiting are freed: their events come again. */
 void wk_values_free(struct wk_values *values);
 
-/* Take the value in, in place of an older one of its subject; ack->waiting is raised. */
+/* Take the value in, in place of an older one of its subject; ack->waiting is raised. push is
+ * borrowed until wk_values_made. */
 void wk_values_add(struct wk_values *values, const struct wk_fold_push *push, struct wk_ack *ack);
+/* All of a batch were added: make the message of each subject's last one. */
+void wk_values_made(struct wk_values *values);
 /* Milliseconds until the next value is due; `otherwise` when none is sooner. */
 int64_t wk_values_due(const struct wk_values *values, int64_t otherwise);
 /* Store what is due; of `partition` (-1: none) whatever waits. */

@@ -100,6 +100,109 @@ static size_t push_count(void)
     return count;
 }
 
+static void needs_own(const struct wk_event *event, struct wk_needs *needs)
+{
+    (void)event;
+    wk_need_own(needs, "things", ID);
+}
+
+static void needs_foreign(const struct wk_event *event, struct wk_needs *needs)
+{
+    (void)event;
+    wk_need(needs, "things", ID);
+}
+
+static void next_batch(bool settled, uint64_t holder, wk_needs_fn *needs)
+{
+    const struct wk_event_handler handler = {.needs = needs};
+    struct wk_event event = {.sequence = 50, .env = &env};
+
+    if (settled)
+        wk_fold_settled(fold);
+    wk_fold_reset(fold);
+    wk_fold_holder(fold, holder);
+    wk_fold_need(fold, &handler, &event);
+}
+
+static void test_own_documents_stay_with_their_holder(void **state)
+{
+    (void)state;
+    next_batch(false, 4, needs_own);
+    preset(1, 5);
+    next_batch(true, 4, needs_own);
+    assert_int_equal(read_number(), 1);
+    next_batch(true, 4, needs_own);
+    assert_int_equal(read_number(), 1);
+    next_batch(true, 6, needs_own);
+    assert_int_equal(read_number(), -1);
+}
+
+static void test_what_is_not_known_to_be_stored_is_not_kept(void **state)
+{
+    (void)state;
+    next_batch(false, 4, needs_own);
+    preset(1, 5);
+    next_batch(false, 4, needs_own); /* the batch was let go */
+    assert_int_equal(read_number(), -1);
+    preset(1, 5);
+    assert_int_equal(fold_in(6, false, 2), YZ_OK); /* and was never written */
+    next_batch(true, 4, needs_own);
+    assert_int_equal(read_number(), -1);
+}
+
+static void test_foreign_documents_are_not_kept(void **state)
+{
+    (void)state;
+    next_batch(false, 4, needs_foreign);
+    preset(1, 5);
+    next_batch(true, 4, needs_foreign);
+    assert_int_equal(read_number(), -1);
+    next_batch(true, 4, needs_own);
+    preset(1, 5);
+    next_batch(true, 4, needs_foreign);
+    assert_int_equal(read_number(), -1);
+    next_batch(true, 0, needs_own);
+    preset(1, 5);
+    next_batch(true, 0, needs_own); /* nobody's */
+    assert_int_equal(read_number(), -1);
+}
+
+static void *double_of(const bson_t *document)
+{
+    int *twice = malloc(sizeof *twice);
+    bson_iter_t it;
+
+    assert_non_null(twice);
+    assert_true(bson_iter_init_find(&it, document, "n"));
+    *twice = 2 * bson_iter_int32(&it);
+    return twice;
+}
+
+static int read_double(void)
+{
+    const int *twice = wk_get_derived(fold, "things", ID, double_of);
+
+    return twice ? *twice : -1;
+}
+
+static void test_what_is_derived_follows_its_document(void **state)
+{
+    struct wk_event event = {.sequence = 8, .env = &env};
+
+    (void)state;
+    preset(1, 5);
+    assert_int_equal(read_double(), 2);
+    assert_int_equal(fold_in(6, false, 4), YZ_OK);
+    assert_int_equal(read_double(), 8);
+    wk_fold_begin(fold, &event, 1);
+    wk_put(fold, "things", ID, number(5));
+    assert_int_equal(read_double(), 10);
+    wk_put(fold, "things", ID, number(6));
+    assert_int_equal(read_double(), 12);
+    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(read_double(), 12);
+}
+
 static void test_each_sees_the_one_before(void **state)
 {
     (void)state;
@@ -236,6 +339,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_push_needs_a_channel),
+        TEST(test_own_documents_stay_with_their_holder),
+        TEST(test_what_is_not_known_to_be_stored_is_not_kept),
+        TEST(test_foreign_documents_are_not_kept),
+        TEST(test_what_is_derived_follows_its_document),
         TEST(test_each_sees_the_one_before),
         TEST(test_a_replay_leaves_a_newer_document_alone),
         TEST(test_a_taken_key_leaves_nothing_behind),

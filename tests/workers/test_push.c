@@ -45,7 +45,7 @@ static void test_push(void **state)
 
     (void)state;
     push.roles = "secretary";
-    wk_push_message(&push, &msg);
+    wk_push_message(&push, NULL, &msg);
     assert_string_equal(natsMsg_GetSubject(msg), "chan.t1.meeting.g1/c1.m1");
     assert_string_equal(header(msg, "Nats-Msg-Id"), "p-1099511627777-2");
     assert_string_equal(header(msg, YZ_HEADER_PUSH_ROLES), "secretary");
@@ -70,7 +70,7 @@ static void test_value(void **state)
 
     (void)state;
     push.name = "attendance";
-    wk_push_message(&push, &msg);
+    wk_push_message(&push, NULL, &msg);
     assert_string_equal(natsMsg_GetSubject(msg), "state.t1.meeting.g1/c1.m1.attendance");
     assert_string_equal(header(msg, "Nats-Msg-Id"), "");
     body = body_of(msg);

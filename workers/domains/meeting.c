@@ -34,7 +34,7 @@ static void needs_meeting(const struct wk_event *event, struct wk_needs *needs)
     char id[WK_ID_MAX];
 
     meeting_id(event, id);
-    wk_need(needs, WK_MEETINGS, id);
+    wk_need_own(needs, WK_MEETINGS, id);
 }
 
 static void needs_roster(const struct wk_event *event, struct wk_needs *needs)
@@ -42,8 +42,8 @@ static void needs_roster(const struct wk_event *event, struct wk_needs *needs)
     char id[WK_ID_MAX];
 
     meeting_id(event, id);
-    wk_need(needs, WK_MEETINGS, id);
-    wk_need(needs, WK_ROSTERS, id);
+    wk_need_own(needs, WK_MEETINGS, id);
+    wk_need_own(needs, WK_ROSTERS, id);
 }
 
 static const bson_t *get_meeting(const struct wk_event *event, struct wk_fold *fold)
@@ -269,21 +269,43 @@ static void apply_closed(const struct wk_event *event, struct wk_fold *fold)
     wk_put(fold, WK_MEETINGS, id, changed);
 }
 
-/* The member's place on the roster, -1: none. */
-static int64_t find_member(const bson_t *roster, const char *member)
+/* A roster's members, for binary search. Borrowed from its document. */
+struct members {
+    size_t count;
+    const char *names[];
+};
+
+static void *list_members(const bson_t *roster)
 {
+    struct members *members = yz_malloc(sizeof *members + WK_ROSTER_MAX * sizeof(char *));
     bson_iter_t entry;
 
-    if (!roster || !wk_document_array(roster, "members", &entry))
-        return -1;
-    for (int64_t i = 0; bson_iter_next(&entry); i++) {
+    members->count = 0;
+    if (!wk_document_array(roster, "members", &entry))
+        return members;
+    while (members->count < WK_ROSTER_MAX && bson_iter_next(&entry)) {
         const char *name = bson_iter_utf8(&entry, NULL);
-        int order = name ? strcmp(name, member) : 0;
 
-        if (order >= 0)
-            return name && order == 0 ? i : -1;
+        if (name)
+            members->names[members->count++] = name;
     }
-    return -1;
+    return members;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, *(const char *const *)b);
+}
+
+/* The member's place on the roster, -1: none. */
+static int64_t find_member(struct wk_fold *fold, const char *roster, const char *member)
+{
+    const struct members *members = wk_get_derived(fold, WK_ROSTERS, roster, list_members);
+    const char *const *found = members ? bsearch(member, members->names, members->count,
+                                                 sizeof members->names[0], compare_names)
+                                       : NULL;
+
+    return found ? found - members->names : -1;
 }
 
 static const uint8_t *present_bits(const bson_t *meeting, uint32_t *len)
@@ -390,7 +412,7 @@ static enum yz_err judge_recorded(const struct wk_event *event, struct wk_fold *
     if (!meeting)
         return refuse_missing(v);
     meeting_id(event, id);
-    place = find_member(wk_get(fold, WK_ROSTERS, id), event->env->actor.member);
+    place = find_member(fold, id, event->env->actor.member);
     if (place < 0)
         return yz_violate(v, YZ_NOT_ON_ROSTER, "meetingId", NULL);
     if (is_present(meeting, place))
@@ -467,7 +489,7 @@ static void apply_recorded(const struct wk_event *event, struct wk_fold *fold)
     if (!meeting)
         return;
     meeting_id(event, id);
-    place = find_member(wk_get(fold, WK_ROSTERS, id), event->env->actor.member);
+    place = find_member(fold, id, event->env->actor.member);
     if (place < 0)
         return;
     present = wk_document_number(meeting, "present_count");

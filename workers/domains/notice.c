@@ -106,7 +106,7 @@ static void needs_read(const struct wk_event *event, struct wk_needs *needs)
     notice_id(event, read->notice_id, id);
     wk_need(needs, NOTICES, id);
     receipts_id(event, read->notice_id, id);
-    wk_need(needs, RECEIPTS, id);
+    wk_need_own(needs, RECEIPTS, id);
 }
 
 static enum yz_err judge_read(const struct wk_event *event, struct wk_fold *fold,
