@@ -219,6 +219,7 @@ class Bench:
         self.figures = collections.defaultdict(dict)  # {scenario: {name: number}} of this run
         self.out = pathlib.Path(out) if out else None
         self.scenario = None
+        self.backlog = 1000000  # --backlog
         cores = sorted(os.sched_getaffinity(0))
         # The server has a core of its own; load and what serves both share the next.
         self.server_core, self.load_core = cores[0], cores[min(1, len(cores) - 1)]

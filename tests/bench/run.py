@@ -7,6 +7,7 @@
     run.py --list                 names and goals
 
     --rounds N   rounds of each case (3); their median counts, the least and the greatest are shown
+    --backlog N  events that wait in the scenario backlog (1,000,000)
     --case TEXT  only cases whose name matches (a regular expression)
     --out DIR    bench.json, bench.md and the plots go there (var/bench)
 
@@ -48,6 +49,7 @@ def arguments(words):
     parser.add_argument("--only", nargs="+", metavar="NAME")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--backlog", type=int, default=1000000)
     parser.add_argument("--case")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "var" / "bench")
     given = parser.parse_args(words)
@@ -145,6 +147,7 @@ def main(words):
         print(f"no scenario {', '.join(sorted(unknown))}; there are: {', '.join(modules)}", file=sys.stderr)
         return 2
     bench = Bench(given.smoke, given.rounds, given.out, given.case)
+    bench.backlog = given.backlog
     began, results = time.monotonic(), {}
     for name in with_needs(names, modules):
         results[name] = run_one(bench, name, modules[name])
