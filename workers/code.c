@@ -4,9 +4,11 @@
 #include "common/memory.h"
 
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,14 +23,63 @@ _Static_assert((CODE_BYTES * 8 + 5) / 6 == WK_CODE_LEN, "base64url without paddi
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
+static pthread_once_t mac_once = PTHREAD_ONCE_INIT;
+static pthread_key_t mac_key;
+
+static void free_mac(void *ctx)
+{
+    EVP_MAC_CTX_free(ctx);
+}
+
+static void make_mac_key(void)
+{
+    if (pthread_key_create(&mac_key, free_mac) != 0)
+        abort();
+}
+
+static EVP_MAC_CTX *new_mac(void)
+{
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){"SHA256"}, 0),
+        OSSL_PARAM_construct_end()};
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *ctx = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+
+    EVP_MAC_free(hmac);
+    if (ctx && EVP_MAC_CTX_set_params(ctx, params))
+        return ctx;
+    EVP_MAC_CTX_free(ctx);
+    return NULL;
+}
+
+/* The thread's own: to look an algorithm up by its name takes longer than to compute it. */
+static EVP_MAC_CTX *mac_of_thread(void)
+{
+    EVP_MAC_CTX *ctx;
+    int waited_ms = 0;
+
+    pthread_once(&mac_once, make_mac_key);
+    ctx = pthread_getspecific(mac_key);
+    if (ctx)
+        return ctx;
+    while (!(ctx = new_mac()) || pthread_setspecific(mac_key, ctx) != 0) {
+        EVP_MAC_CTX_free(ctx);
+        if (!yz_memory_again(&waited_ms))
+            abort();
+    }
+    return ctx;
+}
+
 /* HMAC-SHA256 has no failing case for a valid key length but want of memory. */
 static void hmac(const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
                  uint8_t out[WK_CODE_KEY_BYTES])
 {
-    unsigned out_len = WK_CODE_KEY_BYTES;
+    EVP_MAC_CTX *ctx = mac_of_thread();
+    size_t out_len = 0;
     int waited_ms = 0;
 
-    while (!HMAC(EVP_sha256(), key, (int)key_len, data, len, out, &out_len)) {
+    while (!EVP_MAC_init(ctx, key, key_len, NULL) || !EVP_MAC_update(ctx, data, len) ||
+           !EVP_MAC_final(ctx, out, &out_len, WK_CODE_KEY_BYTES)) {
         if (!yz_memory_again(&waited_ms))
             abort();
     }

@@ -13,6 +13,7 @@
 
 #define PULL_BYTES_MAX  (4 * 1024 * 1024)
 #define PULL_BATCH_MIN  16
+#define TURN_MAX        64
 #define PULL_EXPIRES_MS 20000
 #define PULL_LOST_MS    (PULL_EXPIRES_MS + 3000)
 #define PULL_RETRY_MS   200
@@ -328,8 +329,9 @@ static bool receive(struct wk_pull *pull, struct wk_delivery *delivery)
     return false;
 }
 
-/* A partition's queue as far as there is room for it: its events are about few documents, and a
- * batch that holds many of them writes each document once. What is left waits for its next turn. */
+/* A good piece of one partition's queue: its events are about few documents, each of which a batch
+ * writes once. Not all of a long one: pushes of one subject follow each other one by one, those of
+ * other partitions go at the same time. What is left waits for its next turn. */
 static size_t take_turn(struct wk_pull *pull, size_t max, size_t max_bytes, size_t *bytes,
                         struct wk_delivery *out)
 {
@@ -366,7 +368,8 @@ size_t wk_pull_take(struct wk_pull *pull, int64_t timeout_ms, size_t max, size_t
             yz_bus_hurry(pull->nc); /* requests, and acks of what was taken before */
         woken = sort_arrivals(pull, wait);
         while (pull->turn_count > 0 && count < max && bytes < max_bytes)
-            count += take_turn(pull, max - count, max_bytes, &bytes, out + count);
+            count += take_turn(pull, max - count < TURN_MAX ? max - count : TURN_MAX, max_bytes,
+                               &bytes, out + count);
         if (count > 0 || woken || yz_clock_mono_ms() >= until)
             return count;
     }

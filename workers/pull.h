@@ -53,8 +53,7 @@ void wk_pull_attach(struct wk_pull *pull, unsigned partition, uint64_t revision,
 void wk_pull_detach(struct wk_pull *pull, unsigned partition);
 
 /* Wait for the first event, at most timeout_ms, then take what is there up to `max` events and
- * max_bytes of payload: partition by partition in turn, of each all that it has. Returns how many.
- */
+ * max_bytes of payload: partition by partition in turn, a piece of each. Returns how many. */
 size_t wk_pull_take(struct wk_pull *pull, int64_t timeout_ms, size_t max, size_t max_bytes,
                     struct wk_delivery *out);
 void wk_pull_wake(struct wk_pull *pull);
