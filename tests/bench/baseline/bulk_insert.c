@@ -94,7 +94,7 @@ static void *run(void *arg)
 {
     struct load *load = arg;
     mongoc_client_t *client = mongoc_client_pool_pop(load->pool);
-    mongoc_collection_t *rows[COLLECTIONS_MAX];
+    mongoc_collection_t *rows[COLLECTIONS_MAX] = {0};
     size_t at;
 
     for (size_t c = 0; c < load->name_count; c++)
