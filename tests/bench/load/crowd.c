@@ -31,7 +31,7 @@
 
 #define CHANNELS_MAX     64
 #define OPENING_MAX      256 /* handshakes under way at once */
-#define BURST_TIMEOUT_NS ((uint64_t)20 * 1000000000)
+#define BURST_TIMEOUT_NS ((uint64_t)50 * 1000000000)
 #define SECOND_NS        1e9
 
 enum kind { YIZHAN, NATS, BARE };
@@ -211,9 +211,9 @@ static void on_late(struct loop_timer *timer)
 {
     (void)timer;
     burst.going = crowd.loop.spin = false;
-    control_error("%" PRIu64 " of %" PRIu64 " deliveries came, %" PRIu64
+    control_error("port %u: %" PRIu64 " of %" PRIu64 " deliveries came, %" PRIu64
                   " wrong, %u connections lost",
-                  burst.delivered, burst.expected, burst.wrong, crowd.lost);
+                  crowd.options.port, burst.delivered, burst.expected, burst.wrong, crowd.lost);
 }
 
 static void delivered(struct phone *phone, const struct marker *marker)
