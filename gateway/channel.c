@@ -261,6 +261,30 @@ static enum yz_err subscribe(struct gw_channel *c)
     return gw_link_subscribe(c->owner->link, live, on_live_value, c, &c->values_tap);
 }
 
+/* A process holds an inbox for each session: no more memory than the texts need. */
+static struct gw_channel *allocate(const char *tenant, const char *name, const char *key,
+                                   const struct yz_channel *parsed)
+{
+    char subject[YZ_SUBJECT_MAX], values_filter[YZ_SUBJECT_MAX];
+    size_t key_size = strlen(key) + 1, path_size = strlen(parsed->org_path) + 1, subject_size;
+    struct gw_channel *c;
+    char *text;
+
+    yz_channel_subject(tenant, name, subject);
+    yz_value_subject(tenant, name, ">", values_filter);
+    subject_size = strlen(subject) + 1;
+    c = calloc(1, sizeof *c + key_size + path_size + subject_size + strlen(values_filter) + 1);
+    if (!c)
+        return NULL;
+    text = memcpy(c->key, key, key_size);
+    c->name = text + key_size - strlen(name) - 1; /* the key ends with it */
+    c->org_path = memcpy(text + key_size, parsed->org_path, path_size);
+    c->subject = memcpy(text + key_size + path_size, subject, subject_size);
+    c->values_filter = memcpy(text + key_size + path_size + subject_size, values_filter,
+                              strlen(values_filter) + 1);
+    return c;
+}
+
 static enum yz_err new_channel(struct gw_channels *owner, const char *tenant, const char *name,
                                const char *key, struct gw_channel **channel)
 {
@@ -270,14 +294,9 @@ static enum yz_err new_channel(struct gw_channels *owner, const char *tenant, co
 
     if (strlen(name) >= YZ_CHANNEL_MAX || !yz_channel_parse(name, &parsed))
         return YZ_UNKNOWN_CHANNEL;
-    if (!(c = calloc(1, sizeof *c + strlen(key) + 1)))
+    if (!(c = allocate(tenant, name, key, &parsed)))
         return YZ_INTERNAL;
     c->owner = owner;
-    memcpy(c->key, key, strlen(key) + 1);
-    snprintf(c->name, sizeof c->name, "%s", name);
-    memcpy(c->org_path, parsed.org_path, sizeof c->org_path);
-    yz_channel_subject(tenant, name, c->subject);
-    yz_value_subject(tenant, name, ">", c->values_filter);
     c->inbox = parsed.kind == YZ_CHANNEL_MEMBER;
     c->feed.stream = parsed.kind == YZ_CHANNEL_THREAD ? GW_THREADS : GW_CHANNELS;
     c->feed.subject = c->subject;
@@ -314,6 +333,7 @@ enum yz_err gw_channels_join(struct gw_channels *channels, const struct yz_actor
                              const char *channel, struct gw_since since, void *session,
                              uint32_t request, struct gw_subscriber **sub)
 {
+    const char *epoch = "";
     struct gw_subscriber *s;
     struct gw_channel *c;
     enum yz_err err;
@@ -322,7 +342,9 @@ enum yz_err gw_channels_join(struct gw_channels *channels, const struct yz_actor
         return YZ_BUS_UNAVAILABLE;
     if ((err = find_channel(channels, actor->tenant, channel, &c)))
         return err;
-    if (!(s = calloc(1, sizeof *s))) {
+    if (since.given && strlen(since.epoch) < GW_EPOCH_MAX)
+        epoch = since.epoch;
+    if (!(s = calloc(1, sizeof *s + strlen(epoch) + 1))) {
         gw_channel_set_idle(c);
         return YZ_INTERNAL;
     }
@@ -331,8 +353,7 @@ enum yz_err gw_channels_join(struct gw_channels *channels, const struct yz_actor
     s->session = session;
     s->request = request;
     s->since_given = since.given;
-    if (since.given && strlen(since.epoch) < sizeof s->epoch)
-        snprintf(s->epoch, sizeof s->epoch, "%s", since.epoch);
+    memcpy(s->epoch, epoch, strlen(epoch) + 1);
     s->position = since.given ? since.offset : 0;
     TAILQ_INSERT_TAIL(&c->joining, s, entry);
     set_busy(c);

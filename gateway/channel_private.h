@@ -28,7 +28,6 @@ struct gw_subscriber {
     struct gw_channel *channel;
     const struct yz_actor *actor;
     bool since_given;
-    char epoch[GW_EPOCH_MAX];
     bool answered;
     uint64_t next; /* what must come next of the history, 0: not known, or nothing */
     bool checked;  /* the stream's end was read after the join */
@@ -36,6 +35,7 @@ struct gw_subscriber {
      */
     int64_t doubt_until_mono_ms;
     unsigned tries;
+    char epoch[]; /* of the position; "": none */
 };
 
 TAILQ_HEAD(gw_subscriber_list, gw_subscriber);
@@ -43,8 +43,7 @@ TAILQ_HEAD(gw_subscriber_list, gw_subscriber);
 struct gw_channel {
     UT_hash_handle hh; /* by "<tenant>\n<channel>" */
     struct gw_channels *owner;
-    char name[YZ_CHANNEL_MAX], org_path[YZ_ORG_PATH_MAX];
-    char subject[YZ_SUBJECT_MAX], values_filter[YZ_SUBJECT_MAX];
+    const char *name, *org_path, *subject, *values_filter; /* behind key, in the same memory */
     struct gw_tap *tap, *values_tap;
     struct gw_feed feed;
     struct gw_watch values_watch;

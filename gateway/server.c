@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_BUFFER    2048  /* of each WebSocket connection: most frames of phones are smaller */
+#define READ_BUFFER    512   /* of each WebSocket connection; larger frames come in parts */
 #define SERVICE_BUFFER 16384 /* shared by all, for HTTP */
 #define HEADERS_MAX    16384 /* bytes of one request's head; a token may have 8 KB */
 #define KEEPALIVE_S    30
