@@ -108,7 +108,7 @@ def late_case(mode, encoding):
 
 
 def rate_of(run):
-    return run["counted"] / run["seconds"]
+    return max(1, run["counted"]) / run["seconds"]  # a smoke run's moment may have none
 
 
 def measure(bench, mode, encodings):
