@@ -127,7 +127,7 @@ def handshakes(bench, stack, crowd, tls_gateway):
 
 def full(bench, crowd, gateway, algorithm, phones, first, tls=False):
     """Samples of whole arrivals, a round each, of phones that this gateway has not met."""
-    rate = bench.size(1000, 200)
+    rate = bench.size(1500, 200)
     crowd.sign(algorithm)
     samples = []
     for number in range(bench.rounds):
