@@ -17,7 +17,7 @@ GOALS = [
     "<= 0.7 of nats-server's at 1 in flight, <= 0.4 at 8 and at 64",
 ]
 ENCODINGS = ("protobuf", "json")
-NATS_NOTE = ("nats-server's CPU is its whole process', the publisher's side included; where messages/write is 1 at 8 in flight, it "
+NATS_NOTE = ("nats-server's CPU is its whole process', the publisher's side included; messages/write of 1 at 8 in flight: it "
              "wrote each message to all before it read the next")  # fmt: skip
 NATS_GOALS = {1: "<= 0.7", 8: "<= 0.4", 64: "<= 0.4"}
 
