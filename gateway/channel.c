@@ -163,6 +163,10 @@ static void on_turn(uv_idle_t *idle)
     struct gw_channels *owner = idle->data;
     struct gw_channel *c;
 
+    if (TAILQ_EMPTY(&owner->dirty) && gw_fanout_waits(owner)) {
+        uv_idle_stop(idle);
+        return;
+    }
     /* First, so that who joins now gets nothing twice: it goes on where the channel is. */
     gw_fanout_settle_all(owner);
     for (int i = 0; i < CHANNELS_TURN && (c = TAILQ_FIRST(&owner->dirty)); i++) {
@@ -374,6 +378,11 @@ size_t gw_channels_count(const struct gw_channels *channels)
     return HASH_COUNT(channels->by_key);
 }
 
+static void on_gathered(void *arg)
+{
+    gw_channel_turn(arg);
+}
+
 static enum yz_err init_handles(struct gw_channels *channels, uv_loop_t *loop)
 {
     struct gw_channels_handles *h = calloc(1, sizeof *h);
@@ -426,6 +435,7 @@ enum yz_err gw_channels_new(const struct yz_conf *conf, uv_loop_t *loop, struct 
         (err = gw_history_new(conf, loop, link, metrics, &cs->history)) ||
         (err =
              gw_feeds_new(loop, link, cs->audit, cs->history, metrics, &feed_events, &cs->feeds)) ||
+        (err = gw_gather_new(loop, on_gathered, cs, &cs->gather)) ||
         (err = init_handles(cs, loop))) {
         gw_channels_free(cs);
         return err;
@@ -459,6 +469,7 @@ void gw_channels_free(struct gw_channels *channels)
         free_channel(c);
     }
     gw_burst_free(channels->spare);
+    gw_gather_free(channels->gather);
     gw_feeds_free(channels->feeds);
     gw_history_free(channels->history);
     gw_audit_free(channels->audit);

@@ -10,6 +10,7 @@
 #include "gateway/burst.h"
 #include "gateway/channel.h"
 #include "gateway/feed.h"
+#include "gateway/gather.h"
 #include "gateway/metrics.h"
 #include "gateway/value.h"
 
@@ -82,6 +83,7 @@ struct gw_channels {
     struct gw_channel_list retry;  /* read again at the next tick */
     TAILQ_HEAD(, gw_burst) bursts; /* to be handed on at the end of this loop turn */
     struct gw_burst *spare;        /* empty; or NULL */
+    struct gw_gather *gather;
 };
 
 static inline const struct gw_stream *gw_channel_stream(const struct gw_channel *c)
@@ -122,6 +124,8 @@ void gw_fanout_add(struct gw_channel *c, struct gw_message *msg);
 /* Hand on at once what waits for that. */
 void gw_fanout_settle(struct gw_channel *c);
 void gw_fanout_settle_all(struct gw_channels *owner);
+/* More of the same is about to come: settle later, gw_channel_turn is called. */
+bool gw_fanout_waits(struct gw_channels *owner);
 /* Forget it. */
 void gw_fanout_drop(struct gw_channel *c);
 

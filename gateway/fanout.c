@@ -108,6 +108,8 @@ static bool begin(struct gw_channel *c)
     if (!c->burst)
         return false;
     c->burst->channel = c;
+    if (TAILQ_EMPTY(&owner->bursts))
+        gw_gather_begun(owner->gather, uv_hrtime());
     TAILQ_INSERT_TAIL(&owner->bursts, c->burst, entry);
     gw_channel_turn(owner);
     return true;
@@ -138,24 +140,45 @@ void gw_fanout_settle(struct gw_channel *c)
         settle(c, true);
 }
 
+static struct gw_burst *largest(const struct gw_channels *owner, size_t *messages)
+{
+    struct gw_burst *burst, *most = TAILQ_FIRST(&owner->bursts);
+
+    *messages = 0;
+    TAILQ_FOREACH(burst, &owner->bursts, entry)
+    {
+        *messages += burst->count;
+        if (burst->channel->on_count > most->channel->on_count)
+            most = burst;
+    }
+    return most;
+}
+
+bool gw_fanout_waits(struct gw_channels *owner)
+{
+    size_t messages;
+    const struct gw_burst *most = largest(owner, &messages);
+
+    return most && gw_gather_waits(owner->gather, most->channel->on_count, messages);
+}
+
 /* A session of several channels gets one WebSocket message of a turn: what comes from all of them
  * but the largest waits at the session; only those that got nothing of these get the shared one. */
 void gw_fanout_settle_all(struct gw_channels *owner)
 {
-    struct gw_burst *burst, *next, *largest = TAILQ_FIRST(&owner->bursts);
+    size_t messages;
+    struct gw_burst *burst, *next, *most = largest(owner, &messages);
 
-    TAILQ_FOREACH(burst, &owner->bursts, entry)
-    {
-        if (burst->channel->on_count > largest->channel->on_count)
-            largest = burst;
-    }
+    if (!most)
+        return;
+    gw_gather_end(owner->gather, messages);
     for (burst = TAILQ_FIRST(&owner->bursts); burst; burst = next) {
         next = TAILQ_NEXT(burst, entry);
-        if (burst != largest)
+        if (burst != most)
             settle(burst->channel, false);
     }
-    if (largest)
-        settle(largest->channel, true);
+    settle(most->channel, true);
+    gw_gather_written(owner->gather, uv_hrtime());
 }
 
 void gw_fanout_drop(struct gw_channel *c)
