@@ -276,7 +276,8 @@ class Bench:
     @contextlib.contextmanager
     def stack(self, **options):
         """A running Stack in a folder (disk: see folder) that is removed afterwards. cores defaults to: gateways on the
-        server's core, the others on the load's."""
+        server's core, the others on the load's. Phones ping only where a scenario lets them: none is closed as idle."""
+        options.setdefault("idle_timeout_ms", 3600000)
         options.setdefault("cores", {"gateway": self.server_core, "worker": self.load_core,
                                      "nats": self.load_core, "database": self.load_core})  # fmt: skip
         with self.folder(options.pop("disk", False)) as folder:

@@ -32,7 +32,7 @@ def case_of(kind, sync):
 
 
 def measure(bench, stack, kind, sync, first_run):
-    events = bench.size(40000 if sync == "default" else 5000, 600)
+    events = bench.size(25000 if sync == "default" else 4000, 600)
     runs = iter(range(first_run, first_run + 1000))
     drained = []
 
