@@ -95,6 +95,12 @@ def text_of(name, module, result, judge):
     return "\n".join([*parts, "", f"{result['seconds']:.0f} s", ""])
 
 
+def goals_of(results):
+    """The table of all goals, or nothing."""
+    text = table.goals({name: result.get("rows", []) for name, result in results.items()})
+    return f"## Goals\n\n{text}\n" if text else ""
+
+
 def head_of(words, seconds):
     return "\n".join(["# scripts/bench", "", f"`scripts/bench {' '.join(words)}`, {seconds:.0f} s", "",
                       *(f"- {what}: {text}" for what, text in machine.describe(ROOT).items()), ""])  # fmt: skip
@@ -125,7 +131,7 @@ def write(out, words, seconds, results, modules, bench):
     }
     (out / "bench.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     texts = [text_of(name, modules[name], result, not bench.smoke) for name, result in results.items()]
-    (out / "bench.md").write_text("\n".join([head_of(words, seconds), *texts]))
+    (out / "bench.md").write_text("\n".join([head_of(words, seconds), *([] if bench.smoke else [goals_of(results)]), *texts]))
 
 
 def summary(results):
@@ -154,6 +160,8 @@ def main(words):
         print(text_of(name, modules[name], results[name], not given.smoke), flush=True)
     seconds = time.monotonic() - began
     write(given.out, words, seconds, results, modules, bench)
+    if not given.smoke:
+        print(goals_of(results))
     failed = [name for name, result in results.items() if "failed" in result]
     verdict = f"did not work: {', '.join(failed)}" if failed else "all work" if given.smoke else summary(results)
     print(f"{seconds:.0f} s; {verdict}; {given.out}/bench.md", flush=True)

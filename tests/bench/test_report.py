@@ -51,6 +51,19 @@ def test_spread_names_the_least_and_the_greatest():
     assert figures.spread([3.0]) == "3"
 
 
+def test_all_goals_stand_in_one_table():
+    rows = {"first": [row(goal="<= 1.15"), row(case="without")], "second": [row(case="next", baseline=None, base=None, goal="<= 5",
+                                                                            goal_of="value")]}  # fmt: skip
+    lines = table.goals(rows).splitlines()
+    assert len(lines) == 4 and "without" not in "".join(lines)
+    assert lines[2].startswith("| first") and "bare: 4" in lines[2] and "<= 1.15: **missed**" in lines[2]
+    assert lines[3].startswith("| second") and "<= 5: reached" in lines[3]
+
+
+def test_no_goals_no_table():
+    assert table.goals({"first": [row()]}) == ""
+
+
 def test_the_table_tells_the_verdict_and_a_smoke_run_does_not():
     rows = [row(goal="<= 1.15", note="one note"), row(baseline="other", base=[2.0, 30.0, 4.0], goal="<= 1.15", note="one note"),
             row(case="next", baseline=None, base=None, goal="<= 5", goal_of="value"), row(unit="things")]  # fmt: skip

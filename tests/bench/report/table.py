@@ -32,6 +32,28 @@ def _line(rows, bases, of_value, judge):
     return cells
 
 
+def _lined_up(cells):
+    """Markdown of rows of cells, the first the head; columns that hold nothing below it are left out."""
+    kept = [column for column in range(len(cells[0])) if any(row[column] for row in cells[1:])]
+    widths = {column: max(len(row[column]) for row in cells) for column in kept}
+    lines = ["| " + " | ".join(row[column].ljust(widths[column]) for column in kept) + " |" for row in cells]
+    rule = "|" + "|".join("-" * (widths[column] + 2) for column in kept) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def goals(rows_of):
+    """Every goal beside what was measured. rows_of: {scenario: rows}."""
+    cells = [["scenario", "case", "ours", "beside", "ours ÷ it", "goal"]]
+    for name, rows in rows_of.items():
+        for row in rows:
+            if row.goal:
+                beside = f"{row.baseline}: {figures.number(figures.median(row.base))}" if row.baseline else ""
+                ratio = figures.number(figures.ratio(row))
+                ours = f"{figures.number(figures.median(row.ours))} {row.unit}"
+                cells.append([name, row.case, ours, beside, ratio, _judged(row, True)])
+    return _lined_up(cells) if len(cells) > 1 else ""
+
+
 def _table(rows, judge):
     bases = list(dict.fromkeys(row.baseline for row in rows if row.baseline))
     of_value = any(row.goal and row.goal_of == "value" for row in rows)
@@ -42,11 +64,7 @@ def _table(rows, judge):
     for base in bases:
         head += [base, "ours ÷ it", "goal"]
     cells = [head, *(_line(found, bases, of_value, judge) for found in cases.values())]
-    kept = [column for column in range(len(head)) if any(row[column] for row in cells[1:])]
-    widths = {column: max(len(row[column]) for row in cells) for column in kept}
-    lines = ["| " + " | ".join(row[column].ljust(widths[column]) for column in kept) + " |" for row in cells]
-    rule = "|" + "|".join("-" * (widths[column] + 2) for column in kept) + "|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return _lined_up(cells)
 
 
 def markdown(rows, judge=True):
