@@ -24,6 +24,7 @@ WINDOW_MS = 3000
 STILL_S = 150  # without any progress once the faults are over: it will not settle
 LOG_LINES = 8  # of each process, below a failure
 WHY_CHARS = 400  # of the verdict's line
+REPLICAS_S = 60  # for replicas that were away
 LEVEL_S = 30  # for the last pushes: longer than a gateway needs to find one that was lost
 SETTINGS = {"duplicate_window_ms": WINDOW_MS, "code_grace_ms": 60000}
 
@@ -79,6 +80,8 @@ class Run:
         try:
             for at_s, is_end, step in sorted(deeds, key=lambda deed: deed[0]):  # a begin stays before its own end
                 self._pass_until(began + at_s)
+                if not is_end:
+                    began += self._await_replicas(step)  # all that follows is later by so much
                 if is_end:
                     self._end(begun.pop(step.number))
                 else:
@@ -94,6 +97,14 @@ class Run:
         while time.monotonic() < moment:
             assert not self.crowd.failures, f"the phones themselves failed: {self.crowd.failures[:3]!r}"
             time.sleep(min(0.2, max(0.0, moment - time.monotonic())))
+
+    def _await_replicas(self, step):
+        """Before a fault that takes a replica away: those of the fault before are back and level, or two of three were away.
+        Seconds that this took."""
+        since = time.monotonic()
+        while KINDS[step.kind].lone and time.monotonic() - since < REPLICAS_S and self.world.replicas_behind():
+            self._pass_until(time.monotonic() + 0.5)
+        return time.monotonic() - since
 
     def _begin(self, step):
         kind = KINDS[step.kind]

@@ -51,6 +51,12 @@ def of_nats(error):
     return isinstance(error, (TimeoutError, OSError)) or type(error).__module__.startswith("nats")
 
 
+def _behind(infos):
+    """infos: {stream: what STREAM.INFO answered}."""
+    peers = [(name, peer) for name, info in infos.items() for peer in info.get("cluster", {}).get("replicas") or []]
+    return [f"{name} is behind on {peer.get('name')}" for name, peer in peers if not peer.get("current") or peer.get("offline")]
+
+
 class World(Stack):
     """`rng` decides whatever is drawn by chance. `store_on_tmpfs`: NATS keeps its files on a small tmpfs, which can be
     filled; None: when this user may mount one."""
@@ -275,15 +281,18 @@ class World(Stack):
             return links + [f"NATS does not answer: {error!r}"]
 
     def _stream_troubles(self):
-        found = []
-        for name in STREAMS + BUCKETS:
-            info = self.bus.stream(name)
-            for peer in info.get("cluster", {}).get("replicas") or []:
-                if not peer.get("current") or peer.get("offline"):
-                    found.append(f"{name} is behind on {peer.get('name')}")
-            if name == "EVENTS" and info["state"]["messages"]:
-                found.append(f"{info['state']['messages']} events are not settled")
-        return found
+        infos = {name: self.bus.stream(name) for name in STREAMS + BUCKETS}
+        left = infos["EVENTS"]["state"]["messages"]
+        return _behind(infos) + ([f"{left} events are not settled"] if left else [])
+
+    def replicas_behind(self):
+        """Replicas of streams that are not level with their leader, as texts."""
+        try:
+            return _behind({name: self.bus.stream(name) for name in STREAMS + BUCKETS})
+        except Exception as error:
+            if not of_nats(error):
+                raise
+            return [f"NATS does not answer: {error!r}"]
 
     def lag(self):
         """Events that are stored and not settled; None when NATS cannot say."""

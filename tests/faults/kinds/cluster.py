@@ -15,7 +15,7 @@ def route_links(world, node):
 class OfLeader(Kind):
     """Done to whoever leads the stream at that moment: the target is the stream."""
 
-    needs = ("cluster",)
+    needs, lone = ("cluster",), True
 
     def targets(self, world):
         return ["EVENTS", "CHANNELS", "THREADS", "KV_PARTITIONS"]
@@ -58,7 +58,7 @@ class FreezeLeader(OfLeader):
 
 
 class Partition(Kind):
-    needs = ("cluster",)
+    needs, lone = ("cluster",), True
     hold = (2.0, 20.0)
 
     def touches(self, world, target):

@@ -17,6 +17,7 @@ class Kind:
     needs     of "single" (one NATS server), "cluster", "tmpfs" (root), "clock" (libfaketime), "fault_points" (a build
               with YZ_FAULTS): why_not() says what is missing in a world
     hold      seconds from begin to end: shortest and longest
+    lone      it takes one of three replicas away, which is what three replicas bear: it begins when all are there and level
     loud      what shows it: a metric, log event or doctor code, for the runbook
 
     begin() and end() break and mend, and wait for nothing: another fault may stand in the way. Between them nobody else may
@@ -26,6 +27,7 @@ class Kind:
     name = ""
     needs = ()
     hold = (1.0, 8.0)
+    lone = False
     loud = ""
 
     def targets(self, world):

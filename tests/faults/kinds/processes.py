@@ -68,7 +68,7 @@ class KillWorker(Kill):
 
 @register
 class KillNats(Kill):
-    name, targets = "kill_nats", nats
+    name, targets, lone = "kill_nats", nats, True
     loud = "yizhan_gateway_bus_connected 0, log bus_disconnected"
 
 
@@ -90,7 +90,7 @@ class FreezeWorker(Freeze):
 
 @register
 class FreezeNats(Freeze):
-    name, targets = "freeze_nats", nats
+    name, targets, lone = "freeze_nats", nats, True
 
 
 @register
