@@ -52,8 +52,8 @@ def test_spread_names_the_least_and_the_greatest():
 
 
 def test_all_goals_stand_in_one_table():
-    rows = {"first": [row(goal="<= 1.15"), row(case="without")], "second": [row(case="next", baseline=None, base=None, goal="<= 5",
-                                                                            goal_of="value")]}  # fmt: skip
+    last = row(case="next", baseline=None, base=None, goal="<= 5", goal_of="value")
+    rows = {"first": [row(goal="<= 1.15"), row(case="without")], "second": [last]}
     lines = table.goals(rows).splitlines()
     assert len(lines) == 4 and "without" not in "".join(lines)
     assert lines[2].startswith("| first") and "bare: 4" in lines[2] and "<= 1.15: **missed**" in lines[2]
