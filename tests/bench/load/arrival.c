@@ -30,7 +30,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define CHANNELS_MAX 8
 #define HELLO_MAX    16384
@@ -510,11 +509,6 @@ static void on_command(const char *word, const char *line)
 
 int main(void)
 {
-    struct rlimit files;
-
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
     loop_init(&all.loop);
     histogram_init(&all.times);
     all.options = (struct ws_options){.path = "/v1/ws",

@@ -27,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #define CHANNELS_MAX     64
 #define OPENING_MAX      256 /* handshakes under way at once */
@@ -614,11 +613,6 @@ static void on_command(const char *word, const char *line)
 
 int main(void)
 {
-    struct rlimit files;
-
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
     loop_init(&crowd.loop);
     control_init(&crowd.loop, on_command);
     loop_run(&crowd.loop);

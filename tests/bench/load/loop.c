@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,8 +46,19 @@ static void on_wake(struct loop_watch *watch, uint32_t events)
         loop->on_wake(loop);
 }
 
+/* Thousands of connections want as many descriptors as the machine allows. */
+static void raise_descriptors(void)
+{
+    struct rlimit files;
+
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 void loop_init(struct loop *loop)
 {
+    raise_descriptors();
     memset(loop, 0, sizeof *loop);
     prctl(PR_SET_TIMERSLACK, 1);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -43,7 +43,8 @@ struct loop {
     void *user;
 };
 
-/* Aborts the program with a text when the kernel refuses: nothing can be measured then. */
+/* Raises the process's limit of descriptors, too. Aborts the program with a text when the kernel
+ * refuses: nothing can be measured then. */
 void loop_init(struct loop *loop);
 void loop_deinit(struct loop *loop);
 /* events: EPOLLIN | EPOLLOUT; level-triggered. */

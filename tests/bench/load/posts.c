@@ -28,7 +28,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #define SECOND_NS   1000000000
@@ -454,11 +453,6 @@ static void on_command(const char *word, const char *line)
 
 int main(void)
 {
-    struct rlimit files;
-
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
     loop_init(&crowd.loop);
     control_init(&crowd.loop, on_command);
     loop_run(&crowd.loop);
