@@ -124,6 +124,8 @@ static bool may_send(enum yz_authority authority, const struct yz_actor *actor,
         return is_secretary(actor, org_path);
     case YZ_BY_ADMIN:
         return yz_actor_has_role(actor, "admin", org_path);
+    case YZ_BY_SYSTEM:
+        return false;
     }
     return false;
 }

@@ -27,6 +27,7 @@ enum yz_authority {
     YZ_BY_OVERSEER,      /* role secretary, inspector or admin with a scope that covers org_path */
     YZ_BY_SECRETARY,     /* role secretary or admin with a scope that covers org_path */
     YZ_BY_ADMIN,         /* role admin with a scope that covers org_path */
+    YZ_BY_SYSTEM,        /* no client: an event that a row of the outbox becomes */
 };
 
 /* A check fills v and returns its err, or returns YZ_OK. Field names are relative to the payload

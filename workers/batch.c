@@ -31,7 +31,7 @@ struct wk_batch *wk_batch_new(const struct wk_batch_means *means)
 
     batch->items = yz_calloc((size_t)means->conf->batch_max, sizeof *batch->items);
     batch->means = *means;
-    batch->fold = wk_fold_new(means->conf, means->code_secret, means->code_secret_len);
+    batch->fold = wk_fold_new(means->context);
     batch->store = wk_store_pop(means->pool);
     yz_arena_init(&batch->arena, ARENA_MAX);
     return batch;

@@ -36,8 +36,7 @@ struct wk_batch_means {
     struct wk_values *values;
     struct wk_metrics *metrics;
     const struct wk_watch *watch; /* events are taken while it trusts EVENTS; NULL: always */
-    const uint8_t *code_secret;
-    size_t code_secret_len;
+    const struct wk_context *context;
     /* Who handles an event type; a test may have its own. */
     const struct wk_event_handler *(*find_handler)(const char *type);
     /* The process ends: a batch that the database holds up is let go. */

@@ -29,6 +29,18 @@
 struct wk_needs;
 struct wk_fold;
 struct wk_store;
+struct wk_rules;
+struct wk_vault;
+
+/* What every handler is given, the same for all of them from start to end. A unit test may leave
+ * out what its handlers do not ask for. */
+struct wk_context {
+    const struct yz_conf *conf;
+    const uint8_t *code_secret; /* from which the keys of check-in codes are derived */
+    size_t code_secret_len;
+    const struct wk_rules *rules; /* rules.h */
+    const struct wk_vault *vault; /* vault.h */
+};
 
 struct wk_event {
     uint64_t sequence;      /* in EVENTS; order and guard */
@@ -57,9 +69,7 @@ const bson_t *wk_get(struct wk_fold *fold, const char *collection, const char *i
 typedef void *wk_derive_fn(const bson_t *document);
 const void *wk_get_derived(struct wk_fold *fold, const char *collection, const char *id,
                            wk_derive_fn *make);
-const struct yz_conf *wk_fold_conf(const struct wk_fold *fold);
-/* The secret from which check-in code keys are derived. */
-const uint8_t *wk_fold_code_secret(const struct wk_fold *fold, size_t *len);
+const struct wk_context *wk_fold_context(const struct wk_fold *fold);
 
 /* in apply(). Documents are taken. The frame adds _id, tenant and evt_seq; a handler sets none of
  * them. */
@@ -107,9 +117,7 @@ struct wk_event_handler {
 struct wk_query {
     const struct yz_actor *actor;
     const ProtobufCMessage *request;
-    const struct yz_conf *conf;
-    const uint8_t *code_secret;
-    size_t code_secret_len;
+    const struct wk_context *context;
     struct wk_store *store; /* store.h's read functions */
     struct yz_arena *arena; /* the reply and all it points to */
 };

@@ -49,9 +49,7 @@ struct list {
 };
 
 struct wk_fold {
-    const struct yz_conf *conf;
-    const uint8_t *code_secret;
-    size_t code_secret_len;
+    const struct wk_context *context;
     struct entry *entries;
     struct wk_needs needs;
     struct yz_arena arena; /* texts and payloads of pushes and rows */
@@ -99,14 +97,11 @@ void wk_id(char out[WK_ID_MAX], const char *tenant, ...)
     assert(len < WK_ID_MAX);
 }
 
-struct wk_fold *wk_fold_new(const struct yz_conf *conf, const uint8_t *code_secret,
-                            size_t code_secret_len)
+struct wk_fold *wk_fold_new(const struct wk_context *context)
 {
     struct wk_fold *fold = yz_calloc(1, sizeof *fold);
 
-    fold->conf = conf;
-    fold->code_secret = code_secret;
-    fold->code_secret_len = code_secret_len;
+    fold->context = context;
     fold->needs.fold = fold;
     yz_arena_init(&fold->arena, FOLD_ARENA_MAX);
     return fold;
@@ -459,15 +454,9 @@ const void *wk_get_derived(struct wk_fold *fold, const char *collection, const c
     return e->derived;
 }
 
-const struct yz_conf *wk_fold_conf(const struct wk_fold *fold)
+const struct wk_context *wk_fold_context(const struct wk_fold *fold)
 {
-    return fold->conf;
-}
-
-const uint8_t *wk_fold_code_secret(const struct wk_fold *fold, size_t *len)
-{
-    *len = fold->code_secret_len;
-    return fold->code_secret;
+    return fold->context;
 }
 
 void wk_fold_begin(struct wk_fold *fold, const struct wk_event *event, size_t index)

@@ -22,8 +22,8 @@
 
 #define WK_PUSH_MAX (512 * 1024)
 
-struct wk_fold *wk_fold_new(const struct yz_conf *conf, const uint8_t *code_secret,
-                            size_t code_secret_len);
+/* context is borrowed. */
+struct wk_fold *wk_fold_new(const struct wk_context *context);
 void wk_fold_free(struct wk_fold *fold);
 void wk_fold_reset(struct wk_fold *fold);
 

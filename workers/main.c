@@ -9,6 +9,7 @@
 #include "workers/outbox.h"
 #include "workers/query.h"
 #include "workers/registry.h"
+#include "workers/rules.h"
 #include "workers/watch.h"
 
 #include <bson/bson.h>
@@ -32,7 +33,8 @@ struct worker {
     char id[WK_WORKER_MAX];
     struct wk_metrics metrics;
     uint8_t *secret;
-    size_t secret_len;
+    struct wk_rules *rules;
+    struct wk_context context;
     natsConnection *nc;
     struct wk_pool *pool;
     struct wk_lease *lease;
@@ -168,8 +170,7 @@ static enum yz_err start_threads(struct worker *w)
         .lease = w->lease,
         .metrics = &w->metrics,
         .watch = w->watch,
-        .code_secret = w->secret,
-        .code_secret_len = w->secret_len,
+        .context = &w->context,
         .find_handler = wk_registry_event,
         .stopping = &w->stopping,
     };
@@ -181,9 +182,25 @@ static enum yz_err start_threads(struct worker *w)
     if (!err)
         err = wk_outbox_start(&w->conf, w->pool, w->lease, &w->metrics, &w->outbox);
     if (!err)
-        err = wk_query_start(&w->conf, w->nc, w->pool, w->secret, w->secret_len, &w->metrics,
-                             &w->queries);
+        err = wk_query_start(&w->context, w->nc, w->pool, &w->metrics, &w->queries);
     return err;
+}
+
+/* What the handlers are given comes from files, read before the first event. */
+static enum yz_err read_files(struct worker *w)
+{
+    size_t secret_len = 0;
+    enum yz_err err = wk_code_secret_read(w->conf.code_secret_file, &w->secret, &secret_len);
+
+    if (err || (err = wk_rules_load(w->conf.rules_dir, &w->rules)))
+        return err;
+    w->context = (struct wk_context){
+        .conf = &w->conf,
+        .code_secret = w->secret,
+        .code_secret_len = secret_len,
+        .rules = w->rules,
+    };
+    return YZ_OK;
 }
 
 static enum yz_err start(struct worker *w)
@@ -192,8 +209,7 @@ static enum yz_err start(struct worker *w)
 
     atomic_store(&w->missing, "not connected to NATS");
     if ((err = wk_admin_start(&w->conf, &w->metrics, is_ready, w, &w->admin)) ||
-        (err = wk_code_secret_read(w->conf.code_secret_file, &w->secret, &w->secret_len)) ||
-        (err = connect_bus(w)))
+        (err = read_files(w)) || (err = connect_bus(w)))
         return err;
     atomic_store(&w->missing, "the database does not answer");
     if ((err = connect_database(w)) ||
@@ -221,6 +237,7 @@ static void stop(struct worker *w)
     natsConnection_Destroy(w->nc);
     wk_lease_free(w->lease);
     wk_pool_free(w->pool);
+    wk_rules_free(w->rules);
     free(w->secret);
 }
 

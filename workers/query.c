@@ -35,11 +35,9 @@ struct job {
 };
 
 struct wk_query_service {
-    const struct yz_conf *conf;
+    const struct wk_context *context;
     natsConnection *nc;
     struct wk_pool *pool;
-    const uint8_t *code_secret;
-    size_t code_secret_len;
     struct wk_metrics *metrics;
     natsSubscription *subscription;
     pthread_t *threads;
@@ -253,7 +251,7 @@ static void on_request(natsConnection *nc, natsSubscription *subscription, natsM
         job->msg = msg;
         job->connection = connection_of(service);
         job->min_sequence = yz_bus_header_u64(msg, YZ_HEADER_MIN_SEQUENCE, 0);
-        job->until_mono_ms = yz_clock_mono_ms() + service->conf->query_timeout_ms * 4 / 5;
+        job->until_mono_ms = yz_clock_mono_ms() + service->context->conf->query_timeout_ms * 4 / 5;
         job->pause_ms = PARK_FIRST_MS;
         if (enqueue(service, job))
             return;
@@ -416,9 +414,7 @@ static enum yz_err answer(struct server *server, natsMsg *msg, ProtobufCMessage 
     handler = wk_registry_query(type->name);
     if (!handler)
         return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
-    struct wk_query query = {
-        &actor,        request,       service->conf, service->code_secret, service->code_secret_len,
-        server->store, &server->arena};
+    struct wk_query query = {&actor, request, service->context, server->store, &server->arena};
     return handler->answer(&query, reply, v);
 }
 
@@ -514,7 +510,7 @@ static void init_locks(struct wk_query_service *service)
 
 static enum yz_err start_threads(struct wk_query_service *service)
 {
-    size_t count = (size_t)service->conf->query_threads;
+    size_t count = (size_t)service->context->conf->query_threads;
 
     service->threads = yz_calloc(count, sizeof *service->threads);
     if (!service->threads)
@@ -535,20 +531,18 @@ static enum yz_err subscribe(struct wk_query_service *service)
     return YZ_OK;
 }
 
-enum yz_err wk_query_start(const struct yz_conf *conf, natsConnection *nc, struct wk_pool *pool,
-                           const uint8_t *code_secret, size_t code_secret_len,
-                           struct wk_metrics *metrics, struct wk_query_service **service)
+enum yz_err wk_query_start(const struct wk_context *context, natsConnection *nc,
+                           struct wk_pool *pool, struct wk_metrics *metrics,
+                           struct wk_query_service **service)
 {
     struct wk_query_service *s = yz_calloc(1, sizeof *s);
     enum yz_err err;
 
     if (!s)
         return YZ_INTERNAL;
-    s->conf = conf;
+    s->context = context;
     s->nc = nc;
     s->pool = pool;
-    s->code_secret = code_secret;
-    s->code_secret_len = code_secret_len;
     s->metrics = metrics;
     init_locks(s);
     if ((err = start_threads(s)) || (err = subscribe(s))) {

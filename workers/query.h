@@ -1,7 +1,7 @@
 /* query.h: the query service: answers qry.> from the database, as one of the queue group `workers`.
  *
  * Lifetime  one wk_query_service per process, between wk_query_start and wk_query_stop; connection,
- *           pool, conf, secret and metrics outlive it.
+ *           pool, context and metrics outlive it.
  * Thread    start and stop: the main thread. Requests arrive on nats.c's delivery thread and are
  *           answered on query_threads threads of the service's own, each with its own store.
  * Limits    WK_QUERY_QUEUE_MAX requests waiting for a thread and as many waiting for their
@@ -32,9 +32,8 @@
 
 struct wk_query_service;
 
-YZ_MUST_USE enum yz_err wk_query_start(const struct yz_conf *conf, natsConnection *nc,
-                                       struct wk_pool *pool, const uint8_t *code_secret,
-                                       size_t code_secret_len, struct wk_metrics *metrics,
+YZ_MUST_USE enum yz_err wk_query_start(const struct wk_context *context, natsConnection *nc,
+                                       struct wk_pool *pool, struct wk_metrics *metrics,
                                        struct wk_query_service **service);
 /* Take no more requests, answer those that are there, free everything. NULL: nothing. */
 void wk_query_stop(struct wk_query_service *service);

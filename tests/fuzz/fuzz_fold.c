@@ -7,6 +7,7 @@
 #include "workers/document.h"
 #include "workers/fold.h"
 #include "workers/registry.h"
+#include "workers/rules.h"
 
 #include <string.h>
 
@@ -127,12 +128,19 @@ static void run(struct wk_fold *fold, const struct wk_event_handler *handler,
 static struct wk_fold *fold_of_run(void)
 {
     static struct yz_conf conf;
+    static struct wk_context context;
+    static struct wk_rules *rules;
     static struct wk_fold *fold;
     char *argv[] = {(char[]){"fuzz"}, NULL};
 
     if (!fold) {
         PROMISE(yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL));
-        fold = wk_fold_new(&conf, (const uint8_t *)SECRET, strlen(SECRET));
+        context.conf = &conf;
+        context.code_secret = (const uint8_t *)SECRET;
+        context.code_secret_len = strlen(SECRET);
+        PROMISE(wk_rules_load("", &rules) == YZ_OK);
+        context.rules = rules;
+        fold = wk_fold_new(&context);
         PROMISE(fold);
     }
     return fold;

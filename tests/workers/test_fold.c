@@ -21,7 +21,7 @@ static int set_up(void **state)
     (void)state;
     snprintf(env.actor.tenant, sizeof env.actor.tenant, "t1");
     snprintf(env.actor.member, sizeof env.actor.member, "m1");
-    fold = wk_fold_new(NULL, (const uint8_t *)"secret", 6);
+    fold = wk_fold_new(NULL);
     return 0;
 }
 

@@ -81,7 +81,7 @@ static void test_the_actor_is_told(void **state)
     struct yz_envelope env = envelope();
     struct wk_outcome outcome = refused(&env);
     struct wk_event event = {.sequence = 9, .received_at_ms = 5, .env = &env};
-    struct wk_fold *fold = wk_fold_new(NULL, NULL, 0);
+    struct wk_fold *fold = wk_fold_new(NULL);
     const struct wk_fold_push *push;
     Yizhan__V1__Outcome *message;
     size_t count;

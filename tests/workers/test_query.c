@@ -54,8 +54,13 @@ static bool connect_bus(void)
 /* What `conf` says now, over whatever the database holds. */
 static bool start_service(void)
 {
-    return wk_query_start(&conf, nc, pool, (const uint8_t *)DRIVE_SECRET, strlen(DRIVE_SECRET),
-                          &metrics, &service) == YZ_OK;
+    static const struct wk_context context = {
+        .conf = &conf,
+        .code_secret = (const uint8_t *)DRIVE_SECRET,
+        .code_secret_len = sizeof DRIVE_SECRET - 1,
+    };
+
+    return wk_query_start(&context, nc, pool, &metrics, &service) == YZ_OK;
 }
 
 static int start_all(void **state)

@@ -377,10 +377,9 @@ static bool verify_code(const struct wk_event *event, struct wk_fold *fold,
     const struct wk_code_meeting meeting = {event->env->actor.tenant, ref_of(event)->org_path,
                                             ref_of(event)->meeting_id};
     uint8_t key[WK_CODE_KEY_BYTES];
-    size_t secret_len;
-    const uint8_t *secret = wk_fold_code_secret(fold, &secret_len);
+    const struct wk_context *context = wk_fold_context(fold);
 
-    wk_code_key(secret, secret_len, &meeting, key);
+    wk_code_key(context->code_secret, context->code_secret_len, &meeting, key);
     return wk_code_verify(key, &meeting, code);
 }
 
@@ -398,8 +397,8 @@ static enum yz_err judge_code(const struct wk_event *event, struct wk_fold *fold
         return yz_violate(v, YZ_CODE_WRONG, "code", NULL);
     slot_ms = code.slot * period_ms;
     return checkin->method == YIZHAN__V1__CHECKIN_METHOD__OFFLINE
-               ? judge_offline(event, wk_fold_conf(fold), meeting, slot_ms, period_ms, v)
-               : judge_now(event, wk_fold_conf(fold), meeting, slot_ms, period_ms, v);
+               ? judge_offline(event, wk_fold_context(fold)->conf, meeting, slot_ms, period_ms, v)
+               : judge_now(event, wk_fold_context(fold)->conf, meeting, slot_ms, period_ms, v);
 }
 
 static enum yz_err judge_recorded(const struct wk_event *event, struct wk_fold *fold,

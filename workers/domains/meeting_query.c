@@ -84,7 +84,7 @@ static enum yz_err answer_code_key(const struct wk_query *query, ProtobufCMessag
     if (err)
         return err;
     yizhan__v1__meeting_code_key_reply__init(answer);
-    wk_code_key(query->code_secret, query->code_secret_len, &place, key);
+    wk_code_key(query->context->code_secret, query->context->code_secret_len, &place, key);
     answer->key.data = key;
     answer->key.len = WK_CODE_KEY_BYTES;
     answer->code_period_s = (uint32_t)wk_document_number(&meeting, "code_period_s");

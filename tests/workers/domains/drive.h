@@ -10,6 +10,7 @@
 #include "workers/document.h"
 #include "workers/fold.h"
 #include "workers/registry.h"
+#include "workers/rules.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,8 @@
 
 struct drive {
     struct yz_conf conf;
+    struct wk_rules *rules;
+    struct wk_context context;
     struct wk_fold *fold;
     int64_t now_ms;         /* the broker's time of the next event */
     int64_t occurred_at_ms; /* the phone's, in the next event; 0: none */
@@ -38,7 +41,14 @@ static inline void drive_init(struct drive *d)
 
     memset(d, 0, sizeof *d);
     assert_true(yz_conf_parse(&d->conf, YZ_CONF_WORKER, 1, argv, "", NULL));
-    d->fold = wk_fold_new(&d->conf, (const uint8_t *)DRIVE_SECRET, strlen(DRIVE_SECRET));
+    assert_int_equal(wk_rules_load("", &d->rules), YZ_OK);
+    d->context = (struct wk_context){
+        .conf = &d->conf,
+        .code_secret = (const uint8_t *)DRIVE_SECRET,
+        .code_secret_len = strlen(DRIVE_SECRET),
+        .rules = d->rules,
+    };
+    d->fold = wk_fold_new(&d->context);
     wk_fold_reset(d->fold);
     d->now_ms = DRIVE_START;
     d->sequence = 100;
@@ -47,6 +57,7 @@ static inline void drive_init(struct drive *d)
 static inline void drive_deinit(struct drive *d)
 {
     wk_fold_free(d->fold);
+    wk_rules_free(d->rules);
 }
 
 /* Apply an event that was decided before: alone it is a replay. */

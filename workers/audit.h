@@ -1,0 +1,28 @@
+/* audit.h: who looked at what: one document for each reading of a person's file or of a complaint,
+ * written before the answer goes out, so that nobody reads unseen.
+ *
+ * The document, collection WK_ACCESSES, is insert-only: tenant, at, actor, object_kind, object,
+ * owner (whose file it is; "" for none), purpose. Index {tenant, owner, at}, {tenant, object_kind,
+ * object, at}.
+ *
+ * Lifetime  none. What is passed is borrowed for the call.
+ * Thread    query thread; blocks.
+ */
+#ifndef WK_AUDIT_H
+#define WK_AUDIT_H
+
+#include "workers/domain.h"
+
+#define WK_ACCESSES "accesses"
+
+struct wk_access {
+    const char *object_kind; /* "member", "complaint" */
+    const char *object;      /* its id */
+    const char *owner;       /* the member whom it is about and who may see this; or "" */
+    const char *purpose;     /* what the reader gave as reason; "" */
+};
+/* YZ_BUSY: nothing was written, and nothing must be answered. */
+YZ_MUST_USE enum yz_err wk_audit_access(const struct wk_query *query,
+                                        const struct wk_access *access);
+
+#endif
