@@ -69,7 +69,7 @@ static enum yz_err refuse(const char *pack, const char *place, const char *reaso
     return YZ_INVALID_VALUE;
 }
 
-/* "2026-01-01" as the first millisecond of that day, UTC; INT64_MIN: it is no day. */
+/* "2026-01-01" as the first millisecond of that day, UTC for now; INT64_MIN: it is no day. */
 static int64_t day_ms(const char *text)
 {
     char time[YZ_RFC3339_MAX];
@@ -204,6 +204,18 @@ static enum yz_err read_built_in(struct wk_rules *rules, size_t pack)
     return refuse(packs[pack].name, "built in", "there is no such file");
 }
 
+/* A day begins at local midnight; one offset for all, so that the order of days stays. */
+static void begin_at_local_midnight(struct wk_rules *rules)
+{
+    const struct wk_rules_calendar *calendar = wk_rules_calendar_at(rules, INT64_MIN);
+    int64_t offset_ms = calendar->utc_offset_minutes * 60000;
+
+    for (size_t pack = 0; pack < PACK_COUNT; pack++) {
+        for (size_t i = 0; i < rules->counts[pack]; i++)
+            rules->versions[pack][i]->effective_from_ms -= offset_ms;
+    }
+}
+
 enum yz_err wk_rules_load(const char *dir, struct wk_rules **out)
 {
     struct wk_rules *rules = yz_calloc(1, sizeof *rules);
@@ -215,6 +227,7 @@ enum yz_err wk_rules_load(const char *dir, struct wk_rules **out)
         wk_rules_free(rules);
         return err;
     }
+    begin_at_local_midnight(rules);
     *out = rules;
     return YZ_OK;
 }

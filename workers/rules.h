@@ -2,7 +2,8 @@
  *
  * A pack is a JSON file, {"pack", "title", "versions": [{"version", "effective_from": "2026-01-01",
  * "provenance", "rules": {name: number}}]}; rules.def says which rules each must give and within
- * which bounds. A decision uses the version in force when the broker stored its event and writes
+ * which bounds. A day begins at local midnight, by the offset of the first version of pack
+ * `calendar`. A decision uses the version in force when the broker stored its event and writes
  * wk_rules_<pack>.version into its document: a later version never rewrites the past.
  *
  * Lifetime  loaded once at start; the structs live as long as the wk_rules.
