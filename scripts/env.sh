@@ -14,7 +14,7 @@ export YZ_ROOT YZ_VAR YZ_CACHE
 YZ_BUILD_PACKAGES=(gcc libc6-dev cmake ninja-build pkg-config
     libnats-dev libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libmongoc-dev
     libprotobuf-c-dev protobuf-c-compiler libprotobuf-dev libjwt-dev libjansson-dev libssl-dev
-    uthash-dev)
+    libsodium-dev uthash-dev)
 # shellcheck disable=SC2034
 YZ_TEST_PACKAGES=(libcmocka-dev curl git faketime util-linux)
 # shellcheck disable=SC2034

@@ -2,8 +2,9 @@
  * written before the answer goes out, so that nobody reads unseen.
  *
  * The document, collection WK_ACCESSES, is insert-only: tenant, at, actor, object_kind, object,
- * owner (whose file it is; "" for none), purpose. Index {tenant, owner, at}, {tenant, object_kind,
- * object, at}.
+ * owner (whose file it is; "" for none), purpose, and key, which is the end of its _id, too: time
+ * and random, so it sorts by time and no two are equal: what a cursor over accesses compares.
+ * Indexes {tenant, owner, key}, {tenant, object_kind, object, key}.
  *
  * Lifetime  none. What is passed is borrowed for the call.
  * Thread    query thread; blocks.
@@ -13,7 +14,10 @@
 
 #include "workers/domain.h"
 
-#define WK_ACCESSES "accesses"
+#define WK_ACCESSES         "accesses"
+#define WK_ACCESS_KEY_BYTES 32
+
+extern const struct wk_index wk_audit_indexes[];
 
 struct wk_access {
     const char *object_kind; /* "member", "complaint" */

@@ -10,6 +10,7 @@
 #include "workers/query.h"
 #include "workers/registry.h"
 #include "workers/rules.h"
+#include "workers/vault.h"
 #include "workers/watch.h"
 
 #include <bson/bson.h>
@@ -34,6 +35,7 @@ struct worker {
     struct wk_metrics metrics;
     uint8_t *secret;
     struct wk_rules *rules;
+    struct wk_vault *vault;
     struct wk_context context;
     natsConnection *nc;
     struct wk_pool *pool;
@@ -192,13 +194,15 @@ static enum yz_err read_files(struct worker *w)
     size_t secret_len = 0;
     enum yz_err err = wk_code_secret_read(w->conf.code_secret_file, &w->secret, &secret_len);
 
-    if (err || (err = wk_rules_load(w->conf.rules_dir, &w->rules)))
+    if (err || (err = wk_rules_load(w->conf.rules_dir, &w->rules)) ||
+        (err = wk_vault_open(w->conf.member_key_file, &w->vault)))
         return err;
     w->context = (struct wk_context){
         .conf = &w->conf,
         .code_secret = w->secret,
         .code_secret_len = secret_len,
         .rules = w->rules,
+        .vault = w->vault,
     };
     return YZ_OK;
 }
@@ -237,6 +241,7 @@ static void stop(struct worker *w)
     natsConnection_Destroy(w->nc);
     wk_lease_free(w->lease);
     wk_pool_free(w->pool);
+    wk_vault_close(w->vault);
     wk_rules_free(w->rules);
     free(w->secret);
 }

@@ -1,5 +1,7 @@
 #include "workers/registry.h"
 
+#include "workers/audit.h"
+
 #include <string.h>
 
 #define FINISHED_KEPT_S 604800
@@ -24,11 +26,8 @@ static const struct wk_index attempts_indexes[] = {
 };
 
 const struct wk_collection wk_registry_frame_collections[] = {
-    {"outcomes", NULL},
-    {"outbox", outbox_indexes},
-    {"attempts", attempts_indexes},
-    {"generations", NULL},
-    {0},
+    {"outcomes", NULL},    {"outbox", outbox_indexes},      {"attempts", attempts_indexes},
+    {"generations", NULL}, {WK_ACCESSES, wk_audit_indexes}, {0},
 };
 
 const struct wk_event_handler *wk_registry_event(const char *type)

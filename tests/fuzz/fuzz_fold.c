@@ -8,6 +8,7 @@
 #include "workers/fold.h"
 #include "workers/registry.h"
 #include "workers/rules.h"
+#include "workers/vault.h"
 
 #include <string.h>
 
@@ -130,6 +131,7 @@ static struct wk_fold *fold_of_run(void)
     static struct yz_conf conf;
     static struct wk_context context;
     static struct wk_rules *rules;
+    static struct wk_vault *vault;
     static struct wk_fold *fold;
     char *argv[] = {(char[]){"fuzz"}, NULL};
 
@@ -140,6 +142,8 @@ static struct wk_fold *fold_of_run(void)
         context.code_secret_len = strlen(SECRET);
         PROMISE(wk_rules_load("", &rules) == YZ_OK);
         context.rules = rules;
+        PROMISE(wk_vault_new((const uint8_t *)SECRET, strlen(SECRET), &vault) == YZ_OK);
+        context.vault = vault;
         fold = wk_fold_new(&context);
         PROMISE(fold);
     }

@@ -204,6 +204,8 @@ class Stack:
         self.keys = Keys(self.folder / "keys")
         secret = self.folder / "keys" / "checkin-code.secret"
         secret.write_bytes(secrets.token_bytes(32))
+        member_key = self.folder / "keys" / "member.key"
+        member_key.write_bytes(secrets.token_bytes(32))
         self.rights = Rights(self.folder / "keys")
         for key in secret.parent.iterdir():
             key.chmod(0o600)
@@ -215,6 +217,7 @@ class Stack:
             **SETTINGS,
             "keys_dir": self.folder / "keys",
             "code_secret_file": secret,
+            "member_key_file": member_key,
             "nats_url": f"nats://127.0.0.1:{self.nats_port}",
             "mongodb_database": "yizhan_test",
             **settings,
@@ -283,9 +286,9 @@ class Stack:
         assert not denied or self.denials_expected, "\n".join(denied[:10])
 
     def secrets(self):
-        """What no log may hold: the passwords of bus and database and the secret of the check-in codes."""
-        code_secret = pathlib.Path(self.settings["code_secret_file"]).read_bytes()
-        return [*self.rights.passwords.values(), *self.database_users.passwords.values(), code_secret.hex()]
+        """What no log may hold: the passwords of bus and database, the secret of the check-in codes, the members' key."""
+        files = [pathlib.Path(self.settings[name]).read_bytes() for name in ("code_secret_file", "member_key_file")]
+        return [*self.rights.passwords.values(), *self.database_users.passwords.values(), *(f.hex() for f in files)]
 
     def check_secrets(self):
         """No log holds a token or a part of one, a secret, or (in our own programs') a text that is not ours: those of

@@ -90,9 +90,8 @@ static void examine_keys(struct ctl_doctor *doctor)
               "%d token keys in %s", usable, folder);
 }
 
-static void examine_secret(struct ctl_doctor *doctor)
+static void examine_secret(struct ctl_doctor *doctor, const char *path, const char *what)
 {
-    const char *path = doctor->ctl->conf->code_secret_file;
     struct stat about;
 
     if (stat(path, &about) != 0 || access(path, R_OK) != 0) {
@@ -105,8 +104,7 @@ static void examine_secret(struct ctl_doctor *doctor)
         ctl_found(&doctor->findings, CTL_BROKEN, CTL_secret_short, "%s is shorter than %d bytes",
                   path, CTL_SECRET_MIN);
     else
-        ctl_found(&doctor->findings, CTL_FINE, CTL_secret_missing,
-                  "the check-in code secret is there");
+        ctl_found(&doctor->findings, CTL_FINE, CTL_secret_missing, "%s is there", what);
 }
 
 static void examine_disk(struct ctl_doctor *doctor)
@@ -134,6 +132,7 @@ void ctl_doctor_host(struct ctl_doctor *doctor)
 {
     examine_files(doctor);
     examine_keys(doctor);
-    examine_secret(doctor);
+    examine_secret(doctor, doctor->ctl->conf->code_secret_file, "the check-in code secret");
+    examine_secret(doctor, doctor->ctl->conf->member_key_file, "the key of the members' files");
     examine_disk(doctor);
 }

@@ -14,14 +14,17 @@ static const struct ctl_flag *const groups[] = {ctl_flags_output, NULL};
 const struct ctl_command ctl_secret_new = {
     .name = "secret new",
     .words = "[FILE]",
-    .summary = "make the secret of the check-in codes",
+    .summary = "make the secret of the check-in codes, or the members' key",
     .help = "Every meeting's code key is derived from it, so all workers share one file, and a new "
             "one makes\n"
             "the codes of open meetings worthless. Without FILE: YZ_CODE_SECRET_FILE. A file that "
             "exists\n"
-            "is never overwritten.",
+            "is never overwritten. YZ_MEMBER_KEY_FILE is made by it, too: name that file. Keep a "
+            "copy of it\n"
+            "apart from the database: what members' keys encrypt cannot be read without it.",
     .examples = "yzctl secret new\n"
-                "yzctl secret new /etc/yizhan/checkin-code.secret",
+                "yzctl secret new /etc/yizhan/checkin-code.secret\n"
+                "yzctl secret new /etc/yizhan/member.key",
     .word_max = 1,
     .groups = groups,
     .exec = exec,

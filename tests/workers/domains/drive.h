@@ -11,6 +11,7 @@
 #include "workers/fold.h"
 #include "workers/registry.h"
 #include "workers/rules.h"
+#include "workers/vault.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,6 +26,7 @@
 struct drive {
     struct yz_conf conf;
     struct wk_rules *rules;
+    struct wk_vault *vault;
     struct wk_context context;
     struct wk_fold *fold;
     int64_t now_ms;         /* the broker's time of the next event */
@@ -42,11 +44,14 @@ static inline void drive_init(struct drive *d)
     memset(d, 0, sizeof *d);
     assert_true(yz_conf_parse(&d->conf, YZ_CONF_WORKER, 1, argv, "", NULL));
     assert_int_equal(wk_rules_load("", &d->rules), YZ_OK);
+    assert_int_equal(wk_vault_new((const uint8_t *)DRIVE_SECRET, strlen(DRIVE_SECRET), &d->vault),
+                     YZ_OK);
     d->context = (struct wk_context){
         .conf = &d->conf,
         .code_secret = (const uint8_t *)DRIVE_SECRET,
         .code_secret_len = strlen(DRIVE_SECRET),
         .rules = d->rules,
+        .vault = d->vault,
     };
     d->fold = wk_fold_new(&d->context);
     wk_fold_reset(d->fold);
@@ -57,6 +62,7 @@ static inline void drive_init(struct drive *d)
 static inline void drive_deinit(struct drive *d)
 {
     wk_fold_free(d->fold);
+    wk_vault_close(d->vault);
     wk_rules_free(d->rules);
 }
 

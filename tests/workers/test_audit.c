@@ -1,0 +1,126 @@
+/* Who looked at what, against a real database: written before anything is answered. */
+#include "workers/audit.h"
+
+#include "services.h"
+#include "workers/document.h"
+#include "workers/registry.h"
+#include "workers/store.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct service database;
+static struct yz_conf conf;
+static struct wk_pool *pool;
+static struct wk_store *store;
+static const struct yz_actor actor = {"t1", "sec", "g1/c1/b1", "member,secretary@g1/c1/b1"};
+static const struct wk_access access_of_m1 = {"member", "m1", "m1", "yearly review"};
+
+static void on_change(void *arg, const char *line)
+{
+    (void)arg;
+    (void)line;
+}
+
+static int start_all(void **state)
+{
+    char *argv[] = {"test", NULL};
+
+    (void)state;
+    if (!service_start_database(&database) ||
+        !yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL))
+        return -1;
+    conf.mongodb_uri = database.url;
+    conf.mongodb_database = "audit_test";
+    conf.database_timeout_ms = 2000;
+    if (wk_pool_new(&conf, &pool) != YZ_OK || wk_pool_ping(pool) != YZ_OK)
+        return -1;
+    store = wk_store_pop(pool);
+    return wk_store_apply_indexes(store, false, on_change, NULL) == YZ_OK ? 0 : -1;
+}
+
+static int stop_all(void **state)
+{
+    (void)state;
+    if (store)
+        wk_store_push(pool, store);
+    if (pool)
+        wk_pool_free(pool);
+    service_stop(&database);
+    return 0;
+}
+
+struct seen {
+    size_t count;
+    char key[64];
+    bool sorted, whole;
+};
+
+static bool on_row(void *arg, const bson_t *row)
+{
+    struct seen *seen = arg;
+
+    seen->sorted = seen->sorted && strcmp(wk_document_text(row, "key"), seen->key) > 0;
+    snprintf(seen->key, sizeof seen->key, "%s", wk_document_text(row, "key"));
+    seen->whole = seen->whole && strcmp(wk_document_text(row, "actor"), "sec") == 0 &&
+                  strcmp(wk_document_text(row, "object_kind"), "member") == 0 &&
+                  strcmp(wk_document_text(row, "object"), "m1") == 0 &&
+                  strcmp(wk_document_text(row, "purpose"), "yearly review") == 0 &&
+                  wk_document_time_ms(row, "at") > 0;
+    seen->count++;
+    return true;
+}
+
+static struct seen accesses_of(const char *owner)
+{
+    bson_t *filter = BCON_NEW("tenant", "t1", "owner", BCON_UTF8(owner));
+    bson_t *opts = BCON_NEW("sort", "{", "key", BCON_INT32(1), "}");
+    struct seen seen = {.sorted = true, .whole = true};
+
+    assert_int_equal(wk_store_find(store, WK_ACCESSES, filter, opts, on_row, &seen), YZ_OK);
+    bson_destroy(filter);
+    bson_destroy(opts);
+    return seen;
+}
+
+/* Each reading is one document, also of the same file by the same reader in one millisecond. */
+static void test_each_is_written(void **state)
+{
+    const struct wk_query query = {.actor = &actor, .store = store};
+    struct seen seen;
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(wk_audit_access(&query, &access_of_m1), YZ_OK);
+    seen = accesses_of("m1");
+    assert_int_equal(seen.count, 20);
+    assert_true(seen.sorted);
+    assert_true(seen.whole);
+    assert_int_equal(accesses_of("m2").count, 0);
+}
+
+/* The last test: the database is ended. What was not written may not be answered. */
+static void test_database_away(void **state)
+{
+    const struct wk_query query = {.actor = &actor, .store = store};
+
+    (void)state;
+    service_signal(&database, SIGKILL);
+    assert_int_equal(wk_audit_access(&query, &access_of_m1), YZ_BUSY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_is_written),
+        cmocka_unit_test(test_database_away),
+    };
+
+    return cmocka_run_group_tests(tests, start_all, stop_all);
+}
