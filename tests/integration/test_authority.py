@@ -30,6 +30,8 @@ PAYLOADS = {
     "meeting.attendance": meeting,
     "thread.posted": lambda path: {"orgPath": path, "threadId": new_id("t"), "messageId": "x1", "text": "t"},
     "thread.page": lambda path: {"orgPath": path, "threadId": "t1"},
+    "study.credited": lambda path: {"member": "m1", "sourceKind": "ATTENDED_MEETING", "source": "s1", "minutes": 1,
+                                    "orgPath": path, "endedAt": rfc3339()},  # fmt: skip
 }
 CHANNELS = {"org": "org.{}", "meeting": "meeting.{}.m1", "thread": "thread.{}.t1"}
 

@@ -17,7 +17,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("YZ_BUILD_DIR", ROOT / "build" / "debug")).resolve()
-FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth"]
+FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth", "study"]
 
 # type: message. The tables of PROTOCOL.md, written down a second time on purpose.
 EVENTS = {
@@ -28,6 +28,7 @@ EVENTS = {
     "meeting.closed": "MeetingClosed",
     "checkin.recorded": "CheckinRecorded",
     "thread.posted": "ThreadPosted",
+    "study.credited": "StudyCredited",
     "auth.revoked": "AuthRevoked",
     "auth.restored": "AuthRestored",
 }
@@ -50,6 +51,7 @@ PUSHES = {
     "meeting.attendance_count": "AttendanceCount",
     "checkin.confirmed": "CheckinConfirmed",
     "thread.post": "ThreadPost",
+    "study.credited": "StudyHours",
     "auth.revocation": "AuthRevocation",
 }
 
