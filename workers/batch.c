@@ -187,6 +187,7 @@ static bool is_alive(void *arg, size_t event)
 /* (1) outcomes, (2) documents, (3) outbox. *again: fold the batch anew. */
 static enum yz_err settle(struct wk_batch *batch, bool *again)
 {
+    bool due = false;
     enum yz_err err;
 
     batch->stage_mono_us = yz_clock_mono_us();
@@ -198,9 +199,11 @@ static enum yz_err settle(struct wk_batch *batch, bool *again)
         return err;
     wk_settle_staged(batch, WK_STAGE_DOCUMENTS);
     yz_fault_point("after_documents");
-    err = wk_outbox_write(batch->fold, batch->store, is_alive, batch);
+    err = wk_outbox_write(batch->fold, batch->store, is_alive, batch, &due);
     if (err)
         return err;
+    if (due)
+        wk_outbox_wake(batch->means.outbox);
     wk_settle_staged(batch, WK_STAGE_OUTBOX);
     yz_fault_point("after_outbox");
     return YZ_OK;

@@ -26,6 +26,8 @@
 
 #define WK_BATCH_BYTES ((size_t)2 * 1024 * 1024)
 
+struct wk_outbox;
+
 /* What a batch works with; borrowed for its life. */
 struct wk_batch_means {
     const struct yz_conf *conf;
@@ -36,6 +38,7 @@ struct wk_batch_means {
     struct wk_values *values;
     struct wk_metrics *metrics;
     const struct wk_watch *watch; /* events are taken while it trusts EVENTS; NULL: always */
+    struct wk_outbox *outbox;     /* woken when a row is due at once; NULL: it looks by itself */
     const struct wk_context *context;
     /* Who handles an event type; a test may have its own. */
     const struct wk_event_handler *(*find_handler)(const char *type);

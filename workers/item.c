@@ -32,12 +32,10 @@ static enum yz_err check_authority(const struct wk_item *item, struct yz_violati
 {
     const struct yz_event_type *type = item->event.type;
     const char *org_path = type->org_path ? type->org_path(item->event.payload) : NULL;
-    const char *cause = NULL;
     enum yz_err err;
 
-    /* The system's own, from a row of the outbox: its cause was authorised. */
-    if (item->env.own && natsMsgHeader_Get(item->delivery.msg, YZ_HEADER_CAUSE, &cause) == NATS_OK)
-        return YZ_OK;
+    if (item->by_row)
+        return YZ_OK; /* its cause was authorised */
     err = yz_authorize(type->authority, &item->env.actor, org_path);
     return err ? yz_violate(v, err, "", NULL) : YZ_OK;
 }
@@ -92,9 +90,11 @@ void wk_item_read(struct wk_item *item, struct yz_arena *arena,
 {
     natsMsg *msg = item->delivery.msg;
     struct yz_violation found = {0};
+    const char *cause = NULL;
 
     read_place(item);
     item->readable = yz_envelope_read(msg, &item->env, &found) == YZ_OK;
+    item->by_row = item->env.own && natsMsgHeader_Get(msg, YZ_HEADER_CAUSE, &cause) == NATS_OK;
     if (item->readable) {
         wk_outcome_id(&item->env, item->outcome.id);
         wk_outcome_hash(item->env.type, natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg),

@@ -177,12 +177,12 @@ static enum yz_err start_threads(struct worker *w)
         .stopping = &w->stopping,
     };
     unsigned count = (unsigned)w->conf.threads;
-    enum yz_err err = YZ_OK;
+    enum yz_err err;
 
+    err = wk_outbox_start(&w->conf, w->pool, w->lease, &w->metrics, &w->outbox);
+    means.outbox = w->outbox;
     for (unsigned i = 0; !err && i < count; i++)
         err = wk_consumer_start(&means, i, count, &w->consumers[i]);
-    if (!err)
-        err = wk_outbox_start(&w->conf, w->pool, w->lease, &w->metrics, &w->outbox);
     if (!err)
         err = wk_query_start(&w->context, w->nc, w->pool, &w->metrics, &w->queries);
     return err;

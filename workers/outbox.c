@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define OUTBOX   "outbox"
-#define ROWS_MAX 256
+#define ROWS_MAX 1000
 #define SCAN_MS  500
 
 struct wk_outbox {
@@ -26,7 +26,8 @@ struct wk_outbox {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t cond;
-    bool stopping;
+    bool stopping, woken;
+    struct batch *batch; /* of the scan under way */
 };
 
 static bson_t *row_document(const struct wk_fold_row *row, const char *id)
@@ -62,7 +63,7 @@ static void row_id(const struct wk_fold_row *row, char out[WK_ID_MAX])
 }
 
 enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, wk_alive_fn *alive,
-                            void *arg)
+                            void *arg, bool *due)
 {
     size_t count, used = 0;
     const struct wk_fold_row *rows = wk_fold_rows(fold, &count);
@@ -78,6 +79,7 @@ enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, 
         documents[used] = row_document(&rows[i], ids[used]);
         writes[used] =
             (struct wk_write){.kind = WK_INSERT, .id = ids[used], .document = documents[used]};
+        *due = *due || rows[i].due_at_ms <= yz_clock_wall_ms();
         used++;
     }
     if (used > 0)
@@ -97,6 +99,8 @@ struct batch {
     natsMsg *msgs[ROWS_MAX];
     char ids[ROWS_MAX][WK_ID_MAX];
     size_t count;
+    const char *stored[ROWS_MAX]; /* of ids */
+    size_t stored_count;
     char bad[WK_ID_MAX]; /* a row that no version of ours wrote; one is enough at a time */
 };
 
@@ -156,52 +160,65 @@ static bool on_due_row(void *arg, const bson_t *row)
     return batch->count < ROWS_MAX;
 }
 
-/* Rows of the partitions that are ours now: others' owners scan theirs. */
-static bson_t *due_filter(struct wk_outbox *outbox)
+bool wk_outbox_ask(const bool held[YZ_PARTITIONS], int64_t now_ms, bson_t *filter, bson_t *opts)
 {
-    bson_t *filter = bson_new(), partition, in, due;
+    bson_t partition, in, due;
     uint32_t count = 0;
 
     BSON_APPEND_UTF8(filter, "state", "due");
     BSON_APPEND_DOCUMENT_BEGIN(filter, "partition", &partition);
     BSON_APPEND_ARRAY_BEGIN(&partition, "$in", &in);
     for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
-        struct wk_lease_view view;
         char buf[16];
         const char *key;
 
-        wk_lease_look(outbox->lease, p, &view);
-        if (view.revision) {
-            bson_uint32_to_string(count++, &key, buf, sizeof buf);
-            bson_append_int32(&in, key, -1, (int32_t)p);
-        }
+        if (!held[p])
+            continue;
+        bson_uint32_to_string(count++, &key, buf, sizeof buf);
+        bson_append_int32(&in, key, -1, (int32_t)p);
     }
     bson_append_array_end(&partition, &in);
     bson_append_document_end(filter, &partition);
     BSON_APPEND_DOCUMENT_BEGIN(filter, "due_at", &due);
-    BSON_APPEND_DATE_TIME(&due, "$lte", yz_clock_wall_ms());
+    BSON_APPEND_DATE_TIME(&due, "$lte", now_ms);
     bson_append_document_end(filter, &due);
-    if (count > 0)
-        return filter;
-    bson_destroy(filter);
-    return NULL;
+    BCON_APPEND(opts, "sort", "{", "due_at", BCON_INT32(1), "}", "limit", BCON_INT64(ROWS_MAX),
+                "batchSize", BCON_INT32(ROWS_MAX + 1));
+    return count > 0;
 }
 
-static enum yz_err mark(struct wk_store *store, const char *id, const char *state)
+/* Rows of the partitions that are ours now: others' owners scan theirs. */
+static bool ask_for_ours(struct wk_outbox *outbox, bson_t *filter, bson_t *opts)
+{
+    bool held[YZ_PARTITIONS];
+
+    for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
+        struct wk_lease_view view;
+
+        wk_lease_look(outbox->lease, p, &view);
+        held[p] = view.revision != 0;
+    }
+    return wk_outbox_ask(held, yz_clock_wall_ms(), filter, opts);
+}
+
+static enum yz_err mark(struct wk_store *store, const char *const *ids, size_t count,
+                        const char *state)
 {
     bson_t *update = BCON_NEW("$set", "{", "state", BCON_UTF8(state), "done_at",
                               BCON_DATE_TIME(yz_clock_wall_ms()), "}");
-    enum yz_err err = wk_store_update(store, OUTBOX, id, update, false);
+    enum yz_err err = wk_store_update_many(store, OUTBOX, ids, count, update);
 
     bson_destroy(update);
     return err;
 }
 
 /* It stays until its TTL with a state of its own, for a person to look at. */
-static void set_aside(struct wk_store *store, const char *id)
+static bool set_aside(struct wk_store *store, const char *id)
 {
-    if (*id && mark(store, id, "unreadable") == YZ_OK)
-        yz_error("outbox_row_unreadable", "id=%s", id);
+    if (!*id || mark(store, &id, 1, "unreadable") != YZ_OK)
+        return false;
+    yz_error("outbox_row_unreadable", "id=%s", id);
+    return true;
 }
 
 static bool is_stopping(struct wk_outbox *outbox)
@@ -222,7 +239,7 @@ static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
 }
 
 /* A row is done once its event is stored; a full EVENTS leaves it due. */
-static void publish(struct wk_outbox *outbox, struct wk_store *store, struct batch *batch)
+static void publish(struct wk_outbox *outbox, struct batch *batch)
 {
     struct wk_letter *letters = yz_calloc(batch->count + 1, sizeof *letters);
 
@@ -231,43 +248,51 @@ static void publish(struct wk_outbox *outbox, struct wk_store *store, struct bat
         letters[i].may_refuse = true;
         letters[i].tag = i;
     }
-    if (wk_publisher_send(outbox->pub, letters, batch->count, on_retry, outbox) == YZ_OK) {
-        for (size_t i = 0; i < batch->count; i++) {
-            if (letters[i].state != WK_LETTER_STORED)
-                continue;
-            yz_count(&outbox->metrics->outbox_published, 1);
-            if (mark(store, batch->ids[i], "done") != YZ_OK)
-                break; /* published again, as the same event */
-        }
+    if (wk_publisher_send(outbox->pub, letters, batch->count, on_retry, outbox) != YZ_OK)
+        yz_info("outbox_given_up", "rows=%zu", batch->count);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (letters[i].state == WK_LETTER_STORED)
+            batch->stored[batch->stored_count++] = batch->ids[i];
     }
+    yz_count(&outbox->metrics->outbox_published, batch->stored_count);
     free(letters);
 }
 
 /* true: there may be more rows that are due. */
-static bool scan(struct wk_outbox *outbox)
+static bool scan_for(struct wk_outbox *outbox, struct wk_store *store, const bson_t *filter,
+                     const bson_t *opts)
 {
-    bson_t *filter = due_filter(outbox);
-    bson_t *opts;
-    struct wk_store *store;
-    struct batch *batch;
+    struct batch *batch = outbox->batch;
     bool more = false;
 
-    if (!filter)
-        return false;
-    store = wk_store_pop(outbox->pool);
-    batch = yz_calloc(1, sizeof *batch);
-    opts = BCON_NEW("sort", "{", "due_at", BCON_INT32(1), "}", "limit", BCON_INT64(ROWS_MAX));
+    batch->count = batch->stored_count = 0;
+    batch->bad[0] = '\0';
     if (wk_store_find(store, OUTBOX, filter, opts, on_due_row, batch) == YZ_OK) {
-        publish(outbox, store, batch);
-        set_aside(store, batch->bad);
-        more = batch->count == ROWS_MAX;
+        publish(outbox, batch);
+        /* What cannot be marked is published again, as the same event. */
+        more = batch->stored_count > 0 &&
+               mark(store, batch->stored, batch->stored_count, "done") == YZ_OK &&
+               batch->stored_count == ROWS_MAX;
+        more = set_aside(store, batch->bad) || more;
     }
     for (size_t i = 0; i < batch->count; i++)
         natsMsg_Destroy(batch->msgs[i]);
-    free(batch);
-    wk_store_push(outbox->pool, store);
-    bson_destroy(opts);
-    bson_destroy(filter);
+    return more;
+}
+
+static bool scan(struct wk_outbox *outbox)
+{
+    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
+    bool more = false;
+
+    if (ask_for_ours(outbox, &filter, &opts)) {
+        struct wk_store *store = wk_store_pop(outbox->pool);
+
+        more = scan_for(outbox, store, &filter, &opts);
+        wk_store_push(outbox->pool, store);
+    }
+    bson_destroy(&opts);
+    bson_destroy(&filter);
     return more;
 }
 
@@ -277,8 +302,9 @@ static void wait_for_next_scan(struct wk_outbox *outbox)
     struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
 
     pthread_mutex_lock(&outbox->mutex);
-    if (!outbox->stopping)
+    if (!outbox->stopping && !outbox->woken)
         pthread_cond_timedwait(&outbox->cond, &outbox->mutex, &until);
+    outbox->woken = false;
     pthread_mutex_unlock(&outbox->mutex);
 }
 
@@ -304,6 +330,7 @@ enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
         free(o);
         return YZ_INTERNAL;
     }
+    o->batch = yz_calloc(1, sizeof *o->batch);
     o->conf = conf;
     o->pool = pool;
     o->lease = lease;
@@ -319,6 +346,16 @@ enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
     return YZ_OK;
 }
 
+void wk_outbox_wake(struct wk_outbox *outbox)
+{
+    if (!outbox)
+        return;
+    pthread_mutex_lock(&outbox->mutex);
+    outbox->woken = true;
+    pthread_cond_signal(&outbox->cond);
+    pthread_mutex_unlock(&outbox->mutex);
+}
+
 void wk_outbox_stop(struct wk_outbox *outbox)
 {
     if (!outbox)
@@ -331,5 +368,6 @@ void wk_outbox_stop(struct wk_outbox *outbox)
     wk_publisher_free(outbox->pub);
     pthread_cond_destroy(&outbox->cond);
     pthread_mutex_destroy(&outbox->mutex);
+    free(outbox->batch);
     free(outbox);
 }

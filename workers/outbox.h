@@ -9,8 +9,9 @@
  *
  * Lifetime  one scanner for the process.
  * Thread    wk_outbox_write: worker; the scanner has a thread of its own.
- * Limits    ROWS_MAX rows at once; a due row is published within two seconds while the bus takes
- *           it.
+ * Limits    ROWS_MAX rows at once, scanned again at once while there are more; a due row is
+ *           published within two seconds while the bus takes it, one that was due when it was
+ *           written at once.
  */
 #ifndef WK_OUTBOX_H
 #define WK_OUTBOX_H
@@ -21,15 +22,22 @@
 #include "workers/store.h"
 
 /* Insert the fold's rows; those that are there already (a replay) stay. alive(arg, event): the
- * event at that place of the batch still counts. */
+ * event at that place of the batch still counts. *due becomes true when one is due already. */
 typedef bool wk_alive_fn(void *arg, size_t event);
 YZ_MUST_USE enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store,
-                                        wk_alive_fn *alive, void *arg);
+                                        wk_alive_fn *alive, void *arg, bool *due);
+
+/* What a scan asks the database: the rows of these partitions that are due at now_ms, the oldest
+ * first. Appended to both; false: of no partition. */
+bool wk_outbox_ask(const bool held[YZ_PARTITIONS], int64_t now_ms, bson_t *filter, bson_t *opts);
 
 struct wk_outbox;
 YZ_MUST_USE enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
                                         struct wk_lease *lease, struct wk_metrics *metrics,
                                         struct wk_outbox **outbox);
+/* A row was written that is due: look now, not at the next half second. NULL: nothing. Thread: any.
+ */
+void wk_outbox_wake(struct wk_outbox *outbox);
 void wk_outbox_stop(struct wk_outbox *outbox);
 
 #endif

@@ -134,10 +134,14 @@ static enum yz_err load(struct wk_batch *batch)
     return err ? err : load_outcomes(batch, batch->ask);
 }
 
+/* Of what the system did by itself, its operators hear, see count_item: the member who caused it
+ * did not send it, and cannot send another one. */
 static void tell_actor(struct wk_batch *batch, size_t index)
 {
     struct wk_item *item = &batch->items[index];
 
+    if (item->by_row)
+        return;
     wk_fold_begin(batch->fold, &item->event, index);
     wk_outcome_push(batch->fold, &item->event, &item->outcome);
     if (wk_fold_end(batch->fold) != YZ_OK)
@@ -469,8 +473,23 @@ enum yz_err wk_settle_push(struct wk_batch *batch, wk_publisher_retry_fn *on_ret
     return err;
 }
 
+static void count_by_row(struct wk_metrics *metrics, const struct wk_item *item)
+{
+    const struct yz_violation *reason = &item->outcome.reason;
+    bool refused = item->outcome.status == WK_REFUSED && item->fate != WK_FATE_REPLAY &&
+                   item->fate != WK_FATE_DUPLICATE;
+
+    yz_count(&metrics->system_refused, refused);
+    if (refused)
+        yz_error_spaced("system_event_refused", "id=%s type=%s code=%s field=%s",
+                        item->env.event_id, item->env.type, yz_err_code(reason->err),
+                        reason->field);
+}
+
 static void count_item(struct wk_metrics *metrics, const struct wk_item *item)
 {
+    if (item->by_row)
+        count_by_row(metrics, item);
     switch (item->fate) {
     case WK_FATE_REPLAY:
     case WK_FATE_AMENDED:

@@ -282,15 +282,11 @@ enum yz_err wk_store_get(struct wk_store *store, const char *collection, const c
     return err;
 }
 
-enum yz_err wk_store_get_many(struct wk_store *store, const char *collection,
-                              const char *const *ids, size_t count, wk_row_fn *on_row, void *arg)
+static void append_ids(bson_t *filter, const char *const *ids, size_t count)
 {
-    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, id, in;
-    enum yz_err err;
+    bson_t id, in;
 
-    if (count == 0)
-        return YZ_OK;
-    bson_append_document_begin(&filter, "_id", 3, &id);
+    bson_append_document_begin(filter, "_id", 3, &id);
     bson_append_array_begin(&id, "$in", 3, &in);
     for (size_t i = 0; i < count; i++) {
         char buffer[16];
@@ -300,7 +296,18 @@ enum yz_err wk_store_get_many(struct wk_store *store, const char *collection,
         bson_append_utf8(&in, key, (int)len, ids[i], -1);
     }
     bson_append_array_end(&id, &in);
-    bson_append_document_end(&filter, &id);
+    bson_append_document_end(filter, &id);
+}
+
+enum yz_err wk_store_get_many(struct wk_store *store, const char *collection,
+                              const char *const *ids, size_t count, wk_row_fn *on_row, void *arg)
+{
+    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
+    enum yz_err err;
+
+    if (count == 0)
+        return YZ_OK;
+    append_ids(&filter, ids, count);
     /* All in the first reply: the server's own first batch ends at 101. */
     BSON_APPEND_INT32(&opts, "batchSize", (int32_t)count + 1);
     err = wk_store_find(store, collection, &filter, &opts, on_row, arg);
@@ -531,6 +538,23 @@ enum yz_err wk_store_update(struct wk_store *store, const char *collection, cons
     }
     bson_destroy(&reply);
     bson_destroy(&opts);
+    bson_destroy(&filter);
+    mongoc_collection_destroy(rows);
+    return err;
+}
+
+enum yz_err wk_store_update_many(struct wk_store *store, const char *collection,
+                                 const char *const *ids, size_t count, const bson_t *update)
+{
+    mongoc_collection_t *rows = open_collection(store, collection);
+    bson_t filter = BSON_INITIALIZER, reply;
+    bson_error_t error;
+    enum yz_err err = YZ_OK;
+
+    append_ids(&filter, ids, count);
+    if (!mongoc_collection_update_many(rows, &filter, update, NULL, &reply, &error))
+        err = wk_store_translate("update", collection, &error, &reply);
+    bson_destroy(&reply);
     bson_destroy(&filter);
     mongoc_collection_destroy(rows);
     return err;

@@ -72,6 +72,11 @@ YZ_MUST_USE enum yz_err wk_store_write_in_order(struct wk_store *store, const ch
 YZ_MUST_USE enum yz_err wk_store_update(struct wk_store *store, const char *collection,
                                         const char *id, const bson_t *update, bool upsert);
 
+/* One update of all documents with these ids that are there, majority and journaled. */
+YZ_MUST_USE enum yz_err wk_store_update_many(struct wk_store *store, const char *collection,
+                                             const char *const *ids, size_t count,
+                                             const bson_t *update);
+
 /* Create what is missing of collections and indexes; plan_only: say what would be done. on_change
  * is called with a line for each difference. */
 typedef void wk_change_fn(void *arg, const char *line);

@@ -2,13 +2,10 @@
  * domain of the test's own. */
 #include "workers/consumer.h"
 
-#include "common/bus.h"
-#include "common/clock.h"
-#include "services.h"
+#include "rig.h"
 #include "workers/outbox.h"
 #include "workers/outcome.h"
 #include "workers/registry.h"
-#include "workers/stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,84 +17,15 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_MS 20000
 #define EVENTS_SENT 300
 
-static struct service nats, database;
-static struct yz_conf conf;
-static struct wk_pool *pool;
-static struct wk_metrics metrics;
-static natsConnection *nc;
 static atomic_bool stopping;
-
-static bool make_stream(const char *name, const char *subject, const char *more)
-{
-    char api[64], text[512];
-    json_t *reply = NULL;
-    bool good;
-
-    snprintf(api, sizeof api, "STREAM.CREATE.%s", name);
-    snprintf(text, sizeof text,
-             "{\"name\":\"%s\",\"subjects\":[\"%s\"],\"storage\":\"memory\",\"num_replicas\":1,"
-             "\"allow_direct\":true%s}",
-             name, subject, more);
-    good = wk_stream_call(nc, api, json_loads(text, 0, NULL), &reply, NULL) == YZ_OK;
-    json_decref(reply);
-    return good;
-}
-
-static bool make_streams(void)
-{
-    return make_stream("EVENTS", "evt.>", ",\"retention\":\"workqueue\"") &&
-           make_stream("CHANNELS", "chan.>", "") && make_stream("THREADS", "thr.>", "") &&
-           make_stream("STATE", "state.>", ",\"max_msgs_per_subject\":1") &&
-           make_stream("DEADLETTERS", "dlq.>", "") &&
-           make_stream("KV_WORKERS", "$KV.WORKERS.>", ",\"max_msgs_per_subject\":1") &&
-           make_stream("KV_PARTITIONS", "$KV.PARTITIONS.>", ",\"max_msgs_per_subject\":1") &&
-           make_stream("SMALL", "small.>", ",\"max_msgs\":3,\"discard\":\"new\"");
-}
-
-static void on_change(void *arg, const char *line)
-{
-    (void)arg;
-    (void)line;
-}
 
 static int start_all(void **state)
 {
-    char *argv[] = {"test", NULL};
-    natsOptions *options = NULL;
-    struct wk_store *store;
-
-    (void)state;
-    if (!service_start_nats(&nats) || !service_start_database(&database) ||
-        !yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL))
+    if (rig_start(state) != 0)
         return -1;
-    conf.nats_url = nats.url;
-    conf.mongodb_uri = database.url;
-    conf.mongodb_database = "consumer_test";
-    conf.lease_ttl_ms = 1000;
-    if (yz_bus_options(&conf, "test", &options) != YZ_OK ||
-        yz_bus_connect(options, 5000, &nc) != YZ_OK || !make_streams() ||
-        wk_pool_new(&conf, &pool) != YZ_OK)
-        return -1;
-    natsOptions_Destroy(options);
-    store = wk_store_pop(pool);
-    if (wk_store_apply_indexes(store, false, on_change, NULL) != YZ_OK)
-        return -1;
-    wk_store_push(pool, store);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    wk_pool_free(pool);
-    natsConnection_Destroy(nc);
-    nats_Close();
-    service_stop(&nats);
-    service_stop(&database);
-    return 0;
+    return make_stream("SMALL", "small.>", ",\"max_msgs\":3,\"discard\":\"new\"") ? 0 : -1;
 }
 
 static natsMsg *message(const char *subject, const char *text, const char *expected)
@@ -337,54 +265,9 @@ static void emit(unsigned number, char *thread, char *text)
     emit_post(number, number, thread, text);
 }
 
-static bool count_row(void *arg, const bson_t *row)
-{
-    (void)row;
-    ++*(size_t *)arg;
-    return true;
-}
-
-static size_t count(const char *collection, bson_t *filter)
-{
-    struct wk_store *store = wk_store_pop(pool);
-    size_t found = 0;
-
-    assert_int_equal(wk_store_find(store, collection, filter, NULL, count_row, &found), YZ_OK);
-    wk_store_push(pool, store);
-    bson_destroy(filter);
-    return found;
-}
-
 static size_t count_status(const char *status)
 {
     return count("outcomes", BCON_NEW("status", BCON_UTF8(status)));
-}
-
-struct seen {
-    uint64_t last;
-    size_t count;
-};
-
-static void on_push(void *arg, natsMsg *msg)
-{
-    struct seen *seen = arg;
-    uint64_t sequence = yz_bus_header_u64(msg, "Nats-Sequence", 0);
-
-    assert_true(sequence > seen->last);
-    seen->last = sequence;
-    seen->count++;
-}
-
-static size_t stored(const char *stream, const char *subject)
-{
-    struct seen seen = {0};
-
-    assert_int_equal(wk_stream_each(&conf, nc, stream,
-                                    json_pack("{s:s, s:i, s:i}", "next_by_subj", subject, "seq", 1,
-                                              "batch", 1000),
-                                    on_push, &seen, NULL),
-                     YZ_OK);
-    return seen.count;
 }
 
 static void wait_for(const char *status, size_t wanted)
@@ -476,5 +359,5 @@ int main(void)
         cmocka_unit_test(test_what_rested_on_a_taken_id_is_decided_anew),
     };
 
-    return cmocka_run_group_tests(tests, start_all, stop_all);
+    return cmocka_run_group_tests(tests, start_all, rig_stop);
 }

@@ -1,0 +1,374 @@
+/* Durable timers: rows of the outbox against a real nats-server and a real database, with a domain
+ * of the test's own. The first test prints how late 5,000 rows are that are due at one moment. */
+#include "workers/outbox.h"
+
+#include "rig.h"
+#include "workers/consumer.h"
+
+#include <mongoc/mongoc.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <thread.pb-c.h>
+
+#include <cmocka.h>
+
+#define CAUSES    10
+#define ROWS_OF   500
+#define ROWS      (CAUSES * ROWS_OF)
+#define DONE_ROWS 20000
+#define BULK      1000
+#define CONSUMERS 2
+
+static atomic_bool stopping;
+static struct wk_batch_means means;
+static struct wk_consumer *consumers[CONSUMERS];
+static struct wk_outbox *outbox;
+
+/* "rows <count> <due in ms>" writes rows, which become events with text "row" or, of "refused",
+ * with text "no"; "no" is refused. */
+static enum yz_err judge(const struct wk_event *event, struct wk_fold *fold, struct yz_violation *v)
+{
+    const Yizhan__V1__ThreadPosted *p = (const Yizhan__V1__ThreadPosted *)event->payload;
+
+    (void)fold;
+    return strcmp(p->text, "no") == 0 ? yz_violate(v, YZ_FORBIDDEN, "text", NULL) : YZ_OK;
+}
+
+static void write_rows(const struct wk_event *event, struct wk_fold *fold,
+                       const Yizhan__V1__ThreadPosted *p, char *text)
+{
+    int count = 0, in_ms = 0;
+
+    sscanf(p->text, "%*s %d %d", &count, &in_ms);
+    for (int i = 0; i < count; i++) {
+        Yizhan__V1__ThreadPosted row = *p;
+        char thread[32], id[32];
+
+        snprintf(thread, sizeof thread, "t%d", i);
+        snprintf(id, sizeof id, "%.16s-%d", p->message_id, i);
+        row.thread_id = thread;
+        row.message_id = id;
+        row.text = text;
+        wk_later(fold, i, event->received_at_ms + in_ms, "thread.posted", &row.base);
+    }
+}
+
+static void apply(const struct wk_event *event, struct wk_fold *fold)
+{
+    const Yizhan__V1__ThreadPosted *p = (const Yizhan__V1__ThreadPosted *)event->payload;
+    Yizhan__V1__ThreadPost pushed = YIZHAN__V1__THREAD_POST__INIT;
+    char id[WK_ID_MAX];
+
+    if (strncmp(p->text, "rows", 4) == 0) {
+        write_rows(event, fold, p, "row");
+    } else if (strncmp(p->text, "refused", 7) == 0) {
+        write_rows(event, fold, p, "no");
+    } else {
+        wk_id(id, "t1", p->message_id, NULL);
+        wk_insert(fold, "posts", id,
+                  BCON_NEW("text", BCON_UTF8(p->text), "by", BCON_UTF8(event->env->actor.member)),
+                  YZ_ALREADY_POSTED);
+        pushed.sequence = event->sequence;
+        wk_push(fold, "org.g1", "thread.post", &pushed.base, NULL);
+    }
+}
+
+static const struct wk_event_handler *find_handler(const char *type)
+{
+    static const struct wk_event_handler handler = {"thread.posted", NULL, judge, apply};
+
+    return strcmp(type, handler.type) == 0 ? &handler : NULL;
+}
+
+static void emit(char *name, char *text)
+{
+    Yizhan__V1__ThreadPosted p = YIZHAN__V1__THREAD_POSTED__INIT;
+    struct yz_envelope env = {.type = "thread.posted"};
+    uint8_t payload[256];
+    natsMsg *msg = NULL, *ack = NULL;
+
+    p.org_path = "g1";
+    p.thread_id = name;
+    p.message_id = name;
+    p.text = text;
+    snprintf(env.event_id, sizeof env.event_id, "%s", name);
+    snprintf(env.aggregate, sizeof env.aggregate, "thread|g1|%s", name);
+    snprintf(env.actor.tenant, sizeof env.actor.tenant, "t1");
+    snprintf(env.actor.member, sizeof env.actor.member, "u1");
+    snprintf(env.actor.org_path, sizeof env.actor.org_path, "g1");
+    snprintf(env.actor.roles, sizeof env.actor.roles, "member");
+    assert_int_equal(yz_envelope_write(&env, "thread", payload,
+                                       yizhan__v1__thread_posted__pack(&p, payload), &msg),
+                     YZ_OK);
+    assert_int_equal(natsConnection_RequestMsg(&ack, nc, msg, 5000), NATS_OK);
+    natsMsg_Destroy(ack);
+    natsMsg_Destroy(msg);
+}
+
+static void start_worker(const char *name)
+{
+    means = (struct wk_batch_means){.conf = &conf,
+                                    .nc = nc,
+                                    .pool = pool,
+                                    .metrics = &metrics,
+                                    .find_handler = find_handler,
+                                    .stopping = &stopping};
+    atomic_store(&stopping, false);
+    assert_int_equal(wk_lease_new(&conf, nc, name, &metrics, &means.lease), YZ_OK);
+    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, &outbox), YZ_OK);
+    means.outbox = outbox;
+    for (unsigned i = 0; i < CONSUMERS; i++)
+        assert_int_equal(wk_consumer_start(&means, i, CONSUMERS, &consumers[i]), YZ_OK);
+}
+
+static void stop_worker(void)
+{
+    wk_lease_stop(means.lease, PATIENCE_MS);
+    atomic_store(&stopping, true);
+    for (unsigned i = 0; i < CONSUMERS; i++)
+        wk_consumer_stop(consumers[i]);
+    wk_outbox_stop(outbox);
+    wk_lease_free(means.lease);
+}
+
+static bool read_due(void *arg, const bson_t *row)
+{
+    bson_iter_t it;
+
+    if (bson_iter_init_find(&it, row, "due_at"))
+        *(int64_t *)arg = bson_iter_date_time(&it);
+    return true;
+}
+
+/* When the last of the rows written so far is due. */
+static int64_t last_due_ms(void)
+{
+    struct wk_store *store = wk_store_pop(pool);
+    bson_t filter = BSON_INITIALIZER;
+    bson_t *opts = BCON_NEW("sort", "{", "due_at", BCON_INT32(1), "}");
+    int64_t due_ms = 0;
+
+    assert_int_equal(wk_store_find(store, "outbox", &filter, opts, read_due, &due_ms), YZ_OK);
+    wk_store_push(pool, store);
+    bson_destroy(opts);
+    bson_destroy(&filter);
+    return due_ms;
+}
+
+static void wait_rows(const char *state, size_t wanted)
+{
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+
+    while (count("outbox", BCON_NEW("state", BCON_UTF8(state))) < wanted &&
+           yz_clock_mono_ms() < until)
+        nats_Sleep(10);
+    assert_int_equal(count("outbox", BCON_NEW("state", BCON_UTF8(state))), wanted);
+}
+
+static void wait_outcomes(size_t wanted)
+{
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+
+    while (count("outcomes", BCON_NEW("event_id", BCON_REGEX("^\\$t-", ""))) < wanted &&
+           yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", BCON_REGEX("^\\$t-", ""))), wanted);
+}
+
+static void test_many_rows_due_at_one_moment(void **state)
+{
+    char name[16], text[32];
+    int64_t due_ms, published_ms;
+
+    (void)state;
+    start_worker("many");
+    for (int i = 0; i < CAUSES; i++) {
+        snprintf(name, sizeof name, "many%d", i);
+        /* All at the same time, whatever the pace of the events that write them. */
+        snprintf(text, sizeof text, "rows %d 4000", ROWS_OF);
+        emit(name, text);
+    }
+    wait_rows("due", ROWS);
+    due_ms = last_due_ms();
+    assert_int_equal(count("posts", BCON_NEW("text", "row")), 0);
+    wait_rows("done", ROWS);
+    published_ms = yz_clock_wall_ms();
+    wait_outcomes(ROWS);
+    print_message("%d rows due at one moment: all in EVENTS %lld ms after it, settled %lld ms\n",
+                  ROWS, (long long)(published_ms - due_ms),
+                  (long long)(yz_clock_wall_ms() - due_ms));
+    assert_int_equal(count("posts", BCON_NEW("text", "row")), ROWS);
+    assert_int_equal(count("outcomes", BCON_NEW("status", "applied")), ROWS + CAUSES);
+    stop_worker();
+    assert_int_equal(atomic_load(&metrics.pushes), ROWS);
+    assert_int_equal(stored("EVENTS", "evt.>"), 0);
+    assert_int_equal(atomic_load(&metrics.outbox_published), ROWS);
+}
+
+static void test_a_row_due_at_once_wakes_the_scanner(void **state)
+{
+    int64_t begin_ms;
+
+    (void)state;
+    start_worker("at-once");
+    begin_ms = yz_clock_wall_ms();
+    emit("now", "rows 1 0");
+    wait_outcomes(ROWS + 1);
+    print_message("a row due at once: settled %lld ms after its cause was sent\n",
+                  (long long)(yz_clock_wall_ms() - begin_ms));
+    stop_worker();
+    assert_int_equal(count("posts", BCON_NEW("_id", "t1|now-0")), 1);
+}
+
+/* Neither the worker's leases nor the broker are there when the rows are due. */
+static void test_the_broker_is_away_at_the_due_time(void **state)
+{
+    int64_t due_ms;
+
+    (void)state;
+    start_worker("away");
+    emit("away", "rows 40 1500");
+    wait_rows("due", 40);
+    due_ms = last_due_ms();
+    service_signal(&nats, SIGSTOP);
+    while (yz_clock_wall_ms() < due_ms + 1000)
+        nats_Sleep(50);
+    assert_int_equal(count("outbox", BCON_NEW("state", "due")), 40);
+    service_signal(&nats, SIGCONT);
+    wait_outcomes(ROWS + 1 + 40);
+    wait_rows("due", 0);
+    stop_worker();
+    assert_int_equal(count("posts", BCON_NEW("_id", BCON_REGEX("^t1\\|away-", ""))), 40);
+    assert_int_equal(stored("EVENTS", "evt.>"), 0);
+}
+
+/* What a member caused and did not send is not told to it; operators see it. */
+static void test_a_refused_row_is_counted_and_told_to_nobody(void **state)
+{
+    size_t told = stored("CHANNELS", "chan.t1.member.>");
+    uint64_t refused = atomic_load(&metrics.system_refused);
+
+    (void)state;
+    start_worker("refused");
+    emit("refused", "refused 3 0");
+    wait_outcomes(ROWS + 1 + 40 + 3);
+    stop_worker();
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", BCON_REGEX("^\\$t-", ""), "status",
+                                                "refused", "code", "forbidden")),
+                     3);
+    assert_int_equal(atomic_load(&metrics.system_refused), refused + 3);
+    assert_int_equal(stored("CHANNELS", "chan.t1.member.>"), told);
+    /* A member's own refused event is told as ever. */
+    start_worker("refused-2");
+    emit("own", "no");
+    for (int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+         count("outcomes", BCON_NEW("event_id", "own")) == 0 && yz_clock_mono_ms() < until;)
+        nats_Sleep(20);
+    stop_worker();
+    assert_int_equal(stored("CHANNELS", "chan.t1.member.u1"), told + 1);
+    assert_int_equal(atomic_load(&metrics.system_refused), refused + 3);
+}
+
+static bson_t *row_of(int i, const char *state, int64_t due_ms, char id[WK_ID_MAX])
+{
+    snprintf(id, WK_ID_MAX, "plan|%s-%d", state, i);
+    return BCON_NEW("_id", BCON_UTF8(id), "tenant", "plan", "state", BCON_UTF8(state), "evt_seq",
+                    BCON_INT64(1), "partition", BCON_INT32(i % (int)YZ_PARTITIONS), "due_at",
+                    BCON_DATE_TIME(due_ms), "done_at", BCON_DATE_TIME(due_ms));
+}
+
+static void insert_rows(int count, const char *state, int64_t due_ms)
+{
+    static struct wk_write writes[BULK];
+    static char ids[BULK][WK_ID_MAX];
+    struct wk_store *store = wk_store_pop(pool);
+
+    for (int first = 0; first < count; first += BULK) {
+        int some = count - first < BULK ? count - first : BULK;
+
+        for (int i = 0; i < some; i++)
+            writes[i] =
+                (struct wk_write){.kind = WK_INSERT,
+                                  .id = ids[i],
+                                  .document = row_of(first + i, state, due_ms + first + i, ids[i])};
+        assert_int_equal(wk_store_write(store, "outbox", writes, (size_t)some), YZ_OK);
+        for (int i = 0; i < some; i++) {
+            assert_int_equal(writes[i].result, WK_WRITTEN);
+            bson_destroy((bson_t *)(uintptr_t)writes[i].document);
+        }
+    }
+    wk_store_push(pool, store);
+}
+
+/* The plan as text, and what it looked at. */
+static char *explain(const bson_t *filter, const bson_t *opts, int64_t *keys)
+{
+    mongoc_client_t *client = mongoc_client_new(conf.mongodb_uri);
+    bson_t find = BSON_INITIALIZER, command = BSON_INITIALIZER, reply;
+    bson_iter_t it, at;
+    bson_error_t error;
+    char *text;
+
+    BSON_APPEND_UTF8(&find, "find", "outbox");
+    BSON_APPEND_DOCUMENT(&find, "filter", filter);
+    bson_concat(&find, opts);
+    BSON_APPEND_DOCUMENT(&command, "explain", &find);
+    BSON_APPEND_UTF8(&command, "verbosity", "executionStats");
+    if (!mongoc_client_command_simple(client, conf.mongodb_database, &command, NULL, &reply,
+                                      &error))
+        fail_msg("%s", error.message);
+    assert_true(bson_iter_init(&it, &reply) &&
+                bson_iter_find_descendant(&it, "executionStats.totalKeysExamined", &at));
+    *keys = bson_iter_as_int64(&at);
+    assert_true(bson_iter_init(&it, &reply) &&
+                bson_iter_find_descendant(&it, "queryPlanner.winningPlan", &at));
+    text = bson_as_canonical_extended_json(&reply, NULL);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    bson_destroy(&find);
+    mongoc_client_destroy(client);
+    return text;
+}
+
+/* 20,000 rows that are done, among them 64 that are due. */
+static void test_a_scan_looks_at_what_is_due_only(void **state)
+{
+    int64_t now_ms = yz_clock_wall_ms(), keys = 0;
+    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
+    bool held[YZ_PARTITIONS] = {false};
+    char *plan;
+
+    (void)state;
+    for (unsigned p = 0; p < YZ_PARTITIONS; p += 2)
+        held[p] = true;
+    insert_rows(DONE_ROWS, "done", now_ms - 1000000);
+    insert_rows(64, "due", now_ms - 1000);
+    assert_true(wk_outbox_ask(held, now_ms, &filter, &opts));
+    plan = explain(&filter, &opts, &keys);
+    assert_null(strstr(plan, "COLLSCAN"));
+    assert_null(strstr(plan, "\"SORT\""));
+    assert_non_null(strstr(plan, "IXSCAN"));
+    assert_in_range(keys, 32, 64 + 2);
+    bson_free(plan);
+    bson_destroy(&filter);
+    bson_destroy(&opts);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_rows_due_at_one_moment),
+        cmocka_unit_test(test_a_row_due_at_once_wakes_the_scanner),
+        cmocka_unit_test(test_the_broker_is_away_at_the_due_time),
+        cmocka_unit_test(test_a_refused_row_is_counted_and_told_to_nobody),
+        cmocka_unit_test(test_a_scan_looks_at_what_is_due_only),
+    };
+
+    return cmocka_run_group_tests(tests, rig_start, rig_stop);
+}
