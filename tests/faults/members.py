@@ -107,19 +107,19 @@ class Member:
         return write
 
     async def ask(self, type_, payload, sequence=0):
-        """A query, asked until it is answered or refused for good; (its reply or None, its session)."""
+        """A query, asked until it is answered or refused for good; (its reply or None, its session, why it was refused)."""
         body = {"query": {"type": type_, "payload": payload}}
         if sequence:
             body["query"]["minSequence"] = str(sequence)
         while True:
             session = await self._session()
             try:
-                return (await session.ask(body))["queryResult"]["payload"], session
+                return (await session.ask(body))["queryResult"]["payload"], session, ""
             except Lost:
                 await asyncio.sleep(self.rng.uniform(0.1, 0.6))
             except Refused as refused:
                 if not refused.temporary:
-                    return None, session
+                    return None, session, refused.error.get("code", "")
                 await asyncio.sleep(refused.error.get("retryAfterMs", 500) / 1000)
 
     async def errand(self, event):
@@ -163,8 +163,8 @@ class Member:
             await borrower.deliver(borrower.post(event_id))
 
     async def _ask_outcome(self, event, accepted):
-        reply, session = await self.ask("event.outcome", {"eventId": event["eventId"]}, int(accepted["sequence"]))
-        told = reply["outcome"] if reply else {"code": "not_found"}
+        reply, session, code = await self.ask("event.outcome", {"eventId": event["eventId"]}, int(accepted["sequence"]))
+        told = reply["outcome"] if reply else {"code": code}
         self.ledger.write("outcome", session=session.name, event=event["eventId"], status=told.get("status", ""),
                           code=told.get("code", ""), sequence=int(told.get("sequence", 0)))  # fmt: skip
 
@@ -262,7 +262,7 @@ class Secretary(Member):
         if self.rng.random() < 0.3:
             self.crowd.spawn(self.errand(self._event("meeting.convened", self._announcement(gathering))))
         await self._step("meeting.opened", gathering)
-        reply, _ = await self.ask("meeting.code_key", gathering.named, int(accepted["sequence"]))
+        reply, _, _ = await self.ask("meeting.code_key", gathering.named, int(accepted["sequence"]))
         if reply:
             gathering.key = base64.b64decode(reply["key"])
             self.tenant.meetings.append(gathering)

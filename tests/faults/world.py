@@ -68,6 +68,7 @@ class World(Stack):
         self.tenants = ["poisoned"]  # in whose name events are made by hand
         self._starting = threading.Lock()
         self.nurses = []  # of workers that an event kills
+        self.fault_points = set()  # of such events: every worker that is started has them
         self.memory = {}  # what a kind of fault must know at its end, by (kind, target)
         self._mounts = []
         self._tmpfs_wanted = store_on_tmpfs
@@ -202,13 +203,15 @@ class World(Stack):
         return (meta.get("leader") == f"n{number}" and len(others) == len(self.nats_servers) - 1
                 and all(peer.get("current") and not peer.get("offline") for peer in others))  # fmt: skip
 
-    def restart(self, name, **env):
+    def restart(self, name):
         """Bring a process back that is gone; does not wait until it is ready, since another fault may be in its way."""
         process = self.processes[name]
         ours = self._env(**process.settings) if process in self.gateways + self.workers else {}
         with self._starting:
+            if process in self.workers and self.fault_points:
+                ours["YZ_FAULT"] = ",".join(sorted(self.fault_points))
             if not process.running:
-                process.start(**ours, **env)
+                process.start(**ours)
 
     def by_hand(self, call):
         """The result of a call that needs JetStream, made again until it answers: a cluster may still be choosing leaders

@@ -14,7 +14,6 @@ from waiting import until
 
 NOTICE = {"noticeId": "n1", "orgPath": "g1/c1/b1", "noticeClass": "INFO", "title": "t"}
 GOOD = wire.pack("NoticePublished", NOTICE)
-HELD_S = 120
 PATIENCE_S = 60
 
 # name: (body, changed headers, changed subject, reason)
@@ -118,8 +117,9 @@ class Duplicate(IntoEvents):
 
 
 class Nurse(threading.Thread):
-    """Starts workers again that an event killed, as a supervisor does, until that event is set aside; then gives them a
-    start without the seed of death."""
+    """Starts workers again that an event killed, as a supervisor does, until that event is set aside, however long that
+    takes; then gives them a start without the seed of death. Until then whoever starts a worker gives it the seed: one
+    without it would find nothing wrong with the event and apply it."""
 
     def __init__(self, world, fault, sequence):
         super().__init__(daemon=True)
@@ -128,14 +128,13 @@ class Nurse(threading.Thread):
         self.over = threading.Event()
 
     def run(self):
-        for _ in range(HELD_S * 10):
-            if self.over.wait(0.1) or self._is_set_aside():
-                break
+        while not self.over.wait(0.1) and not self._is_set_aside():
             for worker in self.world.workers:
-                # Nothing but the fault point ends a worker in this way; other deaths are for wait_calm to see.
+                # Killed by the event, or by a fault of these moments; other deaths are for wait_calm to see.
                 if not worker.running and worker.popen.returncode == -9:
                     self.deaths += 1
-                    self.world.restart(worker.name, YZ_FAULT=self.fault)
+                    self.world.restart(worker.name)
+        self.world.fault_points.discard(self.fault)
         for worker in self.world.workers:
             worker.kill()
             self.world.restart(worker.name)
@@ -164,9 +163,10 @@ class Crashing(IntoEvents):
         self.reach(world)
         event, tenant = new_id("poison"), rng.choice(world.tenants)
         fault = f"crash_on_event:{event}"
+        world.fault_points.add(fault)
         for worker in world.workers:
             worker.kill()
-            world.restart(worker.name, YZ_FAULT=fault)
+            world.restart(worker.name)
         actor, notice = new_id("poisoner")[:16], new_id("n")
         aggregate = f"notice|{notice}"
         made = headers(tenant, event, **{"ce-actor": actor, "ce-subject": aggregate})

@@ -120,6 +120,15 @@ def shuffled(world, rng):
     return order
 
 
+def end(processes, how):
+    """Those that run now: whoever nurses the workers may have started the next one before this returns."""
+    popens = [process.popen for process in processes]
+    for popen in popens:
+        how(popen)
+    for popen in popens:
+        popen.wait(60)
+
+
 @register
 class RestartAll(Restart):
     """SIGTERM in the order of an operator: gateways, workers, then what they stand on."""
@@ -130,10 +139,7 @@ class RestartAll(Restart):
         back = shuffled(world, rng)
         self.remember(world, target, back)
         for group in (world.gateways, world.workers, world.services):
-            for process in group:
-                process.popen.terminate()
-            for process in group:
-                process.wait()
+            end(group, lambda popen: popen.terminate())
         return {"back": back}
 
 
@@ -146,8 +152,5 @@ class KillAll(Restart):
     def begin(self, world, target, rng):
         back = shuffled(world, rng)
         self.remember(world, target, back)
-        for process in world.processes.values():
-            process.popen.kill()
-        for process in world.processes.values():
-            process.wait()
+        end(world.processes.values(), lambda popen: popen.kill())
         return {"back": back}
