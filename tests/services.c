@@ -130,7 +130,7 @@ static char *program(const char *variable, const char *fallback)
     return named && *named ? named : (char *)(unsigned long)fallback;
 }
 
-bool service_start_nats(struct service *service)
+static bool start_nats(struct service *service, bool jetstream)
 {
     char port[16], data[PATH_LEN];
 
@@ -144,11 +144,21 @@ bool service_start_nats(struct service *service)
                           "127.0.0.1",
                           "-p",
                           port,
-                          "-js",
                           "-sd",
                           data,
+                          jetstream ? "-js" : NULL,
                           NULL};
     return start(service, argv);
+}
+
+bool service_start_nats(struct service *service)
+{
+    return start_nats(service, true);
+}
+
+bool service_start_plain_nats(struct service *service)
+{
+    return start_nats(service, false);
 }
 
 bool service_start_database(struct service *service)

@@ -23,6 +23,8 @@ struct service {
 
 /* With JetStream. */
 bool service_start_nats(struct service *service);
+/* Without: the test answers what is asked of it. */
+bool service_start_plain_nats(struct service *service);
 bool service_start_database(struct service *service);
 void service_stop(struct service *service);
 /* Send the signal to the process (a test of bad days). */

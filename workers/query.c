@@ -18,6 +18,7 @@
 
 #define ARENA_MAX_BYTES  ((size_t)16 * 1024 * 1024)
 #define LOOK_WAIT_MS     500 /* for the broker's answer whether an event is settled */
+#define GAPS_MAX         4096
 #define PARK_FIRST_MS    4
 #define PARK_LONGEST_MS  64
 #define COMPLETE_WAIT_MS 2000
@@ -274,29 +275,38 @@ static void on_complete(void *closure)
 
 /* Answering. */
 
-/* What a replica says of EVENTS in one answer. */
+/* What one server says of EVENTS in one answer. */
 struct extent {
-    uint64_t first, last, count;
-    bool led;
-    char leader[64];
+    uint64_t first, last, count, gaps;
+    bool alone; /* there is no other replica */
 };
 
-static bool look_at_events(struct wk_query_service *service, struct extent *extent)
+/* *gap (may be NULL): whether `sequence` is among those between the first and the last that are
+ * gone. */
+static bool look_at_events(struct wk_query_service *service, uint64_t sequence,
+                           struct extent *extent, bool *gap)
 {
-    json_t *info = NULL;
-    const json_t *state;
-    const char *leader;
+    json_t *info = NULL, *request = gap ? json_pack("{s:b}", "deleted_details", 1) : NULL;
+    const json_t *state, *number;
+    size_t i;
 
-    if (wk_stream_ask(service->nc, "STREAM.INFO." YZ_STREAM_EVENTS, NULL, LOOK_WAIT_MS, &info,
+    if (wk_stream_ask(service->nc, "STREAM.INFO." YZ_STREAM_EVENTS, request, LOOK_WAIT_MS, &info,
                       NULL))
         return false;
     state = json_object_get(info, "state");
     extent->first = (uint64_t)json_integer_value(json_object_get(state, "first_seq"));
     extent->last = (uint64_t)json_integer_value(json_object_get(state, "last_seq"));
     extent->count = (uint64_t)json_integer_value(json_object_get(state, "messages"));
-    extent->led = wk_stream_is_led(info);
-    leader = json_string_value(json_object_get(json_object_get(info, "cluster"), "leader"));
-    snprintf(extent->leader, sizeof extent->leader, "%s", leader ? leader : "");
+    extent->gaps = (uint64_t)json_integer_value(json_object_get(state, "num_deleted"));
+    extent->alone =
+        json_array_size(json_object_get(json_object_get(info, "cluster"), "replicas")) == 0;
+    if (gap) {
+        *gap = false;
+        json_array_foreach(json_object_get(state, "deleted"), i, number)
+        {
+            *gap = *gap || (uint64_t)json_integer_value(number) == sequence;
+        }
+    }
     json_decref(info);
     return true;
 }
@@ -318,23 +328,33 @@ static bool next_event(struct wk_query_service *service, uint64_t sequence, uint
     return !err;
 }
 
-/* The event was stored and is gone from the work queue. A server that is cut off, or was just now,
- * says "not here" of an event that it has never received: only an answer counts that knows of
- * something behind it, else two of the same leader around it. No answer counts as not settled. */
+static bool is_outside(const struct extent *extent, uint64_t sequence)
+{
+    return sequence <= extent->last && (extent->count == 0 || sequence < extent->first);
+}
+
+/* The event was stored and is gone from the work queue. While leaders change two servers answer,
+ * each question by whichever is faster, and one that was cut off says "not here" of an event that
+ * it has never received; answers of before and after prove nothing about whose that one was. So
+ * what counts is one answer that shows by itself that its server knows of the event or of something
+ * behind it. No answer counts as not settled. A long list of gaps is not asked for: then it takes
+ * one more event for the answer. */
 static bool is_settled(struct wk_query_service *service, uint64_t sequence)
 {
-    struct extent before, behind;
+    struct extent extent;
     uint64_t next;
-    bool none;
+    bool none, gap;
 
-    if (!look_at_events(service, &before) || sequence > before.last)
+    if (!look_at_events(service, sequence, &extent, NULL) || sequence > extent.last)
         return false;
-    if (before.count == 0 || sequence < before.first)
+    if (is_outside(&extent, sequence))
         return true;
     if (next_event(service, sequence, &next, &none))
         return next > sequence;
-    return none && before.led && look_at_events(service, &behind) && behind.led &&
-           sequence <= behind.last && strcmp(before.leader, behind.leader) == 0;
+    if (!none || extent.alone)
+        return none;
+    return extent.gaps <= GAPS_MAX && look_at_events(service, sequence, &extent, &gap) &&
+           (gap || is_outside(&extent, sequence));
 }
 
 static void refuse_busy(struct wk_query_service *service, struct job *job)
