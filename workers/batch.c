@@ -20,6 +20,7 @@
 #define HOLD_MIN_MS 50
 #define HOLD_MAX_MS 1000
 #define TURN_MS     200
+#define FLUSH_MS    1000
 
 /* Whoever processes an event alone has it: were two at it, the one that ends the process would have
  * the other one counted as well, the same one each time, until both were set aside. */
@@ -273,6 +274,21 @@ static void put_item(struct wk_batch *batch, const struct wk_delivery *delivery)
     item->attempts = (int64_t)delivery->delivered;
 }
 
+/* It failed not and did not end the worker, whether it is settled or was let go with its lease:
+ * were it counted for that, it would in the end be set aside for the one behind it that does, since
+ * what stands before that one comes again each time. Its values and its ack go out while it still
+ * counts, and before the next one is tried. */
+static void acquit(struct wk_batch *batch, const struct wk_delivery *delivery, int64_t attempts)
+{
+    if (batch->items[0].poison.err)
+        return;
+    wk_values_flush(batch->means.values, (int)delivery->partition);
+    if (natsConnection_FlushTimeout(batch->means.nc, FLUSH_MS) != NATS_OK)
+        yz_debug("ack_unsure", "sequence=%" PRIu64, delivery->sequence); /* then it comes again */
+    if (wk_deadletter_acquit(batch->store, delivery, attempts) != YZ_OK)
+        yz_debug("attempt_counted", "sequence=%" PRIu64, delivery->sequence);
+}
+
 /* One event by itself, counted before it is decoded, until it is settled or set aside. */
 static void try_alone(struct wk_batch *batch, const struct wk_delivery *delivery)
 {
@@ -293,8 +309,10 @@ static void try_alone(struct wk_batch *batch, const struct wk_delivery *delivery
             yz_violate(&batch->items[0].poison, YZ_UNPROCESSABLE, "",
                        "Processing it failed or ended the worker, each time.");
         err = process(batch);
-        if (!err)
+        if (!err) {
+            acquit(batch, delivery, attempts);
             return;
+        }
         yz_error_spaced("event_failed", "sequence=%" PRIu64 " code=%s attempts=%lld",
                         delivery->sequence, yz_err_code(err), (long long)attempts);
         if (!hold(batch, &tries))

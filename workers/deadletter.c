@@ -139,6 +139,24 @@ enum yz_err wk_deadletter_count(struct wk_store *store, const struct wk_delivery
     return YZ_OK;
 }
 
+enum yz_err wk_deadletter_acquit(struct wk_store *store, const struct wk_delivery *delivery,
+                                 int64_t attempts)
+{
+    char id[WK_ID_MAX];
+    struct wk_write write = {.kind = WK_REPLACE, .id = id, .loaded_sequence = (uint64_t)attempts};
+    bson_t *document;
+    enum yz_err err;
+
+    if (attempts <= 1)
+        return YZ_OK;
+    attempts_id(delivery, id);
+    document = attempts_document(id, attempts - 1);
+    write.document = document;
+    err = wk_store_write(store, ATTEMPTS, &write, 1);
+    bson_destroy(document);
+    return err;
+}
+
 /* What the letter says anew, or what its replay would be believed for and the event was not. */
 static bool stays_behind(natsMsg *event, const char *key)
 {

@@ -1,7 +1,8 @@
 /* deadletter.h: events that cannot be processed: how often each was tried, and the letter that sets
  * it aside.
  *
- * Attempts are kept in the collection `attempts`, since a crash forgets everything else:
+ * Attempts are kept in the collection `attempts`, since a crash forgets everything else; what came
+ * through its attempt is counted back:
  * _id "<tenant>|<sequence>", attempts, at; evt_seq repeats attempts as the guard of the write.
  *
  * Lifetime  no state.
@@ -24,6 +25,10 @@ YZ_MUST_USE enum yz_err wk_deadletter_attempts(struct wk_store *store,
 /* Count one delivery once more. */
 YZ_MUST_USE enum yz_err wk_deadletter_count(struct wk_store *store,
                                             const struct wk_delivery *delivery, int64_t *attempts);
+/* Take the last count back, down to one: that attempt did not end the process. `attempts` as
+ * counted then. */
+YZ_MUST_USE enum yz_err wk_deadletter_acquit(struct wk_store *store,
+                                             const struct wk_delivery *delivery, int64_t attempts);
 /* The message for DEADLETTERS: the original's headers and body, the reason, and where and when it
  * was accepted. The caller's to destroy. */
 void wk_deadletter_message(const struct wk_delivery *delivery, const struct yz_violation *reason,

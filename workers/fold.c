@@ -470,6 +470,11 @@ void wk_fold_begin(struct wk_fold *fold, const struct wk_event *event, size_t in
     fold->rows_before = fold->rows.count;
 }
 
+void wk_fold_count_from(struct wk_fold *fold, int ordinal)
+{
+    fold->ordinal = ordinal;
+}
+
 static void stage(struct wk_fold *fold, struct entry *e, bson_t *document, bool insert,
                   enum yz_err taken)
 {

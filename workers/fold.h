@@ -44,6 +44,9 @@ void wk_fold_preset(struct wk_fold *fold, const char *collection, const char *id
 
 /* index: the event's place in the batch, stands in its pushes. */
 void wk_fold_begin(struct wk_fold *fold, const struct wk_event *event, size_t index);
+/* The next push of this event has this ordinal. What is told of an event that may have pushed
+ * before must not pass for one of those pushes. */
+void wk_fold_count_from(struct wk_fold *fold, int ordinal);
 /* Take over what apply() staged. Not YZ_OK: the key of an insert belongs to another event; nothing
  * was taken over and the event is refused with this error. */
 YZ_MUST_USE enum yz_err wk_fold_end(struct wk_fold *fold);

@@ -15,6 +15,8 @@
 
 #define LOOKUP_BATCH     1000
 #define LOOKUP_MARGIN_MS 1000
+/* Beyond those of any event's pushes. */
+#define ORDINAL_SET_ASIDE 1000000
 
 /* The one outcome of an event id, as stored or as decided in this batch. */
 struct wk_record {
@@ -143,6 +145,9 @@ static void tell_actor(struct wk_batch *batch, size_t index)
     if (item->by_row)
         return;
     wk_fold_begin(batch->fold, &item->event, index);
+    /* Its effects, or that it was refused, may have been pushed before it came to that. */
+    if (item->outcome.status == WK_DEAD_LETTERED)
+        wk_fold_count_from(batch->fold, ORDINAL_SET_ASIDE);
     wk_outcome_push(batch->fold, &item->event, &item->outcome);
     if (wk_fold_end(batch->fold) != YZ_OK)
         abort(); /* a push alone takes no key */

@@ -11,7 +11,7 @@ import json
 import snapshot as snapshots
 import wire
 from people import checkin_code
-from rules.domain import normal, stamp
+from rules.domain import SET_ASIDE, normal, stamp
 from rules.story import hash_of
 
 PATH, TENANT = "g1/c1/b1", "t1"
@@ -98,19 +98,20 @@ class Sample:
         return at
 
     def told(self, member, event, type_, sequence, status, code, text="", field=""):
+        ordinal = SET_ASIDE if status == "dead_lettered" else 0
         self.push(f"member.{member}", "event.outcome", {
             "eventId": event, "type": type_, "status": status.upper(), "code": code, "text": text, "field": field,
-            "sequence": str(sequence), "receivedAt": stamp(NOON + (sequence - FIRST) * 10)}, sequence)  # fmt: skip
+            "sequence": str(sequence), "receivedAt": stamp(NOON + (sequence - FIRST) * 10)}, sequence, ordinal)  # fmt: skip
 
     def document(self, collection, by, *parts, **fields):
         """As event `by` made it."""
         self.documents[collection].append({"_id": "|".join((TENANT, *parts)), "tenant": TENANT, "evt_seq": by,
                                            "evt_first": by, **fields})  # fmt: skip
 
-    def push(self, channel, type_, payload, sequence):
+    def push(self, channel, type_, payload, sequence, ordinal=0):
         stream = self.stream_of(channel)
         stream["last_seq"] += 1
-        id_ = f"{sequence}-0"
+        id_ = f"{sequence}-{ordinal}"
         message = {"seq": stream["last_seq"], "ms": NOON + sequence - FIRST, "subject": self.subject(channel),
                    "msg_id": f"p-{id_}", "headers": {},
                    "push": {"id": id_, "type": type_, "payload": normal(type_, payload), "version": 0}}  # fmt: skip
@@ -144,7 +145,7 @@ class Sample:
             "processes": [{"name": "gateway0", "running": True, "ready": True},
                           {"name": "worker0", "running": True, "ready": True},
                           {"name": "nats", "running": True, "ready": None}],
-            "replay": {"letter": 1, "origin": 0, "event": 1, "settled": True, "status": "dead_lettered",
+            "replay": {"letter": 1, "actor": "bob", "origin": 0, "event": 1, "settled": True, "status": "dead_lettered",
                        "code": "bad_frame", "back": True}}  # fmt: skip
 
 
@@ -240,16 +241,29 @@ def _poison(s):
         "type": "notice.published", "hash": "0" * 32, "sequence": s.sequence, "status": "dead_lettered", "code": "bad_frame",
         "field": "", "text": "t", "received_at": {"ms": at}})  # fmt: skip
     s.told("bob", "bad1", "notice.published", s.sequence, "dead_lettered", "bad_frame", "t")
+    _letter(s, "bad1", s.sequence, "bad_frame")
+
+
+def _set_aside(s, event):
+    """What ann did was applied; then it ended its worker, again and again."""
+    outcome = next(o for o in s.documents["outcomes"] if o["event_id"] == event)
+    outcome.update(status="dead_lettered", code="unprocessable", text="t")
+    s.told("ann", event, outcome["type"], outcome["sequence"], "dead_lettered", "unprocessable", "t")
+    _letter(s, event, outcome["sequence"], "unprocessable", attempts=4)
+
+
+def _letter(s, event, sequence, reason, attempts=1):
     letters = s.streams["DEADLETTERS"]
     letters["last_seq"] += 1
     letters["messages"].append({
-        "seq": letters["last_seq"], "ms": at, "subject": f"dlq.{TENANT}.notice", "msg_id": f"d-{s.sequence}", "push": None,
-        "headers": {"Yz-Dead-Reason": "bad_frame", "Yz-Dead-Text": "t", "Yz-Dead-Attempts": "1", "ce-id": "bad1",
-                    "Yz-Origin-Subject": "evt.3.t1.notice.g1/c1/b1", "Yz-Origin-Sequence": str(s.sequence)}})  # fmt: skip
+        "seq": letters["last_seq"], "ms": NOON + (sequence - FIRST) * 10, "subject": f"dlq.{TENANT}.notice",
+        "msg_id": f"d-{sequence}", "push": None,
+        "headers": {"Yz-Dead-Reason": reason, "Yz-Dead-Text": "t", "Yz-Dead-Attempts": str(attempts), "ce-id": event,
+                    "Yz-Origin-Subject": "evt.3.t1.notice.g1/c1/b1", "Yz-Origin-Sequence": str(sequence)}})  # fmt: skip
 
 
-def make():
-    """(lines, snapshot) of a run in which everything is right."""
+def make(set_aside=None):
+    """(lines, snapshot) of a run in which everything is right. set_aside: an event that ended its worker."""
     s = Sample()
     everything = {"epoch": "", "offset": 0}
     s.write("run", settings={}, seed=1)
@@ -266,6 +280,8 @@ def make():
     _notice(s)
     _meeting(s)
     _poison(s)
+    if set_aside:
+        _set_aside(s, set_aside)
     s.write("outcome", session="s1", event="p1", status="APPLIED", code="", sequence=FIRST)
     s.write("end")
     for session in list(s.held):

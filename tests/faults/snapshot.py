@@ -150,7 +150,8 @@ def process(stack, one):
 def replay_one(stack, letters):
     """Give one letter back to the workers: it is applied, or refused, or comes back as a letter. All three are told.
 
-    {"letter", "origin", "event": sequence of the replay, "settled", "status" and "code" of the outcome or null, "back"}
+    {"letter", "actor": "" when it names none, "origin", "event": sequence of the replay, "settled", "status" and "code" of
+    the outcome or null, "back"}
     """
     whole = [each for each in letters if "ce-id" in each["headers"] and "Yz-Origin-Subject" in each["headers"]]
     if not whole:
@@ -167,5 +168,6 @@ def replay_one(stack, letters):
     key = "|".join((headers.get("ce-tenant", ""), headers.get("ce-actor", ""), headers["ce-id"]))
     outcome = stack.documents["outcomes"].find_one({"_id": key}) or {}
     back = [each for each in stack.bus.everything("DEADLETTERS") if each["headers"].get("Nats-Msg-Id") == f"d-{event}"]
-    return {"letter": letter["seq"], "origin": int(headers["Yz-Origin-Sequence"]), "event": event, "settled": settled,
+    return {"letter": letter["seq"], "actor": headers.get("ce-actor", ""),
+            "origin": int(headers["Yz-Origin-Sequence"]), "event": event, "settled": settled,
             "status": outcome.get("status"), "code": outcome.get("code"), "back": bool(back)}  # fmt: skip

@@ -22,8 +22,8 @@ POSTS = f"thr.{TENANT}.{PATH}.t1"
 class Broken:
     """The run under repair: lines and snapshot, with what the cases need to take out and put in."""
 
-    def __init__(self):
-        self.lines, self.snapshot = sample.make()
+    def __init__(self, **how):
+        self.lines, self.snapshot = sample.make(**how)
 
     def find(self, kind, **fields):
         return [line for line in self.lines if line["kind"] == kind and all(line.get(k) == v for k, v in fields.items())]
@@ -374,6 +374,16 @@ def a_replay_vanished(b):
     b.snapshot["replay"]["back"] = False
 
 
+@case("e", "which has no actor")
+def a_replay_without_an_actor_vanished(b):
+    b.snapshot["replay"].update(actor="", status=None, code=None, back=False)
+
+
+@case("e", "has the outcome None")
+def a_replay_left_no_outcome(b):
+    b.snapshot["replay"].update(status=None, code=None)
+
+
 # (f) bounds
 
 
@@ -506,6 +516,26 @@ def test_a_second_copy_of_an_old_post_may_be_the_first_that_a_phone_sees():
             b.drop(line)
     b.first("subscribe", session="s3", channel=THREAD).update(since=None, offset=at - 1, recovered=False, missed=0)
     assert checker.report(b.check()) == ""
+
+
+def test_a_replay_without_an_actor_comes_back_and_has_no_outcome():
+    broken = Broken()
+    broken.snapshot["replay"].update(actor="", status=None, code=None)
+    assert checker.report(broken.check()) == ""
+
+
+def test_what_was_set_aside_may_have_left_its_effects():
+    """And those behind it went on before it was told."""
+    assert checker.report(Broken(set_aside="p4").check()) == ""
+
+
+def test_the_actor_is_told_of_what_was_set_aside_whatever_was_pushed_before():
+    broken = Broken(set_aside="p4")
+    broken.unstore(broken.inbox(eventId="p4"))
+    for line in broken.find("push", type="event.outcome"):
+        if line["payload"]["eventId"] == "p4":
+            broken.drop(line)
+    assert [v for v in broken.check() if v.rule == "a" and "lacks push" in v.text and "p4" in v.text]
 
 
 def test_the_model_knows_every_event():

@@ -16,6 +16,7 @@ from people import checkin_code
 
 APPLIED = ("applied", "")
 VOIDS_MAX = 64
+SET_ASIDE = 1000000  # ordinal of the push that tells of a dead letter: its event may have pushed before
 STATUS = {"refused": "REFUSED", "dead_lettered": "DEAD_LETTERED"}
 
 
@@ -88,6 +89,7 @@ class Domain:
         self.pushes = collections.defaultdict(list)  # (tenant, channel): [Push] in the order of deeds
         self.values = {}  # (tenant, channel, name): (version, type, payload)
         self.unsure = set()  # aggregates of which nothing exact can be said
+        self.told_before = set()  # ((tenant, member, event), sequence) of what may have been refused before it was set aside
         self.seen_notice = {}  # (tenant, notice): ledger line at which somebody saw it pushed
         self.all_notices = set()  # (tenant, notice) of all deeds that were applied: other partitions are not in order
 
@@ -190,7 +192,8 @@ class Domain:
         """A refusal or dead letter is told to its actor."""
         self._push(deed, f"member.{deed.member}", "event.outcome", {
             "eventId": deed.event, "type": deed.type, "status": STATUS[deed.status], "code": deed.code,
-            "text": deed.text, "field": deed.field, "sequence": str(deed.first), "receivedAt": stamp(deed.at_ms)})  # fmt: skip
+            "text": deed.text, "field": deed.field, "sequence": str(deed.first), "receivedAt": stamp(deed.at_ms)},
+            SET_ASIDE if deed.status == "dead_lettered" else 0)  # fmt: skip
 
     def _apply_notice_published(self, deed):
         p = deed.payload
@@ -331,9 +334,9 @@ class Domain:
             **document, "_id": id_, "tenant": deed.tenant, "evt_seq": deed.sequence,
             "evt_first": old["evt_first"] if old else deed.sequence}  # fmt: skip
 
-    def _push(self, deed, channel, type_, payload):
+    def _push(self, deed, channel, type_, payload, ordinal=0):
         """Every event pushes once, and before its value: ordinal 0."""
-        self.pushes[deed.tenant, channel].append(Push(f"{deed.sequence}-0", type_, normal(type_, payload), deed))
+        self.pushes[deed.tenant, channel].append(Push(f"{deed.sequence}-{ordinal}", type_, normal(type_, payload), deed))
 
     def _value(self, deed, channel, name, type_, payload):
         self.values[deed.tenant, channel, name] = deed.sequence, type_, normal(type_, payload)

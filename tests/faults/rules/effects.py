@@ -59,6 +59,7 @@ def tell(story, deeds, found):
     for deed in deeds:
         if deed.unsure:
             domain.unsure.add(deed.aggregate)
+            domain.told_before.add(((deed.tenant, deed.member, deed.event), deed.sequence))
         elif deed.status != "dead_lettered":
             expected = domain.judge(deed)
             if expected and expected != (deed.status, deed.code) and deed.aggregate not in domain.unsure:
@@ -180,9 +181,11 @@ def _pushes(story, domain, found):
         limit = limit_of(story, channel[1])
         full = 0 < limit <= len(stored.get(channel, []))
         for id_, push in want.items():
-            if id_ in have:
+            # What an outcome tells is known also of what was set aside; what was made of an aggregate is not.
+            exact = push.type == "event.outcome" or push.deed.aggregate not in domain.unsure
+            if id_ in have and exact:
                 _same(channel, have[id_]["push"], push, found)
-            elif not full and (*channel, id_) not in seen and push.deed.aggregate not in domain.unsure:
+            elif id_ not in have and not full and (*channel, id_) not in seen and exact:
                 found.append(Violation("a", f"{'/'.join(channel)} lacks push {id_} ({push.type}) of the {push.deed.status} event "
                                             f"{push.deed.event}", [f"line {push.deed.emitted}", id_]))  # fmt: skip
         for id_ in have:
@@ -227,6 +230,8 @@ def _foreign(story, domain, channel, push, may_conflict, found):
             return
         if payload.get("code") == "id_conflict" and (key in may_conflict or sequence in story.by_hand):
             return
+        if (key, sequence) in domain.told_before:
+            return
     if _of_unsure(domain, channel, payload):
         return
     found.append(Violation("b", f"{'/'.join(channel)} holds push {push['id']} ({push['type']}), and no event of the run makes it",
@@ -238,11 +243,12 @@ def _of_unsure(domain, channel, payload):
 
 
 def _in_order(channel, messages, want, found):
-    """What happened to one aggregate stands in the order of its events."""
+    """What happened to one aggregate stands in the order of its events. What was set aside has no place in it: it is told
+    when its attempts are used up, and those behind it may have gone on in between."""
     last, first_place = {}, {}
     for message in messages:
         id_ = message["push"]["id"]
-        if id_ not in want or id_ in first_place:
+        if id_ not in want or id_ in first_place or want[id_].deed.unsure:
             continue
         first_place[id_] = message["seq"]
         deed = want[id_].deed

@@ -78,6 +78,12 @@ def _replay(story, found):
     name = f"the replay of dead letter {replay['letter']} as event {replay['event']}"
     if not replay["settled"]:
         found.append(Violation("e", f"{name} was not settled in time", [replay["event"]]))
+    elif not replay["actor"]:
+        # An outcome is its actor's, by (tenant, actor, event id): of an event without one there is none to keep or to tell.
+        if replay["status"] is not None or not replay["back"]:
+            found.append(Violation("e", f"{name}, which has no actor, has the outcome {replay['status']} and "
+                                        f"{'is' if replay['back'] else 'is not'} back in DEADLETTERS",
+                                   [replay["event"]]))  # fmt: skip
     elif replay["status"] not in ("applied", "refused", "dead_lettered"):
         found.append(Violation("e", f"{name} has the outcome {replay['status']}", [replay["event"]]))
     elif (replay["status"] == "dead_lettered") != replay["back"]:
