@@ -93,6 +93,10 @@ class Domain:
         self.seen_notice = {}  # (tenant, notice): ledger line at which somebody saw it pushed
         self.all_notices = set()  # (tenant, notice) of all deeds that were applied: other partitions are not in order
 
+    @classmethod
+    def knows(cls, type_):
+        return all(hasattr(cls, f"_{verb}_{type_.replace('.', '_')}") for verb in ("judge", "apply"))
+
     # judging
 
     def judge(self, deed):

@@ -57,6 +57,10 @@ def tell(story, deeds, found):
     domain.learn_notices(deeds)
     domain.seen_notice = _first_seen(story)
     for deed in deeds:
+        if not domain.knows(deed.type):
+            found.append(Violation("a", f"{deed.type} {deed.tenant}/{deed.member}/{deed.event} is not in the model: nobody can "
+                                        f"say what it had to leave", [f"line {deed.emitted}"]))  # fmt: skip
+            continue
         if deed.unsure:
             domain.unsure.add(deed.aggregate)
             domain.told_before.add(((deed.tenant, deed.member, deed.event), deed.sequence))
