@@ -24,7 +24,7 @@ BATCH = 256
 SETTINGS = {"events_max_bytes": 8 << 30}
 
 # What one event leaves besides its outcome, and whether it has a durable push of its own.
-DOCUMENTS = {"checkins": ["checkins"], "posts": ["posts"], "reads": []}
+DOCUMENTS = {"checkins": ["checkins"], "posts": ["posts", "post_states"], "reads": []}
 PUSHES = {"checkins": True, "posts": True, "reads": False}
 
 

@@ -31,7 +31,7 @@ class Sample:
         self.held = {}  # session: channels
         self.people = {}  # session: member
         self.documents = {name: [] for name in ("outcomes", "notices", "notice_receipts", "meetings", "meeting_rosters",
-                                                "checkins", "posts", "outbox")}  # fmt: skip
+                                                "checkins", "posts", "post_states", "threads", "thread_writers", "outbox")}  # fmt: skip
         self.streams = {
             name: {"epoch": "1.a", "max_per_subject": {"STATE": 1, "THREADS": 10000}.get(name, 1000),
                    "max_age_s": 1209600.0, "window_s": 120.0, "first_seq": 1, "last_seq": 0, "messages": []}
@@ -169,6 +169,21 @@ def _posts(s, numbers, session="s1", member="ann"):
         s.push(THREAD, "thread.post", {**payload, "author": member, "sequence": str(sequence), "postedAt": stamp(at)}, sequence)
 
 
+def _thread(s):
+    """What the last post left of thread t1 and of its author."""
+    named, posts = {"org_path": PATH, "thread_id": "t1"}, s.documents["posts"]
+    first, last = posts[0], posts[-1]
+    for made in posts:
+        s.document("post_states", made["sequence"], PATH, "t1", str(made["sequence"]), **named, sequence=made["sequence"],
+                   author=made["author"])  # fmt: skip
+    s.document("threads", last["sequence"], PATH, "t1", **named, starter=first["author"], started_at=first["posted_at"],
+               last_sequence=last["sequence"], last_at=last["posted_at"], posts=len(posts))  # fmt: skip
+    s.document("thread_writers", last["sequence"], PATH, "t1", last["author"], **named, member=last["author"],
+               posted=[made["posted_at"] for made in posts], marked=[], rules="2026-1")  # fmt: skip
+    for collection in ("threads", "thread_writers"):
+        s.documents[collection][-1]["evt_first"] = first["sequence"]
+
+
 def _refusals(s):
     """The same message id again, another payload under a used event id, and what the gateway refuses."""
     sequence = s.emit("s1", "p1-again", "thread.posted", post(1, "again"))
@@ -273,6 +288,7 @@ def make(set_aside=None):
     s.emit("s1", "p3", "thread.posted", post(3), sequence=s.sequence, attempt=2)
     s.close("s2", 1006, asked=False)
     _posts(s, range(4, 7))
+    _thread(s)
     s.open("s3", "bob", [("member.bob", {"epoch": "1.a", "offset": 0}), (THREAD, {"epoch": "1.a", "offset": 3}),
                          (ORG, {"epoch": "1.a", "offset": 0})])  # fmt: skip
     s.write("sample", process="gateway0", rss=50 << 20, queues={"yizhan_gateway_uplink_pending": 3}, lag=2)

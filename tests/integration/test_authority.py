@@ -10,6 +10,10 @@ def meeting(path):
     return {"orgPath": path, "meetingId": new_id("m")}
 
 
+def post(path):
+    return {"orgPath": path, "threadId": "t1", "sequence": "7"}
+
+
 # A payload of each type that keeps its contract: a new type must come with one.
 PAYLOADS = {
     "auth.revoked": lambda path: {"orgPath": path, "memberId": "nobody"},
@@ -29,7 +33,16 @@ PAYLOADS = {
     "meeting.code_key": meeting,
     "meeting.attendance": meeting,
     "thread.posted": lambda path: {"orgPath": path, "threadId": new_id("t"), "messageId": "x1", "text": "t"},
+    "thread.edited": lambda path: {**post(path), "text": "t"},
+    "thread.hidden": lambda path: {**post(path), "reason": "r"},
+    "thread.reacted": lambda path: {**post(path), "kind": "LIKE"},
+    "thread.flagged": lambda path: {**post(path), "reason": "r"},
+    "thread.read_up_to": lambda path: post(path),
     "thread.page": lambda path: {"orgPath": path, "threadId": "t1"},
+    "thread.unread": lambda path: {"orgPath": path, "threadId": "t1"},
+    "thread.list": lambda path: {"orgPath": path},
+    "thread.flags": lambda path: {"orgPath": path},
+    "thread.history": lambda path: post(path),
     "study.credited": lambda path: {"member": "m1", "sourceKind": "ATTENDED_MEETING", "source": "s1", "minutes": 1,
                                     "orgPath": path, "endedAt": rfc3339()},  # fmt: skip
 }

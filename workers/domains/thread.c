@@ -1,29 +1,185 @@
 /* Discussion threads (讨论): posts in the order of the event stream. */
-#include "workers/document.h"
-#include "workers/domain.h"
-#include "workers/query.h"
-#include "workers/store.h"
+#include "workers/domains/thread.h"
 
+#include "workers/document.h"
+#include "workers/roster.h"
+
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <thread.pb-c.h>
 
-#define POSTS      "posts"
-#define PAGE_COUNT 20
-#define PAGE_MAX   100
+void wk_thread_id(char out[WK_ID_MAX], const struct wk_thread_post *post)
+{
+    wk_id(out, post->tenant, post->org_path, post->thread_id, NULL);
+}
+
+void wk_thread_post_id(char out[WK_ID_MAX], const struct wk_thread_post *post, const char *part)
+{
+    char sequence[24];
+
+    snprintf(sequence, sizeof sequence, "%" PRIu64, post->sequence);
+    wk_id(out, post->tenant, post->org_path, post->thread_id, sequence, part, NULL);
+}
+
+void wk_thread_member_id(char out[WK_ID_MAX], const struct wk_thread_post *post, const char *member)
+{
+    wk_id(out, post->tenant, post->org_path, post->thread_id, member, NULL);
+}
+
+void wk_thread_append(bson_t *document, const struct wk_thread_post *post)
+{
+    BSON_APPEND_UTF8(document, "org_path", post->org_path);
+    BSON_APPEND_UTF8(document, "thread_id", post->thread_id);
+    if (post->sequence)
+        BSON_APPEND_INT64(document, "sequence", (int64_t)post->sequence);
+}
+
+void wk_thread_channel(char out[YZ_CHANNEL_MAX], const struct wk_thread_post *post)
+{
+    struct yz_channel channel = {.kind = YZ_CHANNEL_THREAD};
+
+    snprintf(channel.org_path, sizeof channel.org_path, "%s", post->org_path);
+    snprintf(channel.id, sizeof channel.id, "%s", post->thread_id);
+    yz_channel_name(&channel, out);
+}
+
+bson_t *wk_thread_without(const bson_t *document, const char *const excluded[])
+{
+    bson_t *copy = bson_new();
+    bson_iter_t it;
+
+    if (!document || !bson_iter_init(&it, document))
+        return copy;
+    while (bson_iter_next(&it)) {
+        size_t i = 0;
+
+        while (excluded[i] && strcmp(excluded[i], bson_iter_key(&it)) != 0)
+            i++;
+        if (!excluded[i])
+            bson_append_iter(copy, bson_iter_key(&it), -1, &it);
+    }
+    return copy;
+}
+
+bool wk_thread_hidden(const bson_t *state)
+{
+    return wk_document_text(state, "hidden_by")[0] != '\0';
+}
+
+/* The post that the event makes. */
+static struct wk_thread_post post_of(const struct wk_event *event)
+{
+    const Yizhan__V1__ThreadPosted *posted = (const Yizhan__V1__ThreadPosted *)event->payload;
+
+    return (struct wk_thread_post){event->env->actor.tenant, posted->org_path, posted->thread_id,
+                                   event->sequence};
+}
+
+static void needs_reply(const Yizhan__V1__ThreadPosted *posted, struct wk_thread_post post,
+                        struct wk_needs *needs)
+{
+    char id[WK_ID_MAX];
+
+    if (posted->reply_to == 0)
+        return;
+    post.sequence = posted->reply_to;
+    wk_thread_post_id(id, &post, NULL);
+    wk_need_own(needs, WK_POST_STATES, id);
+}
+
+/* Whom the author may mention: who is on the roster of the thread's org or of the author's own
+ * branch, and who has been in the thread. */
+static void needs_mentions(const struct wk_event *event, const struct wk_thread_post *post,
+                           struct wk_needs *needs)
+{
+    const Yizhan__V1__ThreadPosted *posted = (const Yizhan__V1__ThreadPosted *)event->payload;
+    char id[WK_ID_MAX];
+
+    if (posted->n_mentions == 0)
+        return;
+    wk_branch_id(id, post->tenant, post->org_path);
+    wk_need(needs, WK_BRANCHES, id);
+    wk_branch_id(id, post->tenant, event->env->actor.org_path);
+    wk_need(needs, WK_BRANCHES, id);
+    for (size_t i = 0; i < posted->n_mentions; i++) {
+        wk_thread_member_id(id, post, posted->mentions[i]);
+        wk_need_own(needs, WK_THREAD_WRITERS, id);
+        wk_need(needs, WK_THREAD_MARKS, id);
+    }
+}
+
+static void needs_posted(const struct wk_event *event, struct wk_needs *needs)
+{
+    struct wk_thread_post post = post_of(event);
+    char id[WK_ID_MAX];
+
+    wk_thread_id(id, &post);
+    wk_need_own(needs, WK_THREADS, id);
+    wk_thread_post_id(id, &post, NULL);
+    wk_need_own(needs, WK_POST_STATES, id);
+    wk_thread_member_id(id, &post, event->env->actor.member);
+    wk_need_own(needs, WK_THREAD_WRITERS, id);
+    needs_reply((const Yizhan__V1__ThreadPosted *)event->payload, post, needs);
+    needs_mentions(event, &post, needs);
+}
+
+static bool belongs(struct wk_fold *fold, const struct wk_thread_post *post, const char *org_path,
+                    const char *member)
+{
+    struct wk_branch_member entry;
+    char id[WK_ID_MAX];
+
+    wk_branch_id(id, post->tenant, org_path);
+    return wk_branch_find(wk_get(fold, WK_BRANCHES, id), member, &entry) && entry.left_at_ms == 0;
+}
+
+static bool was_here(struct wk_fold *fold, const struct wk_thread_post *post, const char *member)
+{
+    char id[WK_ID_MAX];
+
+    wk_thread_member_id(id, post, member);
+    return wk_get(fold, WK_THREAD_WRITERS, id) || wk_get(fold, WK_THREAD_MARKS, id);
+}
+
+static enum yz_err judge_mentions(const struct wk_event *event, struct wk_fold *fold,
+                                  const struct wk_thread_post *post, struct yz_violation *v)
+{
+    const Yizhan__V1__ThreadPosted *posted = (const Yizhan__V1__ThreadPosted *)event->payload;
+
+    for (size_t i = 0; i < posted->n_mentions; i++) {
+        const char *member = posted->mentions[i];
+        char field[YZ_FIELD_MAX];
+
+        if (strcmp(member, event->env->actor.member) == 0 ||
+            belongs(fold, post, post->org_path, member) ||
+            belongs(fold, post, event->env->actor.org_path, member) || was_here(fold, post, member))
+            continue;
+        snprintf(field, sizeof field, "mentions[%zu]", i);
+        return yz_violate(v, YZ_STRANGER_MENTIONED, field, NULL);
+    }
+    return YZ_OK;
+}
 
 static enum yz_err judge_posted(const struct wk_event *event, struct wk_fold *fold,
                                 struct yz_violation *v)
 {
-    (void)event;
-    (void)fold;
-    (void)v;
-    return YZ_OK;
+    const Yizhan__V1__ThreadPosted *posted = (const Yizhan__V1__ThreadPosted *)event->payload;
+    struct wk_thread_post post = post_of(event), replied = post;
+    char id[WK_ID_MAX];
+    enum yz_err err;
+
+    replied.sequence = posted->reply_to;
+    wk_thread_post_id(id, &replied, NULL);
+    if (posted->reply_to != 0 && !wk_get(fold, WK_POST_STATES, id))
+        return yz_violate(v, YZ_NOT_FOUND, "replyTo", "There is no such post in this thread.");
+    if ((err = judge_mentions(event, fold, &post, v)))
+        return err;
+    return wk_thread_judge_pace(event, fold, &post, WK_ACT_POST, v);
 }
 
 static bson_t *new_post(const struct wk_event *event, const Yizhan__V1__ThreadPosted *posted)
 {
-    bson_t *post = bson_new();
+    bson_t *post = bson_new(), list;
 
     BSON_APPEND_UTF8(post, "org_path", posted->org_path);
     BSON_APPEND_UTF8(post, "thread_id", posted->thread_id);
@@ -33,20 +189,61 @@ static bson_t *new_post(const struct wk_event *event, const Yizhan__V1__ThreadPo
     BSON_APPEND_INT64(post, "reply_to", (int64_t)posted->reply_to);
     BSON_APPEND_INT64(post, "sequence", (int64_t)event->sequence);
     BSON_APPEND_DATE_TIME(post, "posted_at", event->received_at_ms);
+    if (posted->n_mentions == 0)
+        return post;
+    BSON_APPEND_ARRAY_BEGIN(post, "mentions", &list);
+    for (size_t i = 0; i < posted->n_mentions; i++) {
+        char key[24];
+
+        snprintf(key, sizeof key, "%zu", i);
+        BSON_APPEND_UTF8(&list, key, posted->mentions[i]);
+    }
+    bson_append_array_end(post, &list);
     return post;
 }
 
-static void push_post(const struct wk_event *event, struct wk_fold *fold,
-                      const Yizhan__V1__ThreadPosted *posted)
+static void put_state(const struct wk_event *event, struct wk_fold *fold,
+                      const struct wk_thread_post *post)
 {
+    bson_t *state = bson_new();
+    char id[WK_ID_MAX];
+
+    wk_thread_append(state, post);
+    BSON_APPEND_UTF8(state, "author", event->env->actor.member);
+    wk_thread_post_id(id, post, NULL);
+    wk_put(fold, WK_POST_STATES, id, state);
+}
+
+/* Each event counts once: the document's guard says which ones it holds. */
+static void put_thread(const struct wk_event *event, struct wk_fold *fold,
+                       const struct wk_thread_post *post)
+{
+    bson_t *thread = bson_new();
+    const bson_t *old;
+    char id[WK_ID_MAX];
+
+    wk_thread_id(id, post);
+    old = wk_get(fold, WK_THREADS, id);
+    BSON_APPEND_UTF8(thread, "org_path", post->org_path);
+    BSON_APPEND_UTF8(thread, "thread_id", post->thread_id);
+    BSON_APPEND_UTF8(thread, "starter",
+                     old ? wk_document_text(old, "starter") : event->env->actor.member);
+    BSON_APPEND_DATE_TIME(thread, "started_at",
+                          old ? wk_document_time_ms(old, "started_at") : event->received_at_ms);
+    BSON_APPEND_INT64(thread, "last_sequence", (int64_t)event->sequence);
+    BSON_APPEND_DATE_TIME(thread, "last_at", event->received_at_ms);
+    BSON_APPEND_INT64(thread, "posts", old ? wk_document_number(old, "posts") + 1 : 1);
+    wk_put(fold, WK_THREADS, id, thread);
+}
+
+static void push_post(const struct wk_event *event, struct wk_fold *fold,
+                      const struct wk_thread_post *made)
+{
+    const Yizhan__V1__ThreadPosted *posted = (const Yizhan__V1__ThreadPosted *)event->payload;
     Yizhan__V1__ThreadPost post = YIZHAN__V1__THREAD_POST__INIT;
     Google__Protobuf__Timestamp posted_at = wk_timestamp(event->received_at_ms);
-    struct yz_channel channel = {.kind = YZ_CHANNEL_THREAD};
     char name[YZ_CHANNEL_MAX];
 
-    snprintf(channel.org_path, sizeof channel.org_path, "%s", posted->org_path);
-    snprintf(channel.id, sizeof channel.id, "%s", posted->thread_id);
-    yz_channel_name(&channel, name);
     post.org_path = posted->org_path;
     post.thread_id = posted->thread_id;
     post.message_id = posted->message_id;
@@ -55,142 +252,59 @@ static void push_post(const struct wk_event *event, struct wk_fold *fold,
     post.reply_to = posted->reply_to;
     post.sequence = event->sequence;
     post.posted_at = &posted_at;
+    post.mentions = posted->mentions;
+    post.n_mentions = posted->n_mentions;
+    wk_thread_channel(name, made);
     wk_push(fold, name, "thread.post", &post.base, NULL);
 }
 
-/* The natural key decides: no document need be loaded to post. */
+static void push_mentions(const struct wk_event *event, struct wk_fold *fold)
+{
+    const Yizhan__V1__ThreadPosted *posted = (const Yizhan__V1__ThreadPosted *)event->payload;
+    Yizhan__V1__ThreadMentioned mentioned = YIZHAN__V1__THREAD_MENTIONED__INIT;
+    Google__Protobuf__Timestamp posted_at = wk_timestamp(event->received_at_ms);
+
+    mentioned.org_path = posted->org_path;
+    mentioned.thread_id = posted->thread_id;
+    mentioned.sequence = event->sequence;
+    mentioned.author = (char *)(uintptr_t)event->env->actor.member;
+    mentioned.text = posted->text;
+    mentioned.posted_at = &posted_at;
+    for (size_t i = 0; i < posted->n_mentions; i++) {
+        char name[YZ_CHANNEL_MAX];
+
+        if (strcmp(posted->mentions[i], mentioned.author) == 0)
+            continue;
+        snprintf(name, sizeof name, "member.%s", posted->mentions[i]);
+        wk_push(fold, name, "thread.mentioned", &mentioned.base, NULL);
+    }
+}
+
+/* The post itself is inserted by its natural key before anything else is written: if that is taken,
+ * nothing has heard of this event. */
 static void apply_posted(const struct wk_event *event, struct wk_fold *fold)
 {
     const Yizhan__V1__ThreadPosted *posted = (const Yizhan__V1__ThreadPosted *)event->payload;
+    struct wk_thread_post post = post_of(event);
     char id[WK_ID_MAX];
 
-    wk_id(id, event->env->actor.tenant, posted->org_path, posted->thread_id,
-          event->env->actor.member, posted->message_id, NULL);
-    wk_insert(fold, POSTS, id, new_post(event, posted), YZ_ALREADY_POSTED);
-    push_post(event, fold, posted);
-}
-
-/* A page being read: rows in the order of the search, each a view of a copy in the arena. */
-struct page {
-    const struct wk_query *query;
-    Yizhan__V1__ThreadPost **posts;
-    size_t count, limit, bytes;
-    bool more, full;
-};
-
-static Yizhan__V1__ThreadPost *read_post(struct yz_arena *arena, const bson_t *row)
-{
-    Yizhan__V1__ThreadPost *post = yz_arena_alloc(arena, sizeof *post);
-    bson_t kept;
-
-    if (!post || !wk_document_keep(arena, row, &kept))
-        return NULL;
-    yizhan__v1__thread_post__init(post);
-    post->org_path = (char *)(uintptr_t)wk_document_text(&kept, "org_path");
-    post->thread_id = (char *)(uintptr_t)wk_document_text(&kept, "thread_id");
-    post->message_id = (char *)(uintptr_t)wk_document_text(&kept, "message_id");
-    post->author = (char *)(uintptr_t)wk_document_text(&kept, "author");
-    post->text = (char *)(uintptr_t)wk_document_text(&kept, "text");
-    post->reply_to = (uint64_t)wk_document_number(&kept, "reply_to");
-    post->sequence = (uint64_t)wk_document_number(&kept, "sequence");
-    post->posted_at = wk_timestamp_new(arena, wk_document_time_ms(&kept, "posted_at"));
-    return post;
-}
-
-static bool on_post(void *arg, const bson_t *row)
-{
-    struct page *page = arg;
-    Yizhan__V1__ThreadPost *post;
-
-    if (page->count == page->limit ||
-        (page->count > 0 && page->bytes + wk_document_size(row) > WK_PAGE_MAX_BYTES)) {
-        page->more = true;
-        return false;
-    }
-    post = read_post(page->query->arena, row);
-    if (!post) {
-        page->full = true;
-        return false;
-    }
-    page->posts[page->count++] = post;
-    page->bytes += wk_document_size(row);
-    return true;
-}
-
-/* Equality on all but the last field of the index, a range and the order on that: any server walks
- * the index from the right place and stops at the limit. */
-static enum yz_err find_posts(struct page *page, const Yizhan__V1__ThreadPageRequest *request)
-{
-    bool after = request->from_case == YIZHAN__V1__THREAD_PAGE_REQUEST__FROM_AFTER;
-    /* before 0 is what a client sends that knows no sequence yet: from the newest. */
-    bool before =
-        request->from_case == YIZHAN__V1__THREAD_PAGE_REQUEST__FROM_BEFORE && request->before > 0;
-    uint64_t edge = after ? request->after : request->before;
-    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, range, sort;
-    enum yz_err err;
-
-    BSON_APPEND_UTF8(&filter, "tenant", page->query->actor->tenant);
-    BSON_APPEND_UTF8(&filter, "org_path", request->org_path);
-    BSON_APPEND_UTF8(&filter, "thread_id", request->thread_id);
-    if (after || before) {
-        BSON_APPEND_DOCUMENT_BEGIN(&filter, "sequence", &range);
-        bson_append_int64(&range, after ? "$gt" : "$lt", 3,
-                          edge > INT64_MAX ? INT64_MAX : (int64_t)edge);
-        bson_append_document_end(&filter, &range);
-    }
-    BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &sort);
-    BSON_APPEND_INT32(&sort, "sequence", after ? 1 : -1);
-    bson_append_document_end(&opts, &sort);
-    BSON_APPEND_INT64(&opts, "limit", (int64_t)page->limit + 1);
-    err = wk_store_find(page->query->store, POSTS, &filter, &opts, on_post, page);
-    bson_destroy(&opts);
-    bson_destroy(&filter);
-    return err ? err : page->full ? YZ_BUSY : YZ_OK;
-}
-
-static void reverse(Yizhan__V1__ThreadPost **posts, size_t count)
-{
-    for (size_t i = 0; i < count / 2; i++) {
-        Yizhan__V1__ThreadPost *other = posts[count - 1 - i];
-
-        posts[count - 1 - i] = posts[i];
-        posts[i] = other;
-    }
-}
-
-static enum yz_err answer_page(const struct wk_query *query, ProtobufCMessage **reply,
-                               struct yz_violation *v)
-{
-    const Yizhan__V1__ThreadPageRequest *request =
-        (const Yizhan__V1__ThreadPageRequest *)query->request;
-    struct page page = {.query = query, .limit = request->limit ? request->limit : PAGE_COUNT};
-    Yizhan__V1__ThreadPageReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
-    enum yz_err err;
-
-    page.limit = page.limit > PAGE_MAX ? PAGE_MAX : page.limit;
-    page.posts = yz_arena_alloc(query->arena, page.limit * sizeof(Yizhan__V1__ThreadPost *));
-    if (!answer || !page.posts)
-        return yz_violate(v, YZ_BUSY, NULL, NULL);
-    err = find_posts(&page, request);
-    if (err)
-        return yz_violate(v, err, NULL, NULL);
-    if (request->from_case != YIZHAN__V1__THREAD_PAGE_REQUEST__FROM_AFTER)
-        reverse(page.posts, page.count);
-    yizhan__v1__thread_page_reply__init(answer);
-    answer->posts = page.posts;
-    answer->n_posts = page.count;
-    answer->more = page.more;
-    *reply = &answer->base;
-    return YZ_OK;
+    wk_id(id, post.tenant, post.org_path, post.thread_id, event->env->actor.member,
+          posted->message_id, NULL);
+    wk_insert(fold, WK_POSTS, id, new_post(event, posted), YZ_ALREADY_POSTED);
+    put_state(event, fold, &post);
+    put_thread(event, fold, &post);
+    wk_thread_note_pace(event, fold, &post, WK_ACT_POST);
+    push_post(event, fold, &post);
+    push_mentions(event, fold);
 }
 
 static const struct wk_event_handler events[] = {
-    {"thread.posted", NULL, judge_posted, apply_posted},
-    {0},
-};
-
-static const struct wk_query_handler queries[] = {
-    {"thread.page", answer_page},
+    {"thread.posted", needs_posted, judge_posted, apply_posted},
+    {"thread.edited", wk_thread_needs_edited, wk_thread_judge_edited, wk_thread_apply_edited},
+    {"thread.hidden", wk_thread_needs_hidden, wk_thread_judge_hidden, wk_thread_apply_hidden},
+    {"thread.reacted", wk_thread_needs_reacted, wk_thread_judge_reacted, wk_thread_apply_reacted},
+    {"thread.flagged", wk_thread_needs_flagged, wk_thread_judge_flagged, wk_thread_apply_flagged},
+    {"thread.read_up_to", wk_thread_needs_read, wk_thread_judge_read, wk_thread_apply_read},
     {0},
 };
 
@@ -200,9 +314,26 @@ static const struct wk_index posts_indexes[] = {
     {0},
 };
 
-static const struct wk_collection collections[] = {
-    {POSTS, posts_indexes},
+static const struct wk_index edits_indexes[] = {
+    {.name = "by_post",
+     .keys = "{\"tenant\": 1, \"org_path\": 1, \"thread_id\": 1, \"sequence\": 1, \"edit\": 1}"},
     {0},
 };
 
-const struct wk_domain wk_domain_thread = {"thread", events, queries, collections};
+static const struct wk_index flags_indexes[] = {
+    {.name = "by_org", .keys = "{\"tenant\": 1, \"org_path\": 1, \"flag\": 1}"},
+    {0},
+};
+
+static const struct wk_index threads_indexes[] = {
+    {.name = "by_org", .keys = "{\"tenant\": 1, \"org_path\": 1, \"last_sequence\": 1}"},
+    {0},
+};
+
+static const struct wk_collection collections[] = {
+    {WK_POSTS, posts_indexes}, {WK_POST_STATES, NULL},         {WK_POST_EDITS, edits_indexes},
+    {WK_POST_REACTIONS, NULL}, {WK_POST_FLAGS, flags_indexes}, {WK_THREADS, threads_indexes},
+    {WK_THREAD_WRITERS, NULL}, {WK_THREAD_MARKS, NULL},        {0},
+};
+
+const struct wk_domain wk_domain_thread = {"thread", events, wk_thread_queries, collections};

@@ -17,6 +17,7 @@ from people import checkin_code
 APPLIED = ("applied", "")
 VOIDS_MAX = 64
 SET_ASIDE = 1000000  # ordinal of the push that tells of a dead letter: its event may have pushed before
+HOUR_MS = 3600000
 STATUS = {"refused": "REFUSED", "dead_lettered": "DEAD_LETTERED"}
 
 
@@ -184,6 +185,8 @@ class Domain:
 
     def _judge_thread_posted(self, deed):
         p = deed.payload
+        if int(p.get("replyTo", 0)) and not self._get("post_states", deed, p["orgPath"], p["threadId"], p["replyTo"]):
+            return "refused", "not_found"
         there = self._get("posts", deed, p["orgPath"], p["threadId"], deed.member, p["messageId"])
         return ("refused", "already_posted") if there else APPLIED
 
@@ -281,8 +284,23 @@ class Domain:
             "org_path": p["orgPath"], "thread_id": p["threadId"], "message_id": p["messageId"], "author": deed.member,
             "text": p["text"], "reply_to": int(p.get("replyTo", 0)), "sequence": deed.sequence,
             "posted_at": {"ms": deed.at_ms}}, p["orgPath"], p["threadId"], deed.member, p["messageId"])  # fmt: skip
+        self._note_thread(deed)
         self._push(deed, f"thread.{p['orgPath']}.{p['threadId']}", "thread.post", {
             **p, "author": deed.member, "sequence": str(deed.sequence), "postedAt": stamp(deed.at_ms)})  # fmt: skip
+
+    def _note_thread(self, deed):
+        """What the thread knows of its posts, its own state of this one, and when its author wrote."""
+        p = deed.payload
+        named, place = {"org_path": p["orgPath"], "thread_id": p["threadId"]}, (p["orgPath"], p["threadId"])
+        self._put("post_states", deed, {**named, "sequence": deed.sequence, "author": deed.member},
+                  *place, str(deed.sequence))  # fmt: skip
+        old = self._get("threads", deed, *place) or {"starter": deed.member, "started_at": {"ms": deed.at_ms}, "posts": 0}
+        self._put("threads", deed, {**named, "starter": old["starter"], "started_at": old["started_at"], "posts": old["posts"] + 1,
+                                    "last_sequence": deed.sequence, "last_at": {"ms": deed.at_ms}}, *place)  # fmt: skip
+        writer = self._get("thread_writers", deed, *place, deed.member) or {"posted": []}
+        posted = [at for at in writer["posted"] if at["ms"] > deed.at_ms - HOUR_MS]
+        self._put("thread_writers", deed, {**named, "member": deed.member, "posted": [*posted, {"ms": deed.at_ms}],
+                                           "marked": [], "rules": "2026-1"}, *place, deed.member)  # fmt: skip
 
     def _judge_auth_revoked(self, deed):
         voids = self._voids(deed)

@@ -10,7 +10,8 @@ from .domain import Deed, Domain
 from .story import Violation, channel_of, line_refs, value_of
 
 WITHOUT_COMPARING = {"occurred_at"}  # the phone's clock: kept as evidence
-DOMAIN = ("notices", "notice_receipts", "meetings", "meeting_rosters", "checkins", "posts", "revocations")
+DOMAIN = ("notices", "notice_receipts", "meetings", "meeting_rosters", "checkins", "posts", "post_states",
+          "threads", "thread_writers", "revocations")  # fmt: skip
 FRAME = ("outcomes", "outbox", "attempts", "generations")
 
 
@@ -134,7 +135,8 @@ def _is_unsure(domain, collection, document):
     aggregate = {
         "notices": ("notice", document.get("notice_id")),
         "notice_receipts": ("receipts", document.get("notice_id"), document.get("org_path")),
-        "posts": ("thread", document.get("org_path"), document.get("thread_id")),
+        **dict.fromkeys(("posts", "post_states", "threads", "thread_writers"),
+                        ("thread", document.get("org_path"), document.get("thread_id"))),
         "revocations": ("auth", document.get("member_id")),
     }.get(collection, ("meeting", document.get("org_path"), document.get("meeting_id")))
     return (tenant, *aggregate) in domain.unsure
