@@ -1,6 +1,7 @@
 #include "gateway/http.h"
 
 #include "common/clock.h"
+#include "gateway/openapi.h"
 #include "gateway/serial.h"
 
 #include <inttypes.h>
@@ -15,6 +16,7 @@
 #define EVENTS_PATH        "/v1/events"
 #define QUERY_PATH         "/v1/query/"
 #define SOCKET_PATH        "/v1/ws"
+#define DOCUMENT_PATH      "/v1/openapi.json"
 #define JSON_TYPE          "application/json"
 
 struct gw_http {
@@ -161,25 +163,31 @@ static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
         gw_exchange_problem(exchange, &v, v.err == YZ_UNKNOWN_TYPE ? 404 : 0);
 }
 
+/* What changes with a deployment only: a browser asks whether it is still the same. */
+static void lend_fixed(struct gw_exchange *exchange, const struct gw_request *request,
+                       const char *etag, const char *content_type, const void *data, size_t len)
+{
+    if (request->method != GW_GET && request->method != GW_HEAD) {
+        gw_exchange_allow(exchange, "GET, HEAD, OPTIONS");
+        return;
+    }
+    gw_exchange_header(exchange, "ETag", etag);
+    gw_exchange_header(exchange, "Cache-Control", "no-cache");
+    if (strcmp(request->if_none_match, etag) == 0)
+        gw_exchange_lend(exchange, 304, NULL, NULL, 0);
+    else
+        gw_exchange_lend(exchange, 200, content_type, data, len);
+}
+
 static void begin_file(struct gw_http *http, struct gw_exchange *exchange,
                        const struct gw_request *request)
 {
     const struct gw_file *file = gw_files_find(http->parts.files, request->path);
 
-    if (!file) {
+    if (file)
+        lend_fixed(exchange, request, file->etag, file->content_type, file->data, file->len);
+    else
         gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
-        return;
-    }
-    if (request->method != GW_GET && request->method != GW_HEAD) {
-        gw_exchange_allow(exchange, "GET, HEAD, OPTIONS");
-    } else {
-        gw_exchange_header(exchange, "ETag", file->etag);
-        gw_exchange_header(exchange, "Cache-Control", "no-cache");
-        if (strcmp(request->if_none_match, file->etag) == 0)
-            gw_exchange_lend(exchange, 304, NULL, NULL, 0);
-        else
-            gw_exchange_lend(exchange, 200, file->content_type, file->data, file->len);
-    }
 }
 
 /* What every answer says to a browser; pages are told more. */
@@ -201,9 +209,10 @@ static void add_page_security(struct gw_http *http, struct gw_exchange *exchange
     gw_exchange_header(exchange, "Cross-Origin-Opener-Policy", "same-origin");
 }
 
-static void add_api_security(struct gw_exchange *exchange)
+static void add_api_security(struct gw_exchange *exchange, bool fixed)
 {
-    gw_exchange_header(exchange, "Cache-Control", "no-store");
+    if (!fixed)
+        gw_exchange_header(exchange, "Cache-Control", "no-store");
     gw_exchange_header(exchange, "Content-Security-Policy",
                        "default-src 'none'; frame-ancestors 'none'");
 }
@@ -236,11 +245,13 @@ static bool admit_origin(struct gw_http *http, struct gw_exchange *exchange,
 static void route(struct gw_http *http, struct gw_exchange *exchange,
                   const struct gw_request *request)
 {
+    bool document = strcmp(request->path, DOCUMENT_PATH) == 0;
+
     if (strncmp(request->path, API_PREFIX, sizeof API_PREFIX - 1) != 0 &&
         gw_files_find(http->parts.files, request->path))
         add_page_security(http, exchange);
     else
-        add_api_security(exchange);
+        add_api_security(exchange, document);
     if (strcmp(request->path, EVENTS_PATH) == 0)
         begin_event(http, exchange, request);
     else if (strncmp(request->path, QUERY_PATH, sizeof QUERY_PATH - 1) == 0)
@@ -248,6 +259,8 @@ static void route(struct gw_http *http, struct gw_exchange *exchange,
     else if (strcmp(request->path, SOCKET_PATH) == 0)
         refuse_status(exchange, 426, YZ_BAD_FRAME, "Upgrade",
                       "This path is for WebSocket connections.");
+    else if (document)
+        lend_fixed(exchange, request, gw_openapi.etag, JSON_TYPE, gw_openapi.text, gw_openapi.len);
     else
         begin_file(http, exchange, request);
 }

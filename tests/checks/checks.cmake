@@ -1,6 +1,6 @@
 # Checks of the tree itself: what stands in two places says the same in both, and what must not be committed is not.
 # YZ_PYTHON is an interpreter with tests/requirements.txt; scripts/test sets it.
-foreach(check settings rules errors domains headers committed kubernetes alerts mutants security)
+foreach(check settings rules openapi errors domains headers committed kubernetes alerts mutants security)
   add_test(NAME check.${check}
     COMMAND sh -c "exec \"\${YZ_PYTHON:-python3}\" -m pytest -q -p no:cacheprovider \"$0\""
             ${CMAKE_CURRENT_SOURCE_DIR}/checks/test_${check}.py

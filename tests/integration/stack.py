@@ -506,7 +506,7 @@ class Stack:
             answer = error
         with answer:
             text = answer.read().decode()
-            if "json" in (answer.headers.get("Content-Type") or ""):
+            if text and "json" in (answer.headers.get("Content-Type") or ""):
                 return answer.status, answer.headers, json.loads(text)
             return answer.status, answer.headers, text
 
