@@ -43,6 +43,13 @@ PAYLOADS = {
     "thread.list": lambda path: {"orgPath": path},
     "thread.flags": lambda path: {"orgPath": path},
     "thread.history": lambda path: post(path),
+    "lesson.scheduled": lambda path: {"orgPath": path, "lessonId": new_id("l"), "version": 1, "kind": "MICRO_TIP", "title": "t",
+                                      "content": {"blocks": [{"text": "t"}], "readingMs": 1000}},  # fmt: skip
+    "lesson.released": lambda path: {"orgPath": path, "lessonId": "l1", "version": 1},
+    "lesson.withdrawn": lambda path: {"orgPath": path, "lessonId": "l1", "version": 1},
+    "lesson.feed": lambda path: {},
+    "lesson.get": lambda path: {"lessonId": "l1"},
+    "lesson.bundle": lambda path: {"lessonId": "l1"},
     "study.credited": lambda path: {"member": "m1", "sourceKind": "ATTENDED_MEETING", "source": "s1", "minutes": 1,
                                     "orgPath": path, "endedAt": rfc3339()},  # fmt: skip
 }

@@ -17,7 +17,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("YZ_BUILD_DIR", ROOT / "build" / "debug")).resolve()
-FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth", "study"]
+FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth", "lesson", "study"]
 
 # type: message. The tables of PROTOCOL.md, written down a second time on purpose.
 EVENTS = {
@@ -33,6 +33,9 @@ EVENTS = {
     "thread.reacted": "ThreadReacted",
     "thread.flagged": "ThreadFlagged",
     "thread.read_up_to": "ThreadReadUpTo",
+    "lesson.scheduled": "LessonScheduled",
+    "lesson.released": "LessonReleased",
+    "lesson.withdrawn": "LessonWithdrawn",
     "study.credited": "StudyCredited",
     "auth.revoked": "AuthRevoked",
     "auth.restored": "AuthRestored",
@@ -49,6 +52,9 @@ QUERIES = {
     "thread.list": ("ThreadListRequest", "ThreadListReply"),
     "thread.flags": ("ThreadFlagsRequest", "ThreadFlagsReply"),
     "thread.history": ("ThreadHistoryRequest", "ThreadHistoryReply"),
+    "lesson.feed": ("LessonFeedRequest", "LessonFeedReply"),
+    "lesson.get": ("LessonGetRequest", "LessonGetReply"),
+    "lesson.bundle": ("LessonGetRequest", "LessonBundleReply"),
     "auth.revocations": ("AuthRevocationsRequest", "AuthRevocationsReply"),
 }
 PUSHES = {
@@ -65,6 +71,8 @@ PUSHES = {
     "thread.reaction": "ThreadReaction",
     "thread.mentioned": "ThreadMentioned",
     "thread.flag": "ThreadFlag",
+    "lesson.released": "LessonSummary",
+    "lesson.withdrawn": "LessonGone",
     "study.credited": "StudyHours",
     "auth.revocation": "AuthRevocation",
 }
