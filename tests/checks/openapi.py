@@ -2,8 +2,9 @@
 """openapi.py [--write]: schemas/openapi.json, the HTTP API as OpenAPI 3.1, written from the schemas or compared with them.
 
 Types, messages and their texts come from the .proto files, who may send a type from schemas/AUTHORITY.md, the errors from
-common/err.def. An interpreter with tests/requirements.txt is wanted, for its protoc. What a comment of a field says in one of
-these forms is a limit in the document as well:
+common/err.def; which fields a payload must have, and the lengths of texts, from the contracts themselves (contract.py). An
+interpreter with tests/requirements.txt is wanted, for its protoc, and a build. What a comment of a field says in one of these
+forms is a limit in the document as well:
 
     1 to 64 characters · at most 128 characters          of a string
     1 to 5,000 · at most 16 · each once                  of a repeated field
@@ -18,13 +19,15 @@ import subprocess
 import sys
 import tempfile
 
+from contract import Contracts
 from google.protobuf import descriptor_pb2
 from tree import ROOT, macro_rows
 
 FILE = ROOT / "schemas/openapi.json"
 TIMESTAMP = ".google.protobuf.Timestamp"
 MESSAGE_TAG, ENUM_TAG, FIELD_TAG, NESTED_TAG, NESTED_ENUM_TAG, VALUE_TAG = 4, 5, 2, 3, 4, 2  # of descriptor.proto's paths
-ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+ID = "^[A-Za-z0-9_-]{1,64}$"
+FORMS = {"id": {"pattern": ID}, "path": {"pattern": ID[:-1] + "(/[A-Za-z0-9_-]{1,64}){0,11}$", "maxLength": 256}}
 NUMBERS = {  # of descriptor.proto: type, format, text form of 64 bits
     1: {"type": "number", "format": "double"},
     2: {"type": "number", "format": "float"},
@@ -155,8 +158,8 @@ def limits(field, text):
 
 
 class Document:
-    def __init__(self, protos, who):
-        self.protos, self.who = protos, who
+    def __init__(self, protos, who, contracts):
+        self.protos, self.who, self.contracts = protos, who, contracts
         self.schemas = {}
 
     def reference(self, name):
@@ -196,15 +199,32 @@ class Document:
             schema["allOf"] = at_most_one
         return schema
 
+    def ask_contract(self, name, field, schema):
+        """What a type's contract wants of a text, added to its schema; a comment that says another length is wrong."""
+        if schema.get("type") != "string" or field.type != 9:
+            return
+        if form := self.contracts.form(name, field.json_name):
+            schema |= FORMS[form]
+        elif length := self.contracts.longest(name, field.json_name):
+            if schema.get("maxLength", length) != length:
+                raise ValueError(f"{name}: {field.name} may have {length} characters, its comment says {schema['maxLength']}")
+            schema["maxLength"] = length
+
     # events
 
     def event(self, name):
         payload = self.protos.types[name, "event"]
-        text = self.protos.messages[payload][1]
+        message, text, _ = self.protos.messages[payload]
+        schema = self.schemas[self.reference(payload)["$ref"].rpartition("/")[2]]
+        for field in message.field:
+            self.ask_contract(name, field, schema["properties"][field.json_name])
+        if required := self.contracts.wanted(name):
+            schema["required"] = required
         self.schemas[f"event.{name}"] = {
             "type": "object",
             "properties": {
-                "eventId": {**ID, "description": "Chosen by the client, once per event and kept over retries: a ULID or UUID."},
+                "eventId": {"type": "string", "pattern": ID,
+                            "description": "Chosen by the client, once per event and kept over retries: a ULID or UUID."},
                 "type": {"const": name},
                 "payload": self.reference(payload),
                 "occurredAt": {"type": "string", "format": "date-time",
@@ -229,30 +249,35 @@ class Document:
                 "discriminator": {"propertyName": "type", "mapping": references},
             }}}},
             "responses": {
-                "202": {"description": "Stored.", "content": {"application/json": {"schema": self.reference(".yizhan.v1.Accepted")}}},
+                "202": {"description": "Stored.",
+                        "content": {"application/json": {"schema": self.reference(".yizhan.v1.Accepted")}}},
                 **problems(EVENT_STATUSES),
             },
         }  # fmt: skip
 
     # queries
 
-    def parameter(self, name, field, text):
+    def parameter(self, name, field, text, required):
         if field.type == MESSAGE and field.type_name != TIMESTAMP:
             raise ValueError(f"{name}: {field.name} is a message, which no URL can give")
         schema = {key: value for key, value in self.field(field, text).items() if key != "description"}
-        return {"name": field.json_name, "in": "query", **described(text), "schema": schema}
+        self.ask_contract(name, field, schema)
+        asked = {"required": True} if field.json_name in required else {}
+        return {"name": field.json_name, "in": "query", **asked, **described(text), "schema": schema}
 
     def query(self, name, security=None):
         request = self.protos.types[name, "query"]
         message, text, texts = self.protos.messages[request]
         reply = request.removesuffix("Request") + "Reply"
+        required = self.contracts.wanted(name)
         summary = re.sub(rf"^Query {re.escape(name)}[:,.]?\s*", "", text)
         return {
             "operationId": name,
             "tags": [name.partition(".")[0]],
             "summary": capital(summary.partition(". ")[0].rstrip(".")) or name,
             "description": f"{capital(summary)} Who: {WHO[self.who[name, 'query']]}.".strip(),
-            "parameters": [self.parameter(name, field, told) for field, told in zip(message.field, texts, strict=True)]
+            "parameters": [self.parameter(name, field, told, required)
+                           for field, told in zip(message.field, texts, strict=True)]
             + [{"$ref": "#/components/parameters/min_sequence"}],
             "responses": {
                 "200": {"description": "The answer.", "content": {"application/json": {"schema": self.reference(reply)}}},
@@ -293,7 +318,8 @@ def problem_schemas():
         "type": "object",
         "description": "A problem document (RFC 9457).",
         "properties": {
-            "type": {"type": "string", "format": "uri", "pattern": "^urn:yizhan:error:[a-z_]+$", "description": "The code as a URN."},
+            "type": {"type": "string", "format": "uri", "pattern": "^urn:yizhan:error:[a-z_]+$",
+                     "description": "The code as a URN."},
             "title": {"type": "string", "description": "The code in words, the same each time."},
             "status": {"type": "integer", "description": "The HTTP status."},
             "detail": {"type": "string", "description": "This occurrence in words."},
@@ -315,11 +341,15 @@ def authority():
 
 def wanted():
     """The document, as a dict in the order in which it is read."""
-    protos, who = Protos(), authority()
+    with Contracts() as contracts:
+        return written(Protos(), authority(), contracts)
+
+
+def written(protos, who, contracts):
     lacking = [key for key in who if key not in protos.types]
     if lacking:
         raise ValueError(f"no message's comment begins with the type: {lacking}")
-    document = Document(protos, who)
+    document = Document(protos, who, contracts)
     open_to_tokens = sorted(key for key, by in who.items() if by not in ("system", "anyone"))
     paths = {"/v1/events": {"post": document.events([name for name, kind in open_to_tokens if kind == "event"])}}
     for name, kind in open_to_tokens:

@@ -17,3 +17,7 @@ target_compile_definitions(unit_schemas_protocol PRIVATE
 # The expectation of the rules stands in a document.
 set_property(TEST unit.schemas.authority APPEND PROPERTY ENVIRONMENT
   "YZ_AUTHORITY=${CMAKE_SOURCE_DIR}/schemas/AUTHORITY.md")
+
+# What a contract says of a payload: schemas/openapi.json is written with it.
+add_executable(ask_contract ${CMAKE_CURRENT_SOURCE_DIR}/schemas/ask_contract.c)
+target_link_libraries(ask_contract PRIVATE yz_schemas yz_warnings)

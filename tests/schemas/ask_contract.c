@@ -1,0 +1,53 @@
+/* ask_contract: lines "<type> <payload or request as JSON>" from standard input; for each a line "<code> <field>" of what its
+ * contract says of it ("ok" when it takes it). The API's document is written with it. */
+#include "schemas/codec.h"
+#include "schemas/contract.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARENA_MAX (64 << 20)
+
+static void ask(struct yz_arena *arena, const char *type, const char *text, struct yz_violation *v)
+{
+    const struct yz_event_type *event = yz_event_type_find(type, NULL);
+    const struct yz_query_type *query = event ? NULL : yz_query_type_find(type, NULL);
+    const ProtobufCMessageDescriptor *desc = event   ? event->payload
+                                             : query ? query->request
+                                                     : NULL;
+    yz_check_fn *check = event ? event->check : query ? query->check : NULL;
+    ProtobufCMessage *message = NULL;
+
+    if (!desc)
+        (void)yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
+    else if (!yz_json_decode(desc, text, strlen(text), NULL, arena, &message, v) && check)
+        (void)check(message, v);
+}
+
+int main(void)
+{
+    struct yz_arena arena;
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t len;
+
+    yz_arena_init(&arena, ARENA_MAX);
+    while ((len = getline(&line, &size, stdin)) > 0) {
+        struct yz_violation v = {0};
+        char *space = strchr(line, ' ');
+
+        if (!space)
+            return 2;
+        if (line[len - 1] == '\n')
+            line[len - 1] = '\0';
+        *space = '\0';
+        yz_arena_reset(&arena);
+        ask(&arena, line, space + 1, &v);
+        printf("%s %s\n", v.err ? yz_err_code(v.err) : "ok", v.field);
+        fflush(stdout);
+    }
+    yz_arena_deinit(&arena);
+    free(line);
+    return 0;
+}
