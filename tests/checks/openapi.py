@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """openapi.py [--write]: schemas/openapi.json, the HTTP API as OpenAPI 3.1, written from the schemas or compared with them.
 
-Types, messages and their texts come from the .proto files, who may send a type from schemas/AUTHORITY.md, the errors from
-common/err.def; which fields a payload must have, and the lengths of texts, from the contracts themselves (contract.py). An
-interpreter with tests/requirements.txt is wanted, for its protoc, and a build. What a comment of a field says in one of these
-forms is a limit in the document as well:
+Types and their messages come from the contracts' tables (schemas/<domain>.c), messages and texts from the .proto files, who may
+send a type from schemas/AUTHORITY.md, the errors from common/err.def; which fields a payload must have, and the lengths of texts,
+from the contracts themselves (contract.py). An interpreter with tests/requirements.txt is wanted, for its protoc, and a build.
+What a comment of a field says in one of these forms is a limit in the document as well:
 
     1 to 64 characters · at most 128 characters          of a string
     1 to 5,000 · at most 16 · each once                  of a repeated field
@@ -46,6 +46,8 @@ NUMBERS = {  # of descriptor.proto: type, format, text form of 64 bits
     18: {"type": "string", "format": "int64", "pattern": "^-?(0|[1-9][0-9]*)$"},
 }
 ENUM, MESSAGE, REPEATED = 14, 11, 3
+# of a contract's tables: type, payload or request, reply
+ROW = r'\{"([a-z_.]+)",\s*&yizhan__v1__(\w+)__descriptor,\s*(?:&yizhan__v1__(\w+)__descriptor,\s*)?YZ_BY_'
 
 # Codes that a path answers with another status than the error's own (gateway/http.c).
 OTHER_STATUS = {404: ["unknown_type"], 411: ["missing_field"], 415: ["wrong_type"]}
@@ -96,7 +98,7 @@ class Protos:
             subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"--descriptor_set_out={out}", "--include_source_info",
                             f"-I{ROOT / 'schemas'}", *files], check=True)  # fmt: skip
             files = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
-        self.messages, self.enums, self.types = {}, {}, {}
+        self.messages, self.enums, self.texts = {}, {}, {}
         for file in files:
             comments = {tuple(l.path): l for l in file.source_code_info.location}  # noqa: E741
             for i, message in enumerate(file.message_type):
@@ -107,8 +109,8 @@ class Protos:
     def _message(self, name, message, path, comments):
         text = told(comments.get(path))
         self.messages[name] = (message, text, [told(comments.get((*path, FIELD_TAG, i))) for i in range(len(message.field))])
-        if match := re.match(r"(Event|Query) ([a-z_]+\.[a-z_]+)", text):
-            self.types[match[2], match[1].lower()] = name
+        if match := re.match(r"(?:Event|Query) ([a-z_]+\.[a-z_]+)[:,.]?\s*", text):
+            self.texts[match[1]] = text[match.end():]  # of a type: beside one of its messages
         for i, nested in enumerate(message.nested_type):
             self._message(f"{name}.{nested.name}", nested, (*path, NESTED_TAG, i), comments)
         for i, enum in enumerate(message.enum_type):
@@ -158,9 +160,14 @@ def limits(field, text):
 
 
 class Document:
-    def __init__(self, protos, who, contracts):
-        self.protos, self.who, self.contracts = protos, who, contracts
+    def __init__(self, protos, types, who, contracts):
+        self.protos, self.types, self.who, self.contracts = protos, types, who, contracts
         self.schemas = {}
+
+    def text(self, name, kind):
+        """What a type is, and who may send it."""
+        text = self.protos.texts.get(name, "").rstrip(".")
+        return " ".join(filter(None, [f"{capital(text)}." if text else "", f"Who: {WHO[self.who[name, kind]]}."]))
 
     def reference(self, name):
         """The schema of a message or enum, made when it is first asked for."""
@@ -213,8 +220,8 @@ class Document:
     # events
 
     def event(self, name):
-        payload = self.protos.types[name, "event"]
-        message, text, _ = self.protos.messages[payload]
+        payload, _ = self.types[name]
+        message = self.protos.messages[payload][0]
         schema = self.schemas[self.reference(payload)["$ref"].rpartition("/")[2]]
         for field in message.field:
             self.ask_contract(name, field, schema["properties"][field.json_name])
@@ -232,7 +239,7 @@ class Document:
             },
             "required": ["eventId", "type", "payload"],
             "additionalProperties": False,
-            "description": f"{capital(text)} Who: {WHO[self.who[name, 'event']]}.",
+            "description": self.text(name, "event"),
         }  # fmt: skip
         return f"#/components/schemas/event.{name}"
 
@@ -266,16 +273,15 @@ class Document:
         return {"name": field.json_name, "in": "query", **asked, **described(text), "schema": schema}
 
     def query(self, name, security=None):
-        request = self.protos.types[name, "query"]
-        message, text, texts = self.protos.messages[request]
-        reply = request.removesuffix("Request") + "Reply"
+        request, reply = self.types[name]
+        message, _, texts = self.protos.messages[request]
         required = self.contracts.wanted(name)
-        summary = re.sub(rf"^Query {re.escape(name)}[:,.]?\s*", "", text)
+        text = self.text(name, "query")
         return {
             "operationId": name,
             "tags": [name.partition(".")[0]],
-            "summary": capital(summary.partition(". ")[0].rstrip(".")) or name,
-            "description": f"{capital(summary)} Who: {WHO[self.who[name, 'query']]}.".strip(),
+            "summary": text.partition(". ")[0] if name in self.protos.texts else name,
+            "description": text,
             "parameters": [self.parameter(name, field, told, required)
                            for field, told in zip(message.field, texts, strict=True)]
             + [{"$ref": "#/components/parameters/min_sequence"}],
@@ -333,6 +339,16 @@ def problem_schemas():
     return {"Problem": problem}, responses
 
 
+def tables(protos):
+    """type: (payload or request, reply or None), as the contracts' tables name them."""
+    by_descriptor = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.rpartition(".")[2]).lower(): name for name in protos.messages}
+    found = {}
+    for (domain,) in macro_rows("schemas/domains.def", "X"):
+        for row in re.findall(ROW, (ROOT / f"schemas/{domain}.c").read_text(encoding="utf-8")):
+            found[row[0]] = (by_descriptor[row[1]], by_descriptor[row[2]] if row[2] else None)
+    return found
+
+
 def authority():
     """(type, kind): who, as AUTHORITY.md's first table says."""
     rows = re.findall(r"^\| `([a-z_.]+)` \| (event|query) \| (.+?) \|$", (ROOT / "schemas/AUTHORITY.md").read_text(), re.M)
@@ -342,14 +358,14 @@ def authority():
 def wanted():
     """The document, as a dict in the order in which it is read."""
     with Contracts() as contracts:
-        return written(Protos(), authority(), contracts)
+        return written(Protos(), contracts)
 
 
-def written(protos, who, contracts):
-    lacking = [key for key in who if key not in protos.types]
-    if lacking:
-        raise ValueError(f"no message's comment begins with the type: {lacking}")
-    document = Document(protos, who, contracts)
+def written(protos, contracts):
+    types, who = tables(protos), authority()
+    if missing := {name for name, _ in who} ^ set(types):
+        raise ValueError(f"in AUTHORITY.md or in a contract, and not in the other: {missing}")
+    document = Document(protos, types, who, contracts)
     open_to_tokens = sorted(key for key, by in who.items() if by not in ("system", "anyone"))
     paths = {"/v1/events": {"post": document.events([name for name, kind in open_to_tokens if kind == "event"])}}
     for name, kind in open_to_tokens:

@@ -1,5 +1,6 @@
-/* ask_contract: lines "<type> <payload or request as JSON>" from standard input; for each a line "<code> <field>" of what its
- * contract says of it ("ok" when it takes it). The API's document is written with it. */
+/* ask_contract: lines "<type> <payload or request as JSON>" from standard input; for each a line
+ * "<code> <field>" of what its contract says of it ("ok" when it takes it). The API's document is
+ * written with it. */
 #include "schemas/codec.h"
 #include "schemas/contract.h"
 
@@ -13,9 +14,7 @@ static void ask(struct yz_arena *arena, const char *type, const char *text, stru
 {
     const struct yz_event_type *event = yz_event_type_find(type, NULL);
     const struct yz_query_type *query = event ? NULL : yz_query_type_find(type, NULL);
-    const ProtobufCMessageDescriptor *desc = event   ? event->payload
-                                             : query ? query->request
-                                                     : NULL;
+    const ProtobufCMessageDescriptor *desc = event ? event->payload : query ? query->request : NULL;
     yz_check_fn *check = event ? event->check : query ? query->check : NULL;
     ProtobufCMessage *message = NULL;
 
