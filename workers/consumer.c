@@ -84,6 +84,16 @@ static void look_at_leases(struct wk_consumer *consumer)
         look_at(consumer, p);
 }
 
+static void note_handed(struct wk_consumer *consumer, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        unsigned partition = consumer->deliveries[i].partition;
+
+        if (i == 0 || partition != consumer->deliveries[i - 1].partition)
+            wk_lease_handed(consumer->means.lease, partition);
+    }
+}
+
 static void *run(void *arg)
 {
     struct wk_consumer *consumer = arg;
@@ -100,6 +110,7 @@ static void *run(void *arg)
         }
         count = wk_pull_take(consumer->pull, wk_values_due(consumer->means.values, LOOK_MS), max,
                              WK_BATCH_BYTES, consumer->deliveries);
+        note_handed(consumer, count);
         if (count > 0)
             wk_batch_run(consumer->batch, consumer->deliveries, count);
         wk_values_flush(consumer->means.values, -1);

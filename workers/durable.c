@@ -10,19 +10,27 @@
 #include <string.h>
 
 #define MAX_ACK_PENDING 4096
+#define DELETE_MS                                                                                  \
+    1000 /* one whose leader is in trouble does not answer, and is gone all the same */
 
 void wk_durable_name(unsigned partition, uint64_t revision, char out[WK_DURABLE_MAX])
 {
     snprintf(out, WK_DURABLE_MAX, "p%u-%" PRIu64, partition, revision);
 }
 
-static enum yz_err consumer_call(natsConnection *nc, const char *verb, const char *name,
-                                 json_t *request, json_t **reply, int *code)
+static enum yz_err consumer_ask(natsConnection *nc, const char *verb, const char *name,
+                                json_t *request, int64_t timeout_ms, json_t **reply, int *code)
 {
     char api[256];
 
     snprintf(api, sizeof api, "CONSUMER.%s." YZ_STREAM_EVENTS ".%s", verb, name);
-    return wk_stream_call(nc, api, request, reply, code);
+    return wk_stream_ask(nc, api, request, timeout_ms, reply, code);
+}
+
+static enum yz_err consumer_call(natsConnection *nc, const char *verb, const char *name,
+                                 json_t *request, json_t **reply, int *code)
+{
+    return consumer_ask(nc, verb, name, request, WK_STREAM_TIMEOUT_MS, reply, code);
 }
 
 /* Names of the partition's consumers, as a JSON array. */
@@ -77,7 +85,7 @@ static enum yz_err delete_older(natsConnection *nc, unsigned partition, uint64_t
         }
         if (revision_of(name) == revision)
             continue;
-        err = consumer_call(nc, "DELETE", json_string_value(name), NULL, &reply, &code);
+        err = consumer_ask(nc, "DELETE", json_string_value(name), NULL, DELETE_MS, &reply, &code);
         if (!err)
             json_decref(reply);
         else if (code == WK_STREAM_CONSUMER_NOT_FOUND)

@@ -57,6 +57,7 @@ struct wk_lease {
     atomic_bool wake;
     _Atomic uint64_t version;
     _Atomic(const char *) missing; /* NULL: ready */
+    _Atomic int64_t handed_mono_ms[YZ_PARTITIONS], made_mono_ms[YZ_PARTITIONS];
 
     pthread_mutex_t mutex; /* over what follows; never held during I/O */
     struct partition partitions[YZ_PARTITIONS];
@@ -97,6 +98,22 @@ void wk_lease_look(struct wk_lease *lease, unsigned partition, struct wk_lease_v
         wk_durable_name(partition, p->revision, view->consumer);
     }
     pthread_mutex_unlock(&lease->mutex);
+}
+
+void wk_lease_handed(struct wk_lease *lease, unsigned partition)
+{
+    atomic_store_explicit(&lease->handed_mono_ms[partition], yz_clock_mono_ms(),
+                          memory_order_relaxed);
+}
+
+int64_t wk_lease_handed_ms(const struct wk_lease *lease, unsigned partition)
+{
+    return atomic_load_explicit(&lease->handed_mono_ms[partition], memory_order_relaxed);
+}
+
+int64_t wk_lease_made_ms(const struct wk_lease *lease, unsigned partition)
+{
+    return atomic_load_explicit(&lease->made_mono_ms[partition], memory_order_relaxed);
 }
 
 bool wk_lease_holds(struct wk_lease *lease, unsigned partition, uint64_t revision)
@@ -463,6 +480,8 @@ static void finish_consumer(struct wk_lease *lease, unsigned partition)
         lose(lease, partition);
     if (err)
         return;
+    atomic_store_explicit(&lease->made_mono_ms[partition], yz_clock_mono_ms(),
+                          memory_order_relaxed);
     pthread_mutex_lock(&lease->mutex);
     p->ready = true;
     pthread_mutex_unlock(&lease->mutex);

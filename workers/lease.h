@@ -13,7 +13,8 @@
  *
  *   FREE --desired, free or holder dead: CAS--> HELD --another one desired, stop--> LEAVING
  *    ^--revision is no longer ours-- HELD, LEAVING        LEAVING --drained: CAS--> FREE
- *   HELD --message lost, consumer gone, bus was away: CAS--> HELD with a new revision and consumer
+ *   HELD --message lost, consumer gone or dumb, bus was away: CAS--> HELD with a new revision and
+ *          consumer
  */
 #ifndef WK_LEASE_H
 #define WK_LEASE_H
@@ -52,6 +53,11 @@ struct wk_lease_view {
 /* Rises with every change of a view. */
 uint64_t wk_lease_version(const struct wk_lease *lease);
 void wk_lease_look(struct wk_lease *lease, unsigned partition, struct wk_lease_view *view);
+/* A consumer thread took something of the partition. */
+void wk_lease_handed(struct wk_lease *lease, unsigned partition);
+/* When that was last, and when its consumer was made, by the monotonic clock; 0: never. */
+int64_t wk_lease_handed_ms(const struct wk_lease *lease, unsigned partition);
+int64_t wk_lease_made_ms(const struct wk_lease *lease, unsigned partition);
 /* The lease is still held with this revision, as far as this process knows. */
 bool wk_lease_holds(struct wk_lease *lease, unsigned partition, uint64_t revision);
 /* As above, but asks the broker. */

@@ -219,6 +219,7 @@ static enum yz_err start(struct worker *w)
     if ((err = connect_database(w)) ||
         (err = wk_lease_new(&w->conf, w->nc, w->id, &w->metrics, &w->lease)))
         return err;
+    wk_watch_leases(w->watch, w->lease);
     err = start_threads(w);
     if (!err)
         atomic_store(&w->missing, NULL);

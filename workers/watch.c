@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/presence.h"
 #include "common/subject.h"
+#include "workers/stall.h"
 #include "workers/stream.h"
 
 #include <inttypes.h>
@@ -42,10 +43,12 @@ struct wk_watch {
     atomic_bool stopping;
     _Atomic uint64_t trusted; /* reconnects counted when EVENTS was last judged, plus one */
     _Atomic uint64_t repeated_until;
+    _Atomic(struct wk_lease *) lease; /* NULL: there is none yet */
 
     /* the looker's own */
     int64_t held_since_mono_ms;
     int bus_slow_looks, database_slow_looks, behind_looks;
+    struct wk_stall stall;
 };
 
 static void set_trouble(struct wk_watch *watch, enum yz_trouble trouble, bool there)
@@ -247,6 +250,24 @@ static void judge_sequence(struct wk_watch *watch, struct wk_store *store, struc
     atomic_store(&watch->trusted, reconnects + 1);
 }
 
+/* info NULL: no answer. */
+static void look_for_stalls(struct wk_watch *watch, const json_t *info)
+{
+    struct wk_lease *lease = atomic_load(&watch->lease);
+    struct wk_metrics *m = watch->metrics;
+    struct wk_stall_events events = {0};
+
+    if (!lease)
+        return;
+    events.first_sequence =
+        (uint64_t)json_integer_value(json_object_get(json_object_get(info, "state"), "first_seq"));
+    events.now_us = time_in(info, "ts");
+    events.stale = info && atomic_load(&m->oldest_event_us) / 1000 >= watch->conf->events_stale_ms;
+    wk_stall_look(&watch->stall, watch->conf, watch->nc, lease, m, &events,
+                  info && atomic_load(&m->database_up) && atomic_load(&m->batches_waiting) == 0 &&
+                      wk_watch_trusts(watch));
+}
+
 static void look_at_events(struct wk_watch *watch, struct wk_store *store)
 {
     uint64_t reconnects = atomic_load(&watch->metrics->bus_reconnects);
@@ -257,6 +278,7 @@ static void look_at_events(struct wk_watch *watch, struct wk_store *store)
 
     if (!info) {
         watch->behind_looks = 0; /* who answers next may be another */
+        look_for_stalls(watch, NULL);
         return;
     }
     yz_gauge(&watch->metrics->bus_round_trip_us, round_trip_us);
@@ -265,6 +287,7 @@ static void look_at_events(struct wk_watch *watch, struct wk_store *store)
     judge_events(watch, info);
     if (readable)
         judge_sequence(watch, store, &known, info, reconnects);
+    look_for_stalls(watch, info);
     json_decref(info);
 }
 
@@ -426,6 +449,11 @@ enum yz_err wk_watch_start(const struct yz_conf *conf, natsConnection *nc, struc
         abort();
     *watch = w;
     return YZ_OK;
+}
+
+void wk_watch_leases(struct wk_watch *watch, struct wk_lease *lease)
+{
+    atomic_store(&watch->lease, lease);
 }
 
 void wk_watch_stop(struct wk_watch *watch)

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 
 struct wk_watch;
+struct wk_lease;
 
 /* As in admin.h. */
 typedef bool wk_watch_ready_fn(void *arg, const char **reason);
@@ -34,6 +35,8 @@ YZ_MUST_USE enum yz_err wk_watch_start(const struct yz_conf *conf, natsConnectio
                                        struct wk_pool *pool, struct wk_metrics *metrics,
                                        const char *worker, wk_watch_ready_fn *is_ready, void *arg,
                                        struct wk_watch **watch);
+/* From now on it looks after the partitions held by `lease` as well, see stall.h; borrowed. */
+void wk_watch_leases(struct wk_watch *watch, struct wk_lease *lease);
 /* NULL: nothing. */
 void wk_watch_stop(struct wk_watch *watch);
 

@@ -199,6 +199,21 @@ class SubjectDenied(ByHand):
             server.popen.send_signal(signal.SIGHUP)
 
 
+@by_hand("consumer_paused")
+class ConsumerPaused(ByHand):
+    """Those of all partitions, so that there is one with an event."""
+
+    def begin(self, world):
+        self._pause(world, {"pause_until": "2099-01-01T00:00:00Z"})
+
+    def end(self, world):
+        self._pause(world, {})
+
+    def _pause(self, world, until):
+        for name in world.bus.api("CONSUMER.NAMES.EVENTS")["consumers"]:
+            world.bus.api(f"CONSUMER.PAUSE.EVENTS.{name}", until)
+
+
 @by_hand("consumers_gone")
 class ConsumersGone(ByHand):
     def begin(self, world):

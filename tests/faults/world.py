@@ -203,7 +203,7 @@ class World(Stack):
         return (meta.get("leader") == f"n{number}" and len(others) == len(self.nats_servers) - 1
                 and all(peer.get("current") and not peer.get("offline") for peer in others))  # fmt: skip
 
-    def restart(self, name):
+    def restart(self, name, **env):
         """Bring a process back that is gone; does not wait until it is ready, since another fault may be in its way."""
         process = self.processes[name]
         ours = self._env(**process.settings) if process in self.gateways + self.workers else {}
@@ -211,7 +211,7 @@ class World(Stack):
             if process in self.workers and self.fault_points:
                 ours["YZ_FAULT"] = ",".join(sorted(self.fault_points))
             if not process.running:
-                process.start(**ours)
+                process.start(**ours, **env)
 
     def by_hand(self, call):
         """The result of a call that needs JetStream, made again until it answers: a cluster may still be choosing leaders

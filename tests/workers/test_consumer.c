@@ -6,6 +6,7 @@
 #include "workers/outbox.h"
 #include "workers/outcome.h"
 #include "workers/registry.h"
+#include "workers/stall.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,6 +169,68 @@ static void test_leases_are_shared_and_given_up(void **state)
     }
     wk_lease_stop(b, 0);
     wk_lease_free(b);
+}
+
+static void wait_for_all(struct wk_lease *lease)
+{
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+
+    while (held(lease) < YZ_PARTITIONS && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    assert_int_equal(held(lease), YZ_PARTITIONS);
+}
+
+static void delete_event(uint64_t sequence)
+{
+    json_t *reply = NULL;
+
+    assert_int_equal(wk_stream_call(nc, "STREAM.MSG.DELETE.EVENTS",
+                                    json_pack("{s:I}", "seq", (json_int_t)sequence), &reply, NULL),
+                     YZ_OK);
+    json_decref(reply);
+}
+
+/* Nobody takes what the consumers hand: a partition with an event stands still, one without has
+ * nothing to hand. */
+static void test_a_partition_that_stands_still_is_taken_anew(void **state)
+{
+    static struct wk_metrics counted;
+    struct yz_conf impatient = conf;
+    struct wk_stall stall = {0};
+    struct wk_stall_events events = {.first_sequence = 1, .stale = true};
+    struct wk_lease_view before, after;
+    struct wk_lease *lease;
+    uint64_t sequence;
+
+    (void)state;
+    impatient.events_stale_ms = impatient.ack_wait_ms = 0;
+    assert_int_equal(wk_lease_new(&impatient, nc, "still", &counted, &lease), YZ_OK);
+    wait_for_all(lease);
+    assert_int_equal(wk_stream_put(nc, "evt.5.t1.notice.g1", "x", -1, &sequence, NULL), YZ_OK);
+    events.now_us = (yz_clock_wall_ms() + 1000) * 1000;
+    wk_lease_look(lease, 5, &before);
+    wk_stall_look(&stall, &impatient, nc, lease, &counted, &events, false);
+    assert_int_equal(atomic_load(&counted.partitions_stalled), 0);
+    for (unsigned try = 1; try < 8; try++) {
+        wk_stall_look(&stall, &impatient, nc, lease, &counted, &events, true);
+        assert_int_equal(atomic_load(&counted.partitions_stalled), try);
+        wait_for_all(lease);
+        wk_lease_look(lease, 5, &after);
+        assert_true(after.revision > before.revision);
+        before = after;
+        assert_int_equal(stall.tries[5], try < 5 ? try : 5);
+        assert_int_equal(stall.tries[6], 0);
+    }
+    /* What was handed ends the waiting for longer and longer; one with patience waits. */
+    nats_Sleep(2);
+    wk_lease_handed(lease, 5);
+    impatient.events_stale_ms = 3600000;
+    wk_stall_look(&stall, &impatient, nc, lease, &counted, &events, true);
+    assert_int_equal(stall.tries[5], 0);
+    assert_int_equal(atomic_load(&counted.partitions_stalled), 7);
+    delete_event(sequence);
+    wk_lease_stop(lease, 0);
+    wk_lease_free(lease);
 }
 
 /* The test's domain: a post with the text "later" causes the post `message_id`-2 in thread "other".
@@ -355,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_publisher_keeps_the_order_around_dropped_letters),
         cmocka_unit_test(test_publisher_tells_stale_from_refused),
         cmocka_unit_test(test_leases_are_shared_and_given_up),
+        cmocka_unit_test(test_a_partition_that_stands_still_is_taken_anew),
         cmocka_unit_test(test_events_settle_and_the_outbox_delivers),
         cmocka_unit_test(test_what_rested_on_a_taken_id_is_decided_anew),
     };
