@@ -180,20 +180,27 @@ static bool listed(const char *list, const char *word)
 }
 
 /* A role without a scope ("member") stands in the token by itself; one with a scope must cover the
- * org. */
+ * org: the channel's, or with "@own" behind the role the actor's own. */
 static bool has_one_of(const struct yz_actor *actor, const char *roles, const char *org_path)
 {
+    static const char own[] = "@own";
     const char *entry;
     size_t len;
 
     while (next_entry(&roles, &entry, &len)) {
-        char role[YZ_ID_MAX];
+        char role[YZ_ID_MAX], *at;
 
         if (len >= sizeof role)
             continue;
         memcpy(role, entry, len);
         role[len] = '\0';
-        if (listed(actor->roles, role) || yz_actor_has_role(actor, role, org_path))
+        at = strchr(role, '@');
+        if (at && strcmp(at, own) != 0)
+            continue;
+        if (at)
+            *at = '\0';
+        if (listed(actor->roles, role) ||
+            yz_actor_has_role(actor, role, at ? actor->org_path : org_path))
             return true;
     }
     return false;

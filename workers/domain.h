@@ -82,8 +82,8 @@ void wk_insert(struct wk_fold *fold, const char *collection, const char *id, bso
 
 /* Whom a push is for besides the channel's subscribers; NULL: all of them. */
 struct wk_audience {
-    const char
-        *roles; /* "secretary,admin": only sessions with one of these over the channel's org */
+    const char *roles; /* "secretary,admin": only sessions with one of these over the channel's org;
+                          "secretary@own": over the session's own org */
     const char *exclude; /* "m1,m2", at most 16 */
 };
 /* A durable push on `channel` ("org.g1/c1"); type is a push type, payload its message (encoded at

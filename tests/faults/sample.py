@@ -199,12 +199,13 @@ def _notice(s):
     sequence = s.emit("s3", "n1", "notice.published", payload)
     at = s.settle("bob", "n1", "notice.published", payload, sequence)
     s.document("notices", sequence, "n1", notice_id="n1", org_path=PATH, notice_class="INFO", title="t", body="",
-               publisher="bob", publish_at={"ms": at}, sequence=sequence)  # fmt: skip
+               publisher="bob", publish_at={"ms": at}, sequence=sequence, state="NOTICE_RELEASED", org_paths=[PATH],
+               inbox=[PATH])  # fmt: skip
     s.push(ORG, "notice.posted", {**payload, "publisher": "bob", "publishedAt": stamp(at), "sequence": str(sequence)}, sequence)
     sequence = s.emit("s1", "r1", "notice.read", {"noticeId": "n1"})
     s.settle("ann", "r1", "notice.read", {"noticeId": "n1"}, sequence)
-    s.document("notice_receipts", sequence, "n1", PATH, notice_id="n1", org_path=PATH, readers=["ann"])
-    s.value("member.bob", f"receipts.n1.{PATH}", "notice.receipt_count", {"noticeId": "n1", "orgPath": PATH, "read": 1}, sequence)
+    s.document("notice_receipts", sequence, "n1", PATH, notice_id="n1", org_path=PATH, others=[{"m": "ann", "r": True}])
+    s.value("member.bob", f"receipts.n1.{PATH}", "notice.receipt_count", {"noticeId": "n1", "orgPath": PATH, "read": 1, "delivered": 1}, sequence)
 
 
 def _meeting(s):

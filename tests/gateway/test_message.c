@@ -123,7 +123,12 @@ static void it_knows_its_audience(void **state)
         {"", "m11", "g1/c1", true},
         {"secretary", "", "g1/c1", true},
         {"secretary", "", "g1/c1/b9", true},
-        {"secretary", "", "g1", false}, /* his scope is below */
+        {"secretary", "", "g1", false},    /* his scope is below */
+        {"secretary@own", "", "g1", true}, /* over his own org, whatever the channel's */
+        {"inspector@own,secretary@own", "", "g1", true},
+        {"member@own", "", "g1", true},
+        {"inspector@own", "", "g1/c1", false},
+        {"secretary@g1/c1", "", "g1/c1", false}, /* no such form */
         {"inspector", "", "g1/c1", false},
         {"inspector,secretary", "", "g1/c1", true},
         {"member", "", "g1", true},

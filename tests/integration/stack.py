@@ -34,6 +34,7 @@ from documents import ROOT, DatabaseUsers
 from people import Keys, Person, new_id
 from phone import Phone
 from rights import TESTER, Rights
+from rule_packs import no_quiet_hours
 from waiting import until
 
 START_S = 60
@@ -229,6 +230,7 @@ class Stack:
             "keys_dir": self.folder / "keys",
             "code_secret_file": secret,
             "member_key_file": member_key,
+            "rules_dir": no_quiet_hours(self.folder / "rules"),
             "nats_url": f"nats://127.0.0.1:{self.nats_port}",
             "mongodb_database": "yizhan_test",
             "rules_dir": wide_rules(self.folder / "rules"),

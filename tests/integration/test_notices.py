@@ -53,7 +53,7 @@ def test_reading_counts_once_and_is_told_to_the_publisher(town, encoding):
     for member in ("m1", "m2", "m3"):
         town.phone(town.person(member)).done("notice.read", {"noticeId": published["noticeId"]})
     count = desk.wait_value("member.sec", "notice.receipt_count", lambda v: v.get("read") == 3)
-    assert count == {"noticeId": published["noticeId"], "orgPath": "g1/c1/b1", "read": 3}
+    assert count == {"noticeId": published["noticeId"], "orgPath": "g1/c1/b1", "read": 3, "delivered": 3}
     value = desk.of("member.sec", "notice.receipt_count")[-1]
     assert value["name"] == f"receipts.{published['noticeId']}.g1/c1/b1"
     again = town.phone(town.person("m1")).emit("notice.read", {"noticeId": published["noticeId"]})

@@ -22,7 +22,14 @@ FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth", "
 # type: message. The tables of PROTOCOL.md, written down a second time on purpose.
 EVENTS = {
     "notice.published": "NoticePublished",
+    "notice.approved": "NoticeApproved",
+    "notice.recalled": "NoticeRecalled",
+    "notice.release_due": "NoticeReleaseDue",
+    "notice.received": "NoticeReceived",
     "notice.read": "NoticeRead",
+    "notice.confirmed": "NoticeConfirmed",
+    "notice.reminded": "NoticeReminded",
+    "notice.remind_due": "NoticeRemindDue",
     "meeting.convened": "MeetingConvened",
     "meeting.opened": "MeetingOpened",
     "meeting.closed": "MeetingClosed",
@@ -43,7 +50,11 @@ EVENTS = {
 QUERIES = {
     "event.outcome": ("EventOutcomeRequest", "EventOutcomeReply"),
     "notice.list": ("NoticeListRequest", "NoticeListReply"),
+    "notice.unread": ("NoticeUnreadRequest", "NoticeUnreadReply"),
+    "notice.get": ("NoticeGetRequest", "NoticeGetReply"),
+    "notice.pending": ("NoticePendingRequest", "NoticePendingReply"),
     "notice.receipts": ("NoticeReceiptsRequest", "NoticeReceiptsReply"),
+    "notice.unread_members": ("NoticeUnreadMembersRequest", "NoticeUnreadMembersReply"),
     "meeting.get": ("MeetingGetRequest", "MeetingGetReply"),
     "meeting.code_key": ("MeetingCodeKeyRequest", "MeetingCodeKeyReply"),
     "meeting.attendance": ("MeetingAttendanceRequest", "MeetingAttendanceReply"),
@@ -60,6 +71,10 @@ QUERIES = {
 PUSHES = {
     "event.outcome": "Outcome",
     "notice.posted": "NoticePosted",
+    "notice.pending": "NoticePosted",
+    "notice.recalled": "NoticeRecall",
+    "notice.reminder": "NoticeReminder",
+    "notice.reminder_sent": "NoticeReminderSent",
     "notice.receipt_count": "NoticeReceiptCount",
     "meeting.announced": "MeetingAnnounced",
     "meeting.state_changed": "MeetingStateChanged",

@@ -14,7 +14,7 @@ static const struct refusal of_published[] = {
     {"g1/c1", "1/2/3/4/5/6/7/8/9/10/11/12", YZ_OK, ""},
     {"g1/c1", "1/2/3/4/5/6/7/8/9/10/11/12/13", YZ_INVALID_VALUE, "orgPath"},
     {"\"INFO\"", "null", YZ_MISSING_FIELD, "noticeClass"},
-    {"\"INFO\"", "3", YZ_INVALID_VALUE, "noticeClass"},
+    {"\"INFO\"", "4", YZ_INVALID_VALUE, "noticeClass"},
     {"\"INFO\"", "-1", YZ_INVALID_VALUE, "noticeClass"},
     {"\"INFO\"", "\"CONFIRM\"", YZ_OK, ""},
     {"通知", "", YZ_MISSING_FIELD, "title"},
@@ -110,7 +110,7 @@ static void aggregates_keep_receipts_apart(void **state)
     assert_int_equal(type->authority, YZ_BY_SECRETARY);
     type = yz_event_type_find("notice.read", NULL);
     type->aggregate(sample_json(type->payload, "{\"noticeId\":\"n1\"}"), &actor, aggregate);
-    assert_string_equal(aggregate, "receipts|n1|g1/c1/b1");
+    assert_string_equal(aggregate, "receipts|g1/c1/b1");
     assert_null(type->org_path);
     assert_int_equal(type->authority, YZ_BY_MEMBER);
     assert_int_equal(yz_query_type_find("notice.list", NULL)->authority, YZ_BY_MEMBER);

@@ -330,6 +330,7 @@ static void test_notice_receipts(void **state)
     drive_init(&d);
     publish(&d, "r1", "g1/c1", "正文", 0);
     publish(&d, "r11", "g1/c1", "正文", 0);
+    publish(&d, "r12", "g1/c1/b2", "正文", 0);
     read_notice(&d, "r1", "u1", BRANCH);
     read_notice(&d, "r1", "u2", BRANCH);
     read_notice(&d, "r1", "u3", "g1/c1/b2");
@@ -354,9 +355,14 @@ static void test_notice_receipts(void **state)
     request.after = "no path!";
     assert_int_equal(ask_error(&secretary, "notice.receipts", &request.base), YZ_INVALID_VALUE);
     request.after = "";
-    /* Inside the scope, but not the notice's org. */
+    /* A part of what it addresses, and an org that it does not. */
     request.org_path = BRANCH;
+    reply =
+        (Yizhan__V1__NoticeReceiptsReply *)ask_for(&secretary, "notice.receipts", &request.base);
+    assert_int_equal(reply->n_branches, 1);
+    request.notice_id = "r12";
     assert_int_equal(ask_error(&secretary, "notice.receipts", &request.base), YZ_NOT_FOUND);
+    request.notice_id = "r1";
     request.org_path = "g1/c1";
     assert_int_equal(ask_error(&member, "notice.receipts", &request.base), YZ_FORBIDDEN);
 }

@@ -1,58 +1,336 @@
-/* Notices (通知) and who has read them. The receipts of one branch are one document, written only
- * by the events of that branch, so that a notice to half a million members has no hot spot. */
-#include "common/clock.h"
-#include "workers/document.h"
-#include "workers/domain.h"
-#include "workers/query.h"
-#include "workers/store.h"
+/* Notices (通知): published, approved by a second person when urgent, recalled. */
+#include "workers/domains/notice.h"
 
-#include <notice.pb-c.h>
+#include "workers/calendar.h"
+#include "workers/document.h"
+#include "workers/rules.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTICES    "notices"
-#define RECEIPTS   "notice_receipts"
-#define LIST_COUNT 20
-#define LIST_MAX   100
+#define AUDIENCE_TEXT_MAX 1200 /* 16 ids of 64, with commas */
+#define OWN_ORG           "@own"
 
-static void notice_id(const struct wk_event *event, const char *id, char out[WK_ID_MAX])
+void wk_notice_id(const struct yz_actor *actor, const char *notice_id, char out[WK_ID_MAX])
 {
-    wk_id(out, event->env->actor.tenant, id, NULL);
+    wk_id(out, actor->tenant, notice_id, NULL);
 }
 
-static void receipts_id(const struct wk_event *event, const char *id, char out[WK_ID_MAX])
+Yizhan__V1__NoticeState wk_notice_state(const bson_t *notice)
 {
-    wk_id(out, event->env->actor.tenant, id, event->env->actor.org_path, NULL);
+    return (Yizhan__V1__NoticeState)wk_document_enum(notice, "state",
+                                                     &yizhan__v1__notice_state__descriptor);
 }
 
-static void needs_published(const struct wk_event *event, struct wk_needs *needs)
+Yizhan__V1__NoticeClass wk_notice_class(const bson_t *notice)
+{
+    return (Yizhan__V1__NoticeClass)wk_document_enum(notice, "notice_class",
+                                                     &yizhan__v1__notice_class__descriptor);
+}
+
+bool wk_notice_expired(const bson_t *notice, int64_t now_ms)
+{
+    int64_t expires_at_ms = wk_document_time_ms(notice, "expires_at");
+
+    return expires_at_ms != 0 && expires_at_ms <= now_ms;
+}
+
+bool wk_notice_passes(const bson_t *notice)
+{
+    return wk_notice_class(notice) == YIZHAN__V1__NOTICE_CLASS__URGENT &&
+           *wk_document_text(notice, "approver");
+}
+
+static bool next_path(bson_iter_t *paths, const char **path)
+{
+    while (bson_iter_next(paths)) {
+        if (BSON_ITER_HOLDS_UTF8(paths)) {
+            *path = bson_iter_utf8(paths, NULL);
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *wk_notice_covering(const bson_t *notice, const char *org_path)
+{
+    bson_iter_t paths;
+    const char *path;
+
+    if (wk_document_array(notice, "org_paths", &paths)) {
+        while (next_path(&paths, &path)) {
+            if (yz_org_covers(path, org_path))
+                return path;
+        }
+    }
+    return NULL;
+}
+
+/* One entry of a comma-separated list; NULL: no more. */
+static const char *next_entry(const char **list, size_t *len)
+{
+    const char *entry = *list;
+
+    *len = strcspn(entry, ",");
+    *list = entry + *len + (entry[*len] == ',');
+    return *len > 0 ? entry : NULL;
+}
+
+static bool in_list(const char *list, const char *name, size_t name_len)
+{
+    const char *entry;
+    size_t len;
+
+    while ((entry = next_entry(&list, &len))) {
+        if (len == name_len && strncmp(entry, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A role without a scope stands in the token by itself; one with a scope must cover the own org. */
+static bool holds_one(const struct yz_actor *actor, const char *roles)
+{
+    const char *entry;
+    size_t len;
+
+    while ((entry = next_entry(&roles, &len))) {
+        char role[YZ_ID_MAX];
+
+        snprintf(role, sizeof role, "%.*s", (int)len, entry);
+        if (in_list(actor->roles, role, strlen(role)) ||
+            yz_actor_has_role(actor, role, actor->org_path))
+            return true;
+    }
+    return false;
+}
+
+bool wk_notice_addresses(const bson_t *notice, const struct yz_actor *actor, const char **path)
+{
+    const char *through = wk_notice_covering(notice, actor->org_path);
+    const char *roles = wk_document_text(notice, "roles");
+
+    if (path)
+        *path = through;
+    return through &&
+           !in_list(wk_document_text(notice, "exclude"), actor->member, strlen(actor->member)) &&
+           (!*roles || holds_one(actor, roles));
+}
+
+bool wk_notice_addresses_listed(const bson_t *notice, const struct wk_branch_member *member)
+{
+    const char *roles = wk_document_text(notice, "roles"), *entry;
+    size_t len;
+
+    if (in_list(wk_document_text(notice, "exclude"), member->member, strlen(member->member)))
+        return false;
+    if (!*roles || in_list(roles, "member", strlen("member")))
+        return true;
+    while ((entry = next_entry(&roles, &len))) {
+        if (in_list(member->roles, entry, len))
+            return true;
+    }
+    return false;
+}
+
+static bool is_secretary(const struct yz_actor *actor, const char *org_path)
+{
+    return yz_actor_has_role(actor, "secretary", org_path) ||
+           yz_actor_has_role(actor, "admin", org_path);
+}
+
+bool wk_notice_in_scope(const bson_t *notice, const struct yz_actor *actor)
+{
+    bson_iter_t paths;
+    const char *path;
+
+    if (!wk_document_array(notice, "org_paths", &paths))
+        return false;
+    while (next_path(&paths, &path)) {
+        if (!is_secretary(actor, path))
+            return false;
+    }
+    return true;
+}
+
+bool wk_notice_overseen(const bson_t *notice, const struct yz_actor *actor)
+{
+    bson_iter_t paths;
+    const char *path;
+
+    if (wk_document_array(notice, "org_paths", &paths)) {
+        while (next_path(&paths, &path)) {
+            if (is_secretary(actor, path) || yz_actor_has_role(actor, "inspector", path))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Whom the pushes of a released notice are for: its roles count over a member's own org, so that
+ * one notice to the secretaries below an org is one push. */
+static void push_to_audience(struct wk_fold *fold, const bson_t *notice, const char *type,
+                             const ProtobufCMessage *message)
+{
+    char roles[AUDIENCE_TEXT_MAX] = "", channel[YZ_CHANNEL_MAX];
+    const char *list = wk_document_text(notice, "roles"), *entry, *path;
+    const char *exclude = wk_document_text(notice, "exclude");
+    struct wk_audience audience = {*list ? roles : NULL, *exclude ? exclude : NULL};
+    bson_iter_t paths;
+    size_t len;
+
+    while ((entry = next_entry(&list, &len)))
+        snprintf(roles + strlen(roles), sizeof roles - strlen(roles), "%s%.*s" OWN_ORG,
+                 *roles ? "," : "", (int)len, entry);
+    if (!wk_document_array(notice, "org_paths", &paths))
+        return;
+    while (next_path(&paths, &path)) {
+        snprintf(channel, sizeof channel, "org.%s", path);
+        wk_push(fold, channel, type, message, &audience);
+    }
+}
+
+static void push_to_secretaries(struct wk_fold *fold, const bson_t *notice, const char *type,
+                                const ProtobufCMessage *message)
+{
+    const struct wk_audience audience = {.roles = "secretary,admin"};
+    char channel[YZ_CHANNEL_MAX];
+
+    snprintf(channel, sizeof channel, "org.%s", wk_document_text(notice, "org_path"));
+    wk_push(fold, channel, type, message, &audience);
+}
+
+static void push_notice(struct wk_fold *fold, const bson_t *notice, bool released)
+{
+    Yizhan__V1__NoticePosted posted = YIZHAN__V1__NOTICE_POSTED__INIT;
+    Google__Protobuf__Timestamp published_at =
+                                    wk_timestamp(wk_document_time_ms(notice, "publish_at")),
+                                expires_at =
+                                    wk_timestamp(wk_document_time_ms(notice, "expires_at"));
+
+    posted.notice_id = (char *)(uintptr_t)wk_document_text(notice, "notice_id");
+    posted.org_path = (char *)(uintptr_t)wk_document_text(notice, "org_path");
+    posted.notice_class = wk_notice_class(notice);
+    posted.title = (char *)(uintptr_t)wk_document_text(notice, "title");
+    posted.body = (char *)(uintptr_t)wk_document_text(notice, "body");
+    posted.expires_at = wk_document_time_ms(notice, "expires_at") ? &expires_at : NULL;
+    posted.publisher = (char *)(uintptr_t)wk_document_text(notice, "publisher");
+    posted.published_at = &published_at;
+    posted.sequence = (uint64_t)wk_document_number(notice, "sequence");
+    if (released)
+        push_to_audience(fold, notice, "notice.posted", &posted.base);
+    else
+        push_to_secretaries(fold, notice, "notice.pending", &posted.base);
+}
+
+static void needs_notice(const struct wk_event *event, struct wk_needs *needs,
+                         const char *notice_id)
 {
     char id[WK_ID_MAX];
 
-    notice_id(event, ((const Yizhan__V1__NoticePublished *)event->payload)->notice_id, id);
-    wk_need(needs, NOTICES, id);
+    wk_notice_id(&event->env->actor, notice_id, id);
+    wk_need(needs, WK_NOTICES, id);
+}
+
+static const bson_t *get_notice(const struct wk_event *event, struct wk_fold *fold,
+                                const char *notice_id)
+{
+    char id[WK_ID_MAX];
+
+    wk_notice_id(&event->env->actor, notice_id, id);
+    return wk_get(fold, WK_NOTICES, id);
+}
+
+static void put_notice(const struct wk_event *event, struct wk_fold *fold, const char *notice_id,
+                       bson_t *notice)
+{
+    char id[WK_ID_MAX];
+
+    wk_notice_id(&event->env->actor, notice_id, id);
+    wk_put(fold, WK_NOTICES, id, notice);
+}
+
+static void append_state(bson_t *notice, Yizhan__V1__NoticeState state)
+{
+    BSON_APPEND_UTF8(notice, "state",
+                     wk_document_enum_name(&yizhan__v1__notice_state__descriptor, (int)state));
+}
+
+/* published */
+
+static void needs_published(const struct wk_event *event, struct wk_needs *needs)
+{
+    needs_notice(event, needs, ((const Yizhan__V1__NoticePublished *)event->payload)->notice_id);
+}
+
+static enum yz_err judge_audience(const struct wk_event *event,
+                                  const Yizhan__V1__NoticeAudience *audience,
+                                  struct yz_violation *v)
+{
+    char field[YZ_FIELD_MAX];
+
+    for (size_t i = 0; audience && i < audience->n_org_paths; i++) {
+        if (is_secretary(&event->env->actor, audience->org_paths[i]))
+            continue;
+        snprintf(field, sizeof field, "audience.orgPaths[%zu]", i);
+        return yz_violate(v, YZ_FORBIDDEN, field, NULL);
+    }
+    return YZ_OK;
 }
 
 static enum yz_err judge_published(const struct wk_event *event, struct wk_fold *fold,
                                    struct yz_violation *v)
 {
     const Yizhan__V1__NoticePublished *notice = (const Yizhan__V1__NoticePublished *)event->payload;
-    char id[WK_ID_MAX];
 
-    notice_id(event, notice->notice_id, id);
-    if (wk_get(fold, NOTICES, id))
+    if (get_notice(event, fold, notice->notice_id))
         return yz_violate(v, YZ_EXISTS, "noticeId", "A notice with this id exists already.");
     if (notice->expires_at && wk_timestamp_ms(notice->expires_at) <= event->received_at_ms)
         return yz_violate(v, YZ_INVALID_VALUE, "expiresAt", "The time must lie in the future.");
-    return YZ_OK;
+    return judge_audience(event, notice->audience, v);
+}
+
+static void append_paths(bson_t *document, const char *field, char *const *paths, size_t count)
+{
+    bson_t list;
+    char key[24];
+
+    bson_append_array_begin(document, field, -1, &list);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "%zu", i);
+        BSON_APPEND_UTF8(&list, key, paths[i]);
+    }
+    bson_append_array_end(document, &list);
+}
+
+/* "a,b"; nothing when there is none. */
+static void append_list(bson_t *document, const char *field, char *const *entries, size_t count)
+{
+    char text[AUDIENCE_TEXT_MAX] = "";
+
+    for (size_t i = 0; i < count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i > 0 ? "," : "",
+                 entries[i]);
+    if (count > 0)
+        bson_append_utf8(document, field, -1, text, -1);
 }
 
 static bson_t *new_notice(const struct wk_event *event, const Yizhan__V1__NoticePublished *notice)
 {
+    const Yizhan__V1__NoticeAudience *audience = notice->audience;
+    bool own = !audience || audience->n_org_paths == 0;
+    bool urgent = notice->notice_class == YIZHAN__V1__NOTICE_CLASS__URGENT;
+    char *const *paths = own ? &notice->org_path : audience->org_paths;
+    size_t path_count = own ? 1 : audience->n_org_paths;
     bson_t *document = bson_new();
 
     BSON_APPEND_UTF8(document, "notice_id", notice->notice_id);
     BSON_APPEND_UTF8(document, "org_path", notice->org_path);
+    append_paths(document, "org_paths", paths, path_count);
+    if (audience) {
+        append_list(document, "roles", audience->roles, audience->n_roles);
+        append_list(document, "exclude", audience->exclude, audience->n_exclude);
+    }
     BSON_APPEND_UTF8(
         document, "notice_class",
         wk_document_enum_name(&yizhan__v1__notice_class__descriptor, (int)notice->notice_class));
@@ -62,432 +340,212 @@ static bson_t *new_notice(const struct wk_event *event, const Yizhan__V1__Notice
     BSON_APPEND_DATE_TIME(document, "publish_at", event->received_at_ms);
     if (notice->expires_at)
         BSON_APPEND_DATE_TIME(document, "expires_at", wk_timestamp_ms(notice->expires_at));
+    append_state(document, urgent ? YIZHAN__V1__NOTICE_STATE__NOTICE_PENDING
+                                  : YIZHAN__V1__NOTICE_STATE__NOTICE_RELEASED);
+    if (!urgent)
+        append_paths(document, "inbox", paths, path_count);
     BSON_APPEND_INT64(document, "sequence", (int64_t)event->sequence);
     return document;
 }
 
-static void push_posted(const struct wk_event *event, struct wk_fold *fold,
-                        const Yizhan__V1__NoticePublished *notice)
-{
-    Yizhan__V1__NoticePosted posted = YIZHAN__V1__NOTICE_POSTED__INIT;
-    Google__Protobuf__Timestamp published_at = wk_timestamp(event->received_at_ms);
-    struct yz_channel channel = {.kind = YZ_CHANNEL_ORG};
-    char name[YZ_CHANNEL_MAX];
-
-    snprintf(channel.org_path, sizeof channel.org_path, "%s", notice->org_path);
-    yz_channel_name(&channel, name);
-    posted.notice_id = notice->notice_id;
-    posted.org_path = notice->org_path;
-    posted.notice_class = notice->notice_class;
-    posted.title = notice->title;
-    posted.body = notice->body;
-    posted.expires_at = notice->expires_at;
-    posted.publisher = (char *)(uintptr_t)event->env->actor.member;
-    posted.published_at = &published_at;
-    posted.sequence = event->sequence;
-    wk_push(fold, name, "notice.posted", &posted.base, NULL);
-}
-
+/* It stands in the inboxes at once; in the quiet hours its push waits for their end. */
 static void apply_published(const struct wk_event *event, struct wk_fold *fold)
 {
     const Yizhan__V1__NoticePublished *notice = (const Yizhan__V1__NoticePublished *)event->payload;
-    char id[WK_ID_MAX];
+    const struct wk_rules_calendar *calendar =
+        wk_rules_calendar_at(wk_fold_context(fold)->rules, event->received_at_ms);
+    Yizhan__V1__NoticeReleaseDue due = YIZHAN__V1__NOTICE_RELEASE_DUE__INIT;
+    bool urgent = notice->notice_class == YIZHAN__V1__NOTICE_CLASS__URGENT;
+    bson_t *document = new_notice(event, notice);
+    int64_t until_ms;
 
-    notice_id(event, notice->notice_id, id);
-    wk_put(fold, NOTICES, id, new_notice(event, notice));
-    push_posted(event, fold, notice);
+    if (!urgent && wk_calendar_quiet(calendar, event->received_at_ms, &until_ms)) {
+        due.org_path = notice->org_path;
+        due.notice_id = notice->notice_id;
+        wk_later(fold, 0, until_ms, "notice.release_due", &due.base);
+        BSON_APPEND_DATE_TIME(document, "push_at", until_ms);
+        BSON_APPEND_UTF8(document, "rules", calendar->version);
+    } else {
+        push_notice(fold, document, !urgent);
+    }
+    put_notice(event, fold, notice->notice_id, document);
 }
 
-static void needs_read(const struct wk_event *event, struct wk_needs *needs)
+static void needs_release_due(const struct wk_event *event, struct wk_needs *needs)
 {
-    const Yizhan__V1__NoticeRead *read = (const Yizhan__V1__NoticeRead *)event->payload;
-    char id[WK_ID_MAX];
-
-    notice_id(event, read->notice_id, id);
-    wk_need(needs, NOTICES, id);
-    receipts_id(event, read->notice_id, id);
-    wk_need_own(needs, RECEIPTS, id);
+    needs_notice(event, needs, ((const Yizhan__V1__NoticeReleaseDue *)event->payload)->notice_id);
 }
 
-static enum yz_err judge_read(const struct wk_event *event, struct wk_fold *fold,
-                              struct yz_violation *v)
+static enum yz_err judge_release_due(const struct wk_event *event, struct wk_fold *fold,
+                                     struct yz_violation *v)
 {
-    const Yizhan__V1__NoticeRead *read = (const Yizhan__V1__NoticeRead *)event->payload;
-    const bson_t *notice;
-    char id[WK_ID_MAX];
-
-    notice_id(event, read->notice_id, id);
-    notice = wk_get(fold, NOTICES, id);
-    if (!notice)
-        return yz_violate(v, YZ_NOT_FOUND, "noticeId", "There is no such notice.");
-    if (!yz_actor_belongs(&event->env->actor, wk_document_text(notice, "org_path")))
-        return yz_violate(v, YZ_NOT_IN_AUDIENCE, "noticeId", NULL);
+    (void)event;
+    (void)fold;
+    (void)v;
     return YZ_OK;
 }
 
-/* The branch's receipts with the member among them; NULL when the member stands there already.
- * *count: readers after this event. */
-static bson_t *add_reader(const bson_t *receipts, const char *id, const struct yz_actor *actor,
-                          uint32_t *count)
+/* Moot when it was recalled or expired in the night. */
+static void apply_release_due(const struct wk_event *event, struct wk_fold *fold)
 {
-    bson_t *document = bson_new(), list;
-    bson_iter_t reader;
-    bool there = false;
-    char key[16];
+    const Yizhan__V1__NoticeReleaseDue *due = (const Yizhan__V1__NoticeReleaseDue *)event->payload;
+    const bson_t *notice = get_notice(event, fold, due->notice_id);
 
-    BSON_APPEND_UTF8(document, "notice_id", id);
-    BSON_APPEND_UTF8(document, "org_path", actor->org_path);
-    BSON_APPEND_ARRAY_BEGIN(document, "readers", &list);
-    *count = 0;
-    if (receipts && wk_document_array(receipts, "readers", &reader)) {
-        while (bson_iter_next(&reader)) {
-            const char *member = bson_iter_utf8(&reader, NULL);
-
-            there = there || (member && strcmp(member, actor->member) == 0);
-            bson_append_iter(&list, NULL, 0, &reader);
-            (*count)++;
-        }
-    }
-    if (!there) {
-        snprintf(key, sizeof key, "%u", *count);
-        BSON_APPEND_UTF8(&list, key, actor->member);
-        (*count)++;
-    }
-    bson_append_array_end(document, &list);
-    if (!there)
-        return document;
-    bson_destroy(document);
-    return NULL;
+    if (notice && wk_notice_state(notice) == YIZHAN__V1__NOTICE_STATE__NOTICE_RELEASED &&
+        !wk_notice_expired(notice, event->received_at_ms))
+        push_notice(fold, notice, true);
 }
 
-/* Reading twice is reading: applied, with nothing new. The publisher's channel holds one count for
- * each branch; the sum over branches is the reader's. */
-static void apply_read(const struct wk_event *event, struct wk_fold *fold)
-{
-    const Yizhan__V1__NoticeRead *read = (const Yizhan__V1__NoticeRead *)event->payload;
-    const struct yz_actor *actor = &event->env->actor;
-    Yizhan__V1__NoticeReceiptCount value = YIZHAN__V1__NOTICE_RECEIPT_COUNT__INIT;
-    char id[WK_ID_MAX], channel[YZ_CHANNEL_MAX], name[YZ_CHANNEL_MAX];
-    const bson_t *notice;
-    bson_t *receipts;
+/* approved */
 
-    notice_id(event, read->notice_id, id);
-    notice = wk_get(fold, NOTICES, id);
-    receipts_id(event, read->notice_id, id);
-    receipts = add_reader(wk_get(fold, RECEIPTS, id), read->notice_id, actor, &value.read);
-    if (receipts)
-        wk_put(fold, RECEIPTS, id, receipts);
+static void needs_approved(const struct wk_event *event, struct wk_needs *needs)
+{
+    needs_notice(event, needs, ((const Yizhan__V1__NoticeApproved *)event->payload)->notice_id);
+}
+
+static enum yz_err judge_approved(const struct wk_event *event, struct wk_fold *fold,
+                                  struct yz_violation *v)
+{
+    const Yizhan__V1__NoticeApproved *approved = (const Yizhan__V1__NoticeApproved *)event->payload;
+    const struct yz_actor *actor = &event->env->actor;
+    const bson_t *notice = get_notice(event, fold, approved->notice_id);
+
+    if (!notice || strcmp(wk_document_text(notice, "org_path"), approved->org_path) != 0)
+        return yz_violate(v, YZ_NOT_FOUND, "noticeId", "This org has no such notice.");
+    if (wk_notice_state(notice) == YIZHAN__V1__NOTICE_STATE__NOTICE_RECALLED)
+        return yz_violate(v, YZ_NOTICE_RECALLED, "noticeId", NULL);
+    if (wk_notice_state(notice) != YIZHAN__V1__NOTICE_STATE__NOTICE_PENDING)
+        return yz_violate(v, YZ_NOTICE_NOT_PENDING, "noticeId", NULL);
+    if (!wk_notice_in_scope(notice, actor))
+        return yz_violate(v, YZ_FORBIDDEN, "noticeId",
+                          "Your scope does not cover all orgs that it addresses.");
+    if (strcmp(wk_document_text(notice, "publisher"), actor->member) == 0)
+        return yz_violate(v, YZ_SAME_PERSON, "noticeId", NULL);
+    if (wk_notice_expired(notice, event->received_at_ms))
+        return yz_violate(v, YZ_NOTICE_EXPIRED, "noticeId", NULL);
+    return YZ_OK;
+}
+
+static void copy_paths(const bson_t *notice, bson_t *out)
+{
+    bson_iter_t it;
+
+    if (bson_iter_init_find(&it, notice, "org_paths"))
+        bson_append_iter(out, "inbox", -1, &it);
+}
+
+/* From now on it stands in the inboxes, and there as the newest. */
+static void apply_approved(const struct wk_event *event, struct wk_fold *fold)
+{
+    const Yizhan__V1__NoticeApproved *approved = (const Yizhan__V1__NoticeApproved *)event->payload;
+    const bson_t *notice = get_notice(event, fold, approved->notice_id);
+    bson_t *released;
+
     if (!notice)
         return;
-    value.notice_id = read->notice_id;
-    value.org_path = (char *)(uintptr_t)actor->org_path;
-    snprintf(channel, sizeof channel, "member.%s", wk_document_text(notice, "publisher"));
-    snprintf(name, sizeof name, "receipts.%s.%s", read->notice_id, actor->org_path);
-    wk_value(fold, channel, name, "notice.receipt_count", &value.base, NULL);
+    released = bson_new();
+    bson_copy_to_excluding_noinit(notice, released, "state", "inbox", "sequence", "approver",
+                                  "approved_at", NULL);
+    append_state(released, YIZHAN__V1__NOTICE_STATE__NOTICE_RELEASED);
+    copy_paths(notice, released);
+    BSON_APPEND_UTF8(released, "approver", event->env->actor.member);
+    BSON_APPEND_DATE_TIME(released, "approved_at", event->received_at_ms);
+    BSON_APPEND_INT64(released, "sequence", (int64_t)event->sequence);
+    push_notice(fold, released, true);
+    put_notice(event, fold, approved->notice_id, released);
 }
 
-/* The newest notices of a chain of orgs, being gathered: copies of rows, newest first. */
-struct listing {
-    bson_t *rows[LIST_MAX + 1];
-    uint64_t sequences[LIST_MAX + 1];
-    size_t count, limit;
-    int64_t now_ms;
-};
+/* recalled */
 
-static bool is_expired(const struct listing *listing, const bson_t *row)
+static void needs_recalled(const struct wk_event *event, struct wk_needs *needs)
 {
-    int64_t expires_at = wk_document_time_ms(row, "expires_at");
-
-    return expires_at != 0 && expires_at <= listing->now_ms;
+    needs_notice(event, needs, ((const Yizhan__V1__NoticeRecalled *)event->payload)->notice_id);
 }
 
-/* Rows of one org come newest first: the first that is too old ends its search. */
-static bool on_notice(void *arg, const bson_t *row)
+static enum yz_err judge_recalled(const struct wk_event *event, struct wk_fold *fold,
+                                  struct yz_violation *v)
 {
-    struct listing *listing = arg;
-    uint64_t sequence = (uint64_t)wk_document_number(row, "sequence");
-    size_t at = listing->count;
+    const Yizhan__V1__NoticeRecalled *recalled = (const Yizhan__V1__NoticeRecalled *)event->payload;
+    const struct yz_actor *actor = &event->env->actor;
+    const bson_t *notice = get_notice(event, fold, recalled->notice_id);
 
-    if (is_expired(listing, row))
-        return true;
-    while (at > 0 && listing->sequences[at - 1] < sequence)
-        at--;
-    if (at == listing->limit)
-        return false;
-    if (listing->count == listing->limit)
-        bson_destroy(listing->rows[--listing->count]);
-    memmove(&listing->rows[at + 1], &listing->rows[at], (listing->count - at) * sizeof(bson_t *));
-    memmove(&listing->sequences[at + 1], &listing->sequences[at],
-            (listing->count - at) * sizeof(uint64_t));
-    listing->rows[at] = bson_copy(row);
-    listing->sequences[at] = sequence;
-    listing->count++;
-    return true;
-}
-
-/* One search for each org of the chain: equality and a range on one index, which every server walks
- * from the right place; with all orgs in one $in the embedded database would sort the tenant. */
-static enum yz_err find_notices(const struct wk_query *query, const char *org_path, uint64_t before,
-                                struct listing *listing)
-{
-    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, range, sort;
-    enum yz_err err;
-
-    BSON_APPEND_UTF8(&filter, "tenant", query->actor->tenant);
-    BSON_APPEND_UTF8(&filter, "org_path", org_path);
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "sequence", &range);
-    BSON_APPEND_INT64(&range, "$lt",
-                      before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before);
-    bson_append_document_end(&filter, &range);
-    BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &sort);
-    BSON_APPEND_INT32(&sort, "sequence", -1);
-    bson_append_document_end(&opts, &sort);
-    BSON_APPEND_INT32(&opts, "batchSize", (int32_t)listing->limit);
-    err = wk_store_find(query->store, NOTICES, &filter, &opts, on_notice, listing);
-    bson_destroy(&opts);
-    bson_destroy(&filter);
-    return err;
-}
-
-/* The actor's org and those above it, innermost first. */
-static enum yz_err find_chain(const struct wk_query *query, uint64_t before,
-                              struct listing *listing)
-{
-    char path[YZ_ORG_PATH_MAX], *slash;
-    enum yz_err err;
-
-    snprintf(path, sizeof path, "%s", query->actor->org_path);
-    for (;;) {
-        err = find_notices(query, path, before, listing);
-        slash = strrchr(path, '/');
-        if (err || !slash)
-            return err;
-        *slash = '\0';
-    }
-}
-
-static Yizhan__V1__NoticePosted *read_notice(struct yz_arena *arena, const bson_t *row)
-{
-    Yizhan__V1__NoticePosted *notice = yz_arena_alloc(arena, sizeof *notice);
-    bson_t kept;
-
-    if (!notice || !wk_document_keep(arena, row, &kept))
-        return NULL;
-    yizhan__v1__notice_posted__init(notice);
-    notice->notice_id = (char *)(uintptr_t)wk_document_text(&kept, "notice_id");
-    notice->org_path = (char *)(uintptr_t)wk_document_text(&kept, "org_path");
-    notice->notice_class = (Yizhan__V1__NoticeClass)wk_document_enum(
-        &kept, "notice_class", &yizhan__v1__notice_class__descriptor);
-    notice->title = (char *)(uintptr_t)wk_document_text(&kept, "title");
-    notice->body = (char *)(uintptr_t)wk_document_text(&kept, "body");
-    notice->expires_at = wk_timestamp_new(arena, wk_document_time_ms(&kept, "expires_at"));
-    notice->publisher = (char *)(uintptr_t)wk_document_text(&kept, "publisher");
-    notice->published_at = wk_timestamp_new(arena, wk_document_time_ms(&kept, "publish_at"));
-    notice->sequence = (uint64_t)wk_document_number(&kept, "sequence");
-    return notice;
-}
-
-/* The listing's first `wanted` rows, fewer when the page is full before. */
-static enum yz_err fill_list(struct yz_arena *arena, const struct listing *listing, size_t wanted,
-                             Yizhan__V1__NoticeListReply *answer)
-{
-    size_t bytes = 0, i;
-
-    answer->notices = yz_arena_alloc(arena, wanted * sizeof(Yizhan__V1__NoticePosted *));
-    if (!answer->notices)
-        return YZ_BUSY;
-    for (i = 0; i < wanted && i < listing->count; i++) {
-        bytes += wk_document_size(listing->rows[i]);
-        if (i > 0 && bytes > WK_PAGE_MAX_BYTES)
-            break;
-        answer->notices[i] = read_notice(arena, listing->rows[i]);
-        if (!answer->notices[i])
-            return YZ_BUSY;
-    }
-    answer->n_notices = i;
-    answer->next_before = i > 0 && i < listing->count ? listing->sequences[i - 1] : 0;
+    if (!notice)
+        return yz_violate(v, YZ_NOT_FOUND, "noticeId", "There is no such notice.");
+    if (strcmp(wk_document_text(notice, "publisher"), actor->member) != 0 &&
+        !wk_notice_in_scope(notice, actor))
+        return yz_violate(v, YZ_FORBIDDEN, "noticeId", NULL);
+    if (wk_notice_state(notice) == YIZHAN__V1__NOTICE_STATE__NOTICE_RECALLED)
+        return yz_violate(v, YZ_NOTICE_RECALLED, "noticeId", NULL);
     return YZ_OK;
 }
 
-static enum yz_err answer_list(const struct wk_query *query, ProtobufCMessage **reply,
-                               struct yz_violation *v)
+static void apply_recalled(const struct wk_event *event, struct wk_fold *fold)
 {
-    const Yizhan__V1__NoticeListRequest *request =
-        (const Yizhan__V1__NoticeListRequest *)query->request;
-    size_t wanted = request->limit ? request->limit : LIST_COUNT;
-    Yizhan__V1__NoticeListReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
-    struct listing listing = {.now_ms = yz_clock_wall_ms()};
-    enum yz_err err;
+    const Yizhan__V1__NoticeRecalled *recalled = (const Yizhan__V1__NoticeRecalled *)event->payload;
+    Google__Protobuf__Timestamp recalled_at = wk_timestamp(event->received_at_ms);
+    Yizhan__V1__NoticeRecall recall = YIZHAN__V1__NOTICE_RECALL__INIT;
+    const bson_t *notice = get_notice(event, fold, recalled->notice_id);
+    bson_iter_t inbox;
+    bson_t *document;
 
-    if (!answer)
-        return yz_violate(v, YZ_BUSY, NULL, NULL);
-    yizhan__v1__notice_list_reply__init(answer);
-    wanted = wanted > LIST_MAX ? LIST_MAX : wanted;
-    /* One more than wanted tells whether there is a next page. */
-    listing.limit = wanted + 1;
-    err = find_chain(query, request->before, &listing);
-    if (!err)
-        err = fill_list(query->arena, &listing, wanted, answer);
-    for (size_t i = 0; i < listing.count; i++)
-        bson_destroy(listing.rows[i]);
-    if (err)
-        return yz_violate(v, err, NULL, NULL);
-    *reply = &answer->base;
-    return YZ_OK;
+    if (!notice)
+        return;
+    document = bson_new();
+    bson_copy_to_excluding_noinit(notice, document, "state", "recalled_by", "recalled_at",
+                                  "recall_reason", NULL);
+    append_state(document, YIZHAN__V1__NOTICE_STATE__NOTICE_RECALLED);
+    BSON_APPEND_UTF8(document, "recalled_by", event->env->actor.member);
+    BSON_APPEND_DATE_TIME(document, "recalled_at", event->received_at_ms);
+    BSON_APPEND_UTF8(document, "recall_reason", recalled->reason);
+    recall.notice_id = recalled->notice_id;
+    recall.reason = recalled->reason;
+    recall.recalled_by = (char *)(uintptr_t)event->env->actor.member;
+    recall.recalled_at = &recalled_at;
+    /* One that was never released is known to secretaries only. */
+    if (bson_iter_init_find(&inbox, document, "inbox"))
+        push_to_audience(fold, document, "notice.recalled", &recall.base);
+    else
+        push_to_secretaries(fold, document, "notice.recalled", &recall.base);
+    put_notice(event, fold, recalled->notice_id, document);
 }
-
-/* A page of branches being read. */
-struct receipts_page {
-    const struct wk_query *query;
-    Yizhan__V1__NoticeReceiptsReply__Branch **branches;
-    size_t count, cap, bytes;
-    uint32_t read;
-    bool more, full;
-};
-
-static Yizhan__V1__NoticeReceiptsReply__Branch *read_branch(struct yz_arena *arena,
-                                                            const bson_t *row)
-{
-    Yizhan__V1__NoticeReceiptsReply__Branch *branch = yz_arena_alloc(arena, sizeof *branch);
-    bson_iter_t reader;
-    size_t count = 0;
-    bson_t kept;
-
-    if (!branch || !wk_document_keep(arena, row, &kept))
-        return NULL;
-    yizhan__v1__notice_receipts_reply__branch__init(branch);
-    branch->org_path = (char *)(uintptr_t)wk_document_text(&kept, "org_path");
-    if (!wk_document_array(&kept, "readers", &reader))
-        return branch;
-    while (bson_iter_next(&reader))
-        count++;
-    branch->read_by = yz_arena_alloc(arena, (count + 1) * sizeof(char *));
-    if (!branch->read_by)
-        return NULL;
-    wk_document_array(&kept, "readers", &reader);
-    while (bson_iter_next(&reader) && branch->n_read_by < count) {
-        if (BSON_ITER_HOLDS_UTF8(&reader))
-            branch->read_by[branch->n_read_by++] = (char *)(uintptr_t)bson_iter_utf8(&reader, NULL);
-    }
-    return branch;
-}
-
-static bool on_branch(void *arg, const bson_t *row)
-{
-    struct receipts_page *page = arg;
-    Yizhan__V1__NoticeReceiptsReply__Branch *branch;
-
-    if (page->count == page->cap ||
-        (page->count > 0 && page->bytes + wk_document_size(row) > WK_PAGE_MAX_BYTES)) {
-        page->more = true;
-        return false;
-    }
-    branch = read_branch(page->query->arena, row);
-    if (!branch) {
-        page->full = true;
-        return false;
-    }
-    page->branches[page->count++] = branch;
-    page->read += (uint32_t)branch->n_read_by;
-    page->bytes += wk_document_size(row);
-    return true;
-}
-
-/* The receipts of a notice stand side by side in the index on _id: "<tenant>|<notice>|<branch>". */
-static enum yz_err find_branches(struct receipts_page *page,
-                                 const Yizhan__V1__NoticeReceiptsRequest *request)
-{
-    char first[WK_ID_MAX], last[WK_ID_MAX];
-    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, range, sort;
-    enum yz_err err;
-
-    wk_id(first, page->query->actor->tenant, request->notice_id, request->after, NULL);
-    wk_id(last, page->query->actor->tenant, request->notice_id, NULL);
-    snprintf(last + strlen(last), sizeof last - strlen(last), "%c", '|' + 1);
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &range);
-    BSON_APPEND_UTF8(&range, "$gt", first);
-    BSON_APPEND_UTF8(&range, "$lt", last);
-    bson_append_document_end(&filter, &range);
-    BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &sort);
-    BSON_APPEND_INT32(&sort, "_id", 1);
-    bson_append_document_end(&opts, &sort);
-    err = wk_store_find(page->query->store, RECEIPTS, &filter, &opts, on_branch, page);
-    bson_destroy(&opts);
-    bson_destroy(&filter);
-    return err ? err : page->full ? YZ_BUSY : YZ_OK;
-}
-
-/* The scope was checked against the org that the request names: it must be the notice's own. */
-static enum yz_err check_notice(const struct wk_query *query,
-                                const Yizhan__V1__NoticeReceiptsRequest *request,
-                                struct yz_violation *v)
-{
-    char id[WK_ID_MAX];
-    bson_t row;
-    bool found;
-    enum yz_err err;
-
-    if (*request->after && !yz_org_path_valid(request->after))
-        return yz_violate(v, YZ_INVALID_VALUE, "after", NULL);
-    wk_id(id, query->actor->tenant, request->notice_id, NULL);
-    err = wk_store_get(query->store, NOTICES, id, &row, &found);
-    if (err)
-        yz_violate(v, err, NULL, NULL);
-    else if (!found || strcmp(wk_document_text(&row, "org_path"), request->org_path) != 0)
-        err = yz_violate(v, YZ_NOT_FOUND, "noticeId", "This org has no such notice.");
-    bson_destroy(&row);
-    return err;
-}
-
-#define BRANCHES_MAX 1000
-
-static enum yz_err answer_receipts(const struct wk_query *query, ProtobufCMessage **reply,
-                                   struct yz_violation *v)
-{
-    const Yizhan__V1__NoticeReceiptsRequest *request =
-        (const Yizhan__V1__NoticeReceiptsRequest *)query->request;
-    struct receipts_page page = {.query = query, .cap = BRANCHES_MAX};
-    Yizhan__V1__NoticeReceiptsReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
-    enum yz_err err = check_notice(query, request, v);
-
-    if (err)
-        return err;
-    page.branches = yz_arena_alloc(query->arena, page.cap * sizeof *page.branches);
-    if (!answer || !page.branches)
-        return yz_violate(v, YZ_BUSY, NULL, NULL);
-    err = find_branches(&page, request);
-    if (err)
-        return yz_violate(v, err, NULL, NULL);
-    yizhan__v1__notice_receipts_reply__init(answer);
-    answer->branches = page.branches;
-    answer->n_branches = page.count;
-    answer->read = page.read;
-    if (page.more)
-        answer->next_after = page.branches[page.count - 1]->org_path;
-    *reply = &answer->base;
-    return YZ_OK;
-}
-
-static const struct wk_event_handler events[] = {
-    {"notice.published", needs_published, judge_published, apply_published},
-    {"notice.read", needs_read, judge_read, apply_read},
-    {0},
-};
 
 static const struct wk_query_handler queries[] = {
-    {"notice.list", answer_list},
-    {"notice.receipts", answer_receipts},
+    {"notice.list", wk_notice_list},
+    {"notice.unread", wk_notice_unread},
+    {"notice.get", wk_notice_get},
+    {"notice.pending", wk_notice_pending},
+    {"notice.receipts", wk_notice_report},
+    {"notice.unread_members", wk_notice_unread_members},
     {0},
 };
 
 static const struct wk_index notices_indexes[] = {
-    {.name = "by_org", .keys = "{\"tenant\": 1, \"org_path\": 1, \"sequence\": -1}"},
+    {.name = "by_inbox", .keys = "{\"tenant\": 1, \"inbox\": 1, \"sequence\": -1}"},
+    {.name = "by_state", .keys = "{\"tenant\": 1, \"state\": 1, \"sequence\": -1}"},
     {0},
 };
 
 static const struct wk_collection collections[] = {
-    {NOTICES, notices_indexes},
-    {RECEIPTS, NULL},
+    {WK_NOTICES, notices_indexes},
+    {WK_NOTICE_RECEIPTS, NULL},
+    {WK_NOTICE_REMINDERS, NULL},
+    {0},
+};
+
+static const struct wk_event_handler events[] = {
+    {"notice.published", needs_published, judge_published, apply_published},
+    {"notice.approved", needs_approved, judge_approved, apply_approved},
+    {"notice.recalled", needs_recalled, judge_recalled, apply_recalled},
+    {"notice.release_due", needs_release_due, judge_release_due, apply_release_due},
+    {"notice.received", wk_notice_needs_received, wk_notice_judge_received,
+     wk_notice_apply_received},
+    {"notice.read", wk_notice_needs_read, wk_notice_judge_read, wk_notice_apply_read},
+    {"notice.confirmed", wk_notice_needs_confirmed, wk_notice_judge_confirmed,
+     wk_notice_apply_confirmed},
+    {"notice.reminded", wk_notice_needs_reminded, wk_notice_judge_reminded,
+     wk_notice_apply_reminded},
+    {"notice.remind_due", wk_notice_needs_remind_due, wk_notice_judge_remind_due,
+     wk_notice_apply_remind_due},
     {0},
 };
 

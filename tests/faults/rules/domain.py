@@ -13,6 +13,7 @@ import hmac
 
 import wire
 from people import checkin_code
+from rules.notices import Notices
 
 APPLIED = ("applied", "")
 VOIDS_MAX = 64
@@ -55,10 +56,12 @@ class Push:
 def aggregate_of(event):
     """What must stay in order, of a Deed or an Emit: (tenant, kind, names ...)."""
     p = event.payload
-    if event.type == "notice.published":
+    if event.type in ("notice.received", "notice.read", "notice.confirmed"):
+        return event.tenant, "receipts", event.path
+    if event.type in ("notice.reminded", "notice.remind_due"):
+        return event.tenant, "reminders", p.get("orgPath", "")
+    if event.type.startswith("notice."):
         return event.tenant, "notice", p.get("noticeId", "")
-    if event.type == "notice.read":
-        return event.tenant, "receipts", p.get("noticeId", ""), event.path
     if event.type == "thread.posted":
         return event.tenant, "thread", p.get("orgPath", ""), p.get("threadId", "")
     if event.type.startswith("auth."):
@@ -82,7 +85,9 @@ def normal(type_, payload):
     return wire.unpack(name, wire.pack(name, {k: v for k, v in payload.items() if v is not None}))
 
 
-class Domain:
+class Domain(Notices):
+    stamp, stamp_ms = staticmethod(stamp), staticmethod(stamp_ms)
+
     def __init__(self, settings):
         """settings: code_secret (bytes), code_grace_ms, offline_max_ms."""
         self.settings = settings
@@ -92,7 +97,7 @@ class Domain:
         self.unsure = set()  # aggregates of which nothing exact can be said
         self.told_before = set()  # ((tenant, member, event), sequence) of what may have been refused before it was set aside
         self.seen_notice = {}  # (tenant, notice): ledger line at which somebody saw it pushed
-        self.all_notices = set()  # (tenant, notice) of all deeds that were applied: other partitions are not in order
+        self._ordinal = 0  # of the next push of the deed that is being told
 
     @classmethod
     def knows(cls, type_):
@@ -103,23 +108,6 @@ class Domain:
     def judge(self, deed):
         """(status, code) that the outcome had to have; None: both ways are right."""
         return getattr(self, "_judge_" + deed.type.replace(".", "_"))(deed)
-
-    def _judge_notice_published(self, deed):
-        if self._get("notices", deed, deed.payload["noticeId"]):
-            return "refused", "exists"
-        expires = deed.payload.get("expiresAt")
-        return ("refused", "invalid_value") if expires and stamp_ms(expires) <= deed.at_ms else APPLIED
-
-    def _judge_notice_read(self, deed):
-        key = deed.tenant, deed.payload["noticeId"]
-        if key not in self.all_notices:
-            return "refused", "not_found"
-        if (deed.status, deed.code) == ("refused", "not_found"):
-            # The notice is another aggregate: it may have come later. Whoever was shown it cannot be told so.
-            return None if deed.emitted <= self.seen_notice.get(key, 1 << 60) else APPLIED
-        org = self.notice_org[key]
-        belongs = deed.path == org or deed.path.startswith(org + "/")
-        return APPLIED if belongs else ("refused", "not_in_audience")
 
     def _judge_meeting_convened(self, deed):
         return ("refused", "exists") if self._meeting(deed) else APPLIED
@@ -193,36 +181,16 @@ class Domain:
     # applying
 
     def apply(self, deed):
+        self._ordinal = 0
         getattr(self, "_apply_" + deed.type.replace(".", "_"))(deed)
 
     def tell(self, deed):
         """A refusal or dead letter is told to its actor."""
+        self._ordinal = 0
         self._push(deed, f"member.{deed.member}", "event.outcome", {
             "eventId": deed.event, "type": deed.type, "status": STATUS[deed.status], "code": deed.code,
             "text": deed.text, "field": deed.field, "sequence": str(deed.first), "receivedAt": stamp(deed.at_ms)},
             SET_ASIDE if deed.status == "dead_lettered" else 0)  # fmt: skip
-
-    def _apply_notice_published(self, deed):
-        p = deed.payload
-        document = {"notice_id": p["noticeId"], "org_path": p["orgPath"], "notice_class": p["noticeClass"],
-                    "title": p["title"], "body": p.get("body", ""), "publisher": deed.member,
-                    "publish_at": {"ms": deed.at_ms}, "sequence": deed.sequence}  # fmt: skip
-        if p.get("expiresAt"):
-            document["expires_at"] = {"ms": stamp_ms(p["expiresAt"])}
-        self._put("notices", deed, document, p["noticeId"])
-        self._push(deed, f"org.{p['orgPath']}", "notice.posted", {
-            **p, "publisher": deed.member, "publishedAt": stamp(deed.at_ms), "sequence": str(deed.sequence)})  # fmt: skip
-
-    def _apply_notice_read(self, deed):
-        notice = deed.payload["noticeId"]
-        old = self._get("notice_receipts", deed, notice, deed.path)
-        readers = old["readers"] if old else []
-        if deed.member not in readers:
-            readers = [*readers, deed.member]
-            self._put("notice_receipts", deed,
-                      {"notice_id": notice, "org_path": deed.path, "readers": readers}, notice, deed.path)  # fmt: skip
-        self._value(deed, f"member.{self.notice_publisher[deed.tenant, notice]}", f"receipts.{notice}.{deed.path}",
-                    "notice.receipt_count", {"noticeId": notice, "orgPath": deed.path, "read": len(readers)})  # fmt: skip
 
     def _apply_meeting_convened(self, deed):
         p = deed.payload
@@ -356,22 +324,14 @@ class Domain:
             **document, "_id": id_, "tenant": deed.tenant, "evt_seq": deed.sequence,
             "evt_first": old["evt_first"] if old else deed.sequence}  # fmt: skip
 
-    def _push(self, deed, channel, type_, payload, ordinal=0):
-        """Every event pushes once, and before its value: ordinal 0."""
+    def _push(self, deed, channel, type_, payload, ordinal=None):
+        """An event pushes before its values: these do not count."""
+        ordinal = self._ordinal if ordinal is None else ordinal
         self.pushes[deed.tenant, channel].append(Push(f"{deed.sequence}-{ordinal}", type_, normal(type_, payload), deed))
+        self._ordinal = ordinal + 1
 
     def _value(self, deed, channel, name, type_, payload):
         self.values[deed.tenant, channel, name] = deed.sequence, type_, normal(type_, payload)
-
-    def learn_notices(self, deeds):
-        """What reads may rely on whatever the order: notices are another aggregate than their receipts."""
-        self.notice_org, self.notice_publisher = {}, {}
-        for deed in deeds:
-            if deed.type == "notice.published" and deed.status == "applied":
-                key = deed.tenant, deed.payload["noticeId"]
-                self.all_notices.add(key)
-                self.notice_org.setdefault(key, deed.payload["orgPath"])
-                self.notice_publisher.setdefault(key, deed.member)
 
 
 def _same_scope(void, payload):

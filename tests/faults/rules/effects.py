@@ -134,7 +134,7 @@ def _is_unsure(domain, collection, document):
     tenant = document["tenant"]
     aggregate = {
         "notices": ("notice", document.get("notice_id")),
-        "notice_receipts": ("receipts", document.get("notice_id"), document.get("org_path")),
+        "notice_receipts": ("receipts", document.get("org_path")),
         **dict.fromkeys(("posts", "post_states", "threads", "thread_writers"),
                         ("thread", document.get("org_path"), document.get("thread_id"))),
         "revocations": ("auth", document.get("member_id")),

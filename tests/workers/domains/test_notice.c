@@ -47,7 +47,7 @@ static uint32_t readers(struct drive *d, const char *id)
     bson_iter_t reader;
     uint32_t count = 0;
 
-    if (wk_document_array(drive_document(d, "notice_receipts", id), "readers", &reader)) {
+    if (wk_document_array(drive_document(d, "notice_receipts", id), "others", &reader)) {
         while (bson_iter_next(&reader))
             count++;
     }
