@@ -18,6 +18,11 @@ def write_rules(folder, **packs):
     return folder
 
 
-def no_quiet_hours(folder):
-    """A test must mean the same at any hour of the day."""
-    return write_rules(folder, calendar={"quiet_from_minute": 0, "quiet_to_minute": 0})
+def wide_rules(folder, **packs):
+    """No quiet hours, since a test must mean the same at any hour of the day, and a member may post as fast as it can: a
+    test's people are no persons."""
+    wide = {
+        "calendar": {"quiet_from_minute": 0, "quiet_to_minute": 0},
+        "thread": {"posts_per_minute": 100000, "posts_per_hour": 100000, "marks_per_minute": 100000},
+    }
+    return write_rules(folder, **{**wide, **packs})
