@@ -2,6 +2,7 @@
 
 #include "common/bus.h"
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "workers/publisher.h"
@@ -268,7 +269,11 @@ static bool scan_for(struct wk_outbox *outbox, struct wk_store *store, const bso
     batch->count = batch->stored_count = 0;
     batch->bad[0] = '\0';
     if (wk_store_find(store, OUTBOX, filter, opts, on_due_row, batch) == YZ_OK) {
+        if (batch->count > 0)
+            yz_fault_point("rows_found");
         publish(outbox, batch);
+        if (batch->count > 0)
+            yz_fault_point("rows_published");
         /* What cannot be marked is published again, as the same event. */
         more = batch->stored_count > 0 &&
                mark(store, batch->stored, batch->stored_count, "done") == YZ_OK &&
