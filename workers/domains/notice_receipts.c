@@ -75,6 +75,7 @@ static bool find_other(const bson_t *receipts, const char *member, struct wk_oth
         if (strcmp(out->member, member) == 0)
             return true;
     }
+    *out = (struct wk_other_receipt){.member = ""};
     return false;
 }
 

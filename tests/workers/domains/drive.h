@@ -32,6 +32,7 @@ struct drive {
     int64_t now_ms;         /* the broker's time of the next event */
     int64_t occurred_at_ms; /* the phone's, in the next event; 0: none */
     uint64_t sequence;
+    const char *roles; /* of the actors, "secretary@g1"; NULL: none */
     struct yz_envelope env;
     struct wk_event event; /* the last one */
     struct yz_violation v; /* its refusal */
@@ -89,6 +90,7 @@ static inline enum yz_err drive(struct drive *d, const char *member, const char 
     snprintf(d->env.actor.tenant, sizeof d->env.actor.tenant, "t1");
     snprintf(d->env.actor.member, sizeof d->env.actor.member, "%s", member);
     snprintf(d->env.actor.org_path, sizeof d->env.actor.org_path, "%s", org_path);
+    snprintf(d->env.actor.roles, sizeof d->env.actor.roles, "%s", d->roles ? d->roles : "");
     snprintf(d->env.event_id, sizeof d->env.event_id, "e%llu", (unsigned long long)d->sequence);
     snprintf(d->env.type, sizeof d->env.type, "%s", type);
     d->env.occurred_at_ms = d->occurred_at_ms;
