@@ -9,7 +9,7 @@ import pathlib
 import wire
 
 NAME = "sanitizer"
-SUPPRESSIONS = pathlib.Path(__file__).resolve().parent.parent / "tsan.supp"
+SUPPRESSIONS = pathlib.Path(__file__).resolve().parent.parent
 REPORT_LINES = 60
 
 
@@ -17,8 +17,9 @@ def environment(folder):
     """For a program whose reports belong into this folder; of no effect on one built without."""
     log = f"log_path={pathlib.Path(folder) / NAME}"
     return {
-        "TSAN_OPTIONS": f"{log}:suppressions={SUPPRESSIONS}:history_size=4:second_deadlock_stack=1",
+        "TSAN_OPTIONS": f"{log}:suppressions={SUPPRESSIONS / 'tsan.supp'}:history_size=4:second_deadlock_stack=1",
         "ASAN_OPTIONS": f"{log}:detect_leaks=1",
+        "LSAN_OPTIONS": f"suppressions={SUPPRESSIONS / 'lsan.supp'}:print_suppressions=0",
         "UBSAN_OPTIONS": f"{log}:print_stacktrace=1",
     }
 
