@@ -235,9 +235,11 @@ def _meeting(s):
 def _meeting_documents(s, sequences):
     first, last = sequences["meeting.convened"], sequences["checkin.recorded"]
     named = {"org_path": PATH, "meeting_id": "k1"}
-    s.document("meeting_rosters", first, PATH, "k1", **named, members=ROSTER)
+    s.document("meeting_rosters", first, PATH, "k1", **named, members=ROSTER, voters={"hex": "03"},
+               until=f"1790002800000|{PATH}|k1".zfill(15 + len(f"|{PATH}|k1")))  # fmt: skip
     s.document("meetings", last, PATH, "k1", **named, kind="ASSEMBLY", title="t", place="", convener="bob", code_period_s=30,
                starts_at={"ms": 1_789_999_200_000}, ends_at={"ms": 1_790_002_800_000}, should=2, state="OPEN",
+               listed="001789999200000|k1", voting=2,
                convened_at={"ms": sequences["meeting.convened at"]}, opened_at={"ms": sequences["meeting.opened at"]},
                present={"hex": "01"}, present_count=1)  # fmt: skip
     s.documents["meetings"][-1]["evt_first"] = first

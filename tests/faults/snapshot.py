@@ -76,6 +76,12 @@ def plain(value):
     return value
 
 
+def due_rows(stack):
+    """How many rows of the outbox are due now: events that are about to be."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return stack.documents["outbox"].count_documents({"state": "due", "due_at": {"$lte": now}})
+
+
 def documents(stack):
     found = {}
     for name in stack.documents.list_collection_names():

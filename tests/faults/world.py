@@ -19,6 +19,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 
 import caretaker  # noqa: E402
+import snapshot  # noqa: E402
 from wallclock import Clock, why_not_faked  # noqa: E402
 from stack import Stack  # noqa: E402
 from toxiproxy import Toxiproxy  # noqa: E402
@@ -284,9 +285,11 @@ class World(Stack):
             return links + [f"NATS does not answer: {error!r}"]
 
     def _stream_troubles(self):
+        due = snapshot.due_rows(self)  # before EVENTS: a row that is taken meanwhile is an event by then
         infos = {name: self.bus.stream(name) for name in STREAMS + BUCKETS}
         left = infos["EVENTS"]["state"]["messages"]
-        return _behind(infos) + ([f"{left} events are not settled"] if left else [])
+        troubles = [f"{left} events are not settled"] if left else []
+        return _behind(infos) + troubles + ([f"{due} rows of the outbox are due"] if due else [])
 
     def replicas_behind(self):
         """Replicas of streams that are not level with their leader, as texts."""

@@ -89,7 +89,7 @@ class Domain(Notices):
     stamp, stamp_ms = staticmethod(stamp), staticmethod(stamp_ms)
 
     def __init__(self, settings):
-        """settings: code_secret (bytes), code_grace_ms, offline_max_ms."""
+        """settings: code_secret (bytes), code_grace_ms, offline_max_ms (of the rule pack)."""
         self.settings = settings
         self.documents = collections.defaultdict(dict)  # collection: {_id: document}
         self.pushes = collections.defaultdict(list)  # (tenant, channel): [Push] in the order of deeds
@@ -199,10 +199,13 @@ class Domain(Notices):
         self._put("meetings", deed, {
             **named, "kind": p["kind"], "title": p["title"], "place": p.get("place", ""),
             "starts_at": {"ms": stamp_ms(p["startsAt"])}, "ends_at": {"ms": stamp_ms(p["endsAt"])},
+            "listed": f"{stamp_ms(p['startsAt']):015d}|{p['meetingId']}", "voting": len(roster),
             "convener": deed.member, "code_period_s": p.get("codePeriodS") or 30,
             "convened_at": {"ms": deed.at_ms}, "should": len(roster), "state": "CONVENED",
             "present": {"hex": "00" * ((len(roster) + 7) // 8)}, "present_count": 0}, *self._ref(deed))  # fmt: skip
-        self._put("meeting_rosters", deed, {**named, "members": roster}, *self._ref(deed))
+        self._put("meeting_rosters", deed, {
+            **named, "until": f"{stamp_ms(p['endsAt']):015d}|{p['orgPath']}|{p['meetingId']}", "members": roster,
+            "voters": {"hex": everybody(len(roster))}}, *self._ref(deed))  # fmt: skip
         told = {k: p[k] for k in ("orgPath", "meetingId", "kind", "title", "place", "startsAt", "endsAt") if k in p}
         self._push(deed, f"org.{p['orgPath']}", "meeting.announced",
                    {**told, "convener": deed.member, "rosterCount": len(roster)})  # fmt: skip
@@ -215,7 +218,8 @@ class Domain(Notices):
 
     def _apply_meeting_closed(self, deed):
         present = self._meeting(deed)["present_count"]
-        meeting = {**self._meeting(deed), "state": "CLOSED", "closed_at": {"ms": deed.at_ms}, "present_at_close": present}
+        meeting = {**self._meeting(deed), "state": "CLOSED", "closed_at": {"ms": deed.at_ms}, "present_at_close": present,
+                   "closed_seq": deed.sequence, "closed_present": self._meeting(deed)["present"]}  # fmt: skip
         self._put("meetings", deed, meeting, *self._ref(deed))
         self._push_state(deed, "CLOSED", present)
         self._attendance(deed, meeting)
@@ -314,6 +318,12 @@ class Domain(Notices):
     def _roster(self, deed):
         return self._get("meeting_rosters", deed, *self._ref(deed))["members"]
 
+    def present(self, meeting):
+        """Members who are present at this document's meeting."""
+        bits = bytes.fromhex(meeting["present"]["hex"])
+        members = self.documents["meeting_rosters"][meeting["_id"]]["members"]
+        return [member for place, member in enumerate(members) if bits[place // 8] >> place % 8 & 1]
+
     def _get(self, collection, deed, *parts):
         return self.documents[collection].get("|".join((deed.tenant, *parts)))
 
@@ -332,6 +342,11 @@ class Domain(Notices):
 
     def _value(self, deed, channel, name, type_, payload):
         self.values[deed.tenant, channel, name] = deed.sequence, type_, normal(type_, payload)
+
+
+def everybody(count):
+    """The set of a whole roster, as hex."""
+    return ((1 << count) - 1).to_bytes((count + 7) // 8, "little").hex()
 
 
 def _same_scope(void, payload):

@@ -5,6 +5,8 @@ outcome must be the one that the model gives, and documents, pushes and values t
 """
 
 import collections
+import json
+import pathlib
 
 from .domain import Deed, Domain
 from .story import Violation, channel_of, line_refs, value_of
@@ -13,12 +15,16 @@ WITHOUT_COMPARING = {"occurred_at"}  # the phone's clock: kept as evidence
 DOMAIN = ("notices", "notice_receipts", "meetings", "meeting_rosters", "checkins", "posts", "post_states",
           "threads", "thread_writers", "revocations")  # fmt: skip
 FRAME = ("outcomes", "outbox", "attempts", "generations")
+# What the system's own events leave: told to no model, but held against what it says of the meetings behind them.
+FOLLOWING = ("study_hours", "meeting_orgs", "meeting_years")
+OWN = "$t-"  # begins the id of an event that a row of the outbox became
 
 
 def check(story):
     found, deeds = _deeds(story)
     domain = tell(story, deeds, found)
     _documents(story, domain, found)
+    _following(story, domain, found)
     _pushes(story, domain, found)
     _values(story, domain, found)
     return found
@@ -29,6 +35,9 @@ def _deeds(story):
     found, deeds = [], []
     for key, outcome in story.outcomes.items():
         name = "/".join(key)
+        if key[2].startswith(OWN):
+            _own(story, key, found)
+            continue
         if outcome["_id"] != "|".join(key):
             found.append(Violation("b", f"the outcome of {name} lies under {outcome['_id']}", [outcome["_id"]]))
         emits = [e for e in story.by_key.get(key, []) if e.hash == outcome["hash"]]
@@ -40,6 +49,12 @@ def _deeds(story):
             continue
         deeds.append(_deed(emits[0], outcome))
     return found, sorted(deeds, key=lambda deed: deed.sequence)
+
+
+def _own(story, key, found):
+    row = f"{key[0]}|{key[2].removeprefix(OWN)}"
+    if row not in {row["_id"] for row in story.snapshot["documents"].get("outbox", [])}:
+        found.append(Violation("b", f"{'/'.join(key)} has an outcome, and no row {row} of the outbox made it", [row]))
 
 
 def _deed(emit, outcome):
@@ -54,7 +69,7 @@ def tell(story, deeds, found):
     domain = Domain({
         "code_secret": bytes.fromhex(story.snapshot["code_secret"]),
         "code_grace_ms": story.setting("code_grace_ms", 10000),
-        "offline_max_ms": story.setting("offline_max_ms", 86400000)})  # fmt: skip
+        "offline_max_ms": offline_max_ms()})  # fmt: skip
     domain.learn_notices(deeds)
     domain.seen_notice = _first_seen(story)
     for deed in deeds:
@@ -77,6 +92,12 @@ def tell(story, deeds, found):
         elif _can_apply(domain, deed):
             domain.apply(deed)
     return domain
+
+
+def offline_max_ms():
+    """By the rule pack as it is built in: its first version holds on every day of a run."""
+    pack = json.loads((pathlib.Path(__file__).resolve().parents[3] / "schemas" / "rules" / "meeting.json").read_text())
+    return pack["versions"][0]["rules"]["offline_max_hours"] * 3600_000
 
 
 def _can_apply(domain, deed):
@@ -103,7 +124,7 @@ def _first_seen(story):
 
 def _documents(story, domain, found):
     stored = story.snapshot["documents"]
-    for collection in sorted(set(stored) - set(DOMAIN) - set(FRAME)):
+    for collection in sorted(set(stored) - set(DOMAIN) - set(FRAME) - set(FOLLOWING)):
         if stored[collection]:  # an empty one is of a domain that the run did not touch
             found.append(Violation("b", f"nobody knows the collection {collection} of {len(stored[collection])} documents", []))
     for collection in DOMAIN:
@@ -115,6 +136,27 @@ def _documents(story, domain, found):
     for row in stored.get("outbox", []):
         if row.get("cause") not in {o["evt_seq"] for o in story.outcomes.values() if o["status"] == "applied"}:
             found.append(Violation("b", f"row {row['_id']} of the outbox has no applied event behind it", [row["_id"]]))
+
+
+def _following(story, domain, found):
+    """Filled in once: whoever was present at a closed meeting has its hours, nobody else, and the year has its figures."""
+    stored = story.snapshot["documents"]
+    closed = [m for m in domain.documents["meetings"].values()
+              if m["state"] == "CLOSED" and not _is_unsure(domain, "meetings", m)]  # fmt: skip
+    hours = {d["_id"] for d in stored.get("study_hours", [])}
+    held = {(year["tenant"], year["org_path"], entry["m"]): entry["p"]
+            for year in stored.get("meeting_years", []) for entry in year["meetings"]}  # fmt: skip
+    for meeting in closed:
+        named = meeting["org_path"], meeting["meeting_id"]
+        source = f"ATTENDED_MEETING|{'/'.join(named)}"
+        want = {f"{meeting['tenant']}|{member}|{source}" for member in domain.present(meeting)}
+        have = {id_ for id_ in hours if id_.endswith("|" + source) and id_.startswith(meeting["tenant"] + "|")}
+        if meeting["ends_at"]["ms"] - meeting["starts_at"]["ms"] >= 60_000 and have != want:
+            found.append(Violation("a", f"hours of the meeting {'/'.join(named)}: lacking {sorted(want - have)}, and of nobody "
+                                        f"present {sorted(have - want)}", [meeting["evt_seq"]]))  # fmt: skip
+        if held.get((meeting["tenant"], *named)) != meeting["present_count"]:
+            found.append(Violation("a", f"the figures of the meeting {'/'.join(named)} say {held.get((meeting['tenant'], *named))} "
+                                        f"present, due is {meeting['present_count']}", [meeting["evt_seq"]]))  # fmt: skip
 
 
 def _document(collection, id_, have, want, found):
@@ -230,6 +272,8 @@ def _foreign(story, domain, channel, push, may_conflict, found):
     """A push that no deed makes: of a copy whose answer was lost, of poison, or of nothing."""
     sequence = int(push["id"].split("-")[0])
     payload = push["payload"] or {}
+    if push["type"] == "study.credited" and sequence in _own_sequences(story):
+        return
     if push["type"] == "event.outcome":
         key = channel[0], channel[1].partition(".")[2], payload.get("eventId")
         if sequence in story.poison or key in story.poison_keys:
@@ -242,6 +286,10 @@ def _foreign(story, domain, channel, push, may_conflict, found):
         return
     found.append(Violation("b", f"{'/'.join(channel)} holds push {push['id']} ({push['type']}), and no event of the run makes it",
                            [push["id"], payload.get("eventId", "")]))  # fmt: skip
+
+
+def _own_sequences(story):
+    return {outcome["evt_seq"] for key, outcome in story.outcomes.items() if key[2].startswith(OWN)}
 
 
 def _of_unsure(domain, channel, payload):

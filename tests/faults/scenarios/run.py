@@ -180,6 +180,10 @@ class Run:
     # the end
 
     def settled(self):
+        """Nothing is stored and unsettled, and no row of the outbox is about to become an event."""
+        return self._empty() and not snapshot.due_rows(self.stack) and self._empty()
+
+    def _empty(self):
         return self.stack.bus.stream("EVENTS")["state"]["messages"] == 0
 
     def calm(self):
