@@ -1,0 +1,358 @@
+/* Reminding the unread: whom, when, and how often in a day. */
+#include "drive.h"
+
+#include "workers/domains/notice.h"
+
+#include <notice.pb-c.h>
+#include <stdio.h>
+
+#define BRANCH "g1/c1/b1"
+/* 23:00 in Peking: quiet until 07:00. */
+#define NIGHT (DRIVE_START + INT64_C(15) * 3600000)
+#define DAWN  (DRIVE_START + INT64_C(23) * 3600000)
+#define DAY   INT64_C(86400000)
+
+static void set_roster(struct drive *d, unsigned count)
+{
+    bson_t *branch = bson_new(), members, entry;
+    char key[16], name[16];
+
+    BSON_APPEND_UTF8(branch, "org_path", BRANCH);
+    BSON_APPEND_ARRAY_BEGIN(branch, "members", &members);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "%u", i);
+        snprintf(name, sizeof name, "m%u", i);
+        BSON_APPEND_DOCUMENT_BEGIN(&members, key, &entry);
+        BSON_APPEND_UTF8(&entry, "m", name);
+        BSON_APPEND_INT32(&entry, "p", (int32_t)i);
+        if (i == 3)
+            BSON_APPEND_DATE_TIME(&entry, "l", DRIVE_START - 1);
+        bson_append_document_end(&members, &entry);
+    }
+    bson_append_array_end(branch, &members);
+    wk_fold_preset(d->fold, WK_BRANCHES, "t1|" BRANCH, branch, 1);
+    bson_destroy(branch);
+}
+
+static void publish(struct drive *d, Yizhan__V1__NoticeClass notice_class, int64_t expires_at_ms)
+{
+    Yizhan__V1__NoticePublished n = YIZHAN__V1__NOTICE_PUBLISHED__INIT;
+    Google__Protobuf__Timestamp expires = wk_timestamp(expires_at_ms);
+
+    n.notice_id = "n1";
+    n.org_path = "g1";
+    n.notice_class = notice_class;
+    n.title = "通知";
+    n.expires_at = expires_at_ms ? &expires : NULL;
+    assert_int_equal(drive(d, "s1", "g1", "notice.published", &n.base), YZ_OK);
+}
+
+static void approve(struct drive *d)
+{
+    Yizhan__V1__NoticeApproved a = YIZHAN__V1__NOTICE_APPROVED__INIT;
+
+    a.org_path = "g1";
+    a.notice_id = "n1";
+    d->roles = "secretary@g1";
+    assert_int_equal(drive(d, "s2", "g1", "notice.approved", &a.base), YZ_OK);
+    d->roles = NULL;
+}
+
+static void begin(struct drive *d, unsigned members)
+{
+    drive_init(d);
+    set_roster(d, members);
+    publish(d, YIZHAN__V1__NOTICE_CLASS__INFO, 0);
+}
+
+static void give(struct drive *d, const char *type, const char *member)
+{
+    Yizhan__V1__NoticeRead read = YIZHAN__V1__NOTICE_READ__INIT;
+    Yizhan__V1__NoticeReceived received = YIZHAN__V1__NOTICE_RECEIVED__INIT;
+    char *id = "n1";
+
+    read.notice_id = id;
+    received.notice_ids = &id;
+    received.n_notice_ids = 1;
+    assert_int_equal(drive(d, member, BRANCH, type,
+                           strcmp(type, "notice.read") == 0 ? &read.base : &received.base),
+                     YZ_OK);
+}
+
+static enum yz_err remind(struct drive *d, char **branches, size_t count)
+{
+    Yizhan__V1__NoticeReminded r = YIZHAN__V1__NOTICE_REMINDED__INIT;
+
+    r.org_path = count ? "g1/c1" : BRANCH;
+    r.notice_id = "n1";
+    r.branches = branches;
+    r.n_branches = count;
+    return drive(d, "s1", "g1", "notice.reminded", &r.base);
+}
+
+static enum yz_err remind_due(struct drive *d, uint32_t from)
+{
+    Yizhan__V1__NoticeRemindDue due = YIZHAN__V1__NOTICE_REMIND_DUE__INIT;
+
+    due.org_path = BRANCH;
+    due.notice_id = "n1";
+    due.from_place = from;
+    return drive(d, "s1", "g1", "notice.remind_due", &due.base);
+}
+
+/* The members reminded since push `from`, "m1 m2 "; all pushes but reminders are left out. */
+static const char *reminded(struct drive *d, size_t from)
+{
+    static char names[20000];
+    size_t count;
+    const struct wk_fold_push *pushes = wk_fold_pushes(d->fold, &count);
+
+    names[0] = '\0';
+    for (size_t i = from; i < count; i++) {
+        if (strcmp(pushes[i].type, "notice.reminder") == 0)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s ",
+                     pushes[i].channel + strlen("member."));
+    }
+    return names;
+}
+
+static void expect_sent(struct drive *d, uint32_t count, uint32_t read_already, uint32_t over,
+                        int64_t deferred_ms)
+{
+    Yizhan__V1__NoticeReminderSent *sent =
+        (Yizhan__V1__NoticeReminderSent *)drive_last_push(d, "member.s1", "notice.reminder_sent");
+
+    assert_int_equal(sent->reminded, count);
+    assert_int_equal(sent->read_already, read_already);
+    assert_int_equal(sent->over_budget, over);
+    assert_int_equal(wk_timestamp_ms(sent->deferred_until), deferred_ms);
+    yizhan__v1__notice_reminder_sent__free_unpacked(sent, NULL);
+}
+
+/* m3 has left; u1 and u2 stand on no roster, and have it. */
+static void only_the_unread_are_reminded(void **state)
+{
+    struct drive d;
+
+    (void)state;
+    begin(&d, 6);
+    give(&d, "notice.read", "m1");
+    give(&d, "notice.received", "m2");
+    give(&d, "notice.received", "u1");
+    give(&d, "notice.read", "u2");
+    assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+    assert_string_equal(reminded(&d, 0), "m0 m2 m4 m5 u1 ");
+    expect_sent(&d, 5, 2, 0, 0);
+    drive_deinit(&d);
+}
+
+static void a_member_has_a_budget_for_the_day(void **state)
+{
+    struct drive d;
+    size_t before;
+
+    (void)state;
+    begin(&d, 2);
+    give(&d, "notice.received", "u1");
+    for (int i = 0; i < 3; i++) {
+        before = drive_push_count(&d);
+        assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+        assert_string_equal(reminded(&d, before), "m0 m1 u1 ");
+    }
+    give(&d, "notice.received", "u2");
+    before = drive_push_count(&d);
+    assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+    assert_string_equal(reminded(&d, before), "u2 ");
+    expect_sent(&d, 1, 0, 3, 0);
+    /* The last minute before midnight in Peking would be quiet; the next day is another one. */
+    d.now_ms += DAY;
+    before = drive_push_count(&d);
+    assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+    assert_string_equal(reminded(&d, before), "m0 m1 u1 u2 ");
+    drive_deinit(&d);
+}
+
+static void in_quiet_hours_nobody_is_reminded(void **state)
+{
+    const struct wk_fold_row *rows;
+    struct drive d;
+    size_t count;
+
+    (void)state;
+    begin(&d, 2);
+    d.now_ms = NIGHT;
+    assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+    assert_string_equal(reminded(&d, 0), "");
+    expect_sent(&d, 0, 0, 0, DAWN);
+    rows = wk_fold_rows(d.fold, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(rows[0].type, "notice.remind_due");
+    assert_string_equal(rows[0].aggregate, "reminders|" BRANCH);
+    assert_int_equal(rows[0].due_at_ms, DAWN);
+    /* m1 reads in the night. */
+    give(&d, "notice.read", "m1");
+    d.now_ms = DAWN;
+    assert_int_equal(remind_due(&d, 0), YZ_OK);
+    assert_string_equal(reminded(&d, 0), "m0 ");
+    expect_sent(&d, 1, 1, 0, 0);
+    drive_deinit(&d);
+}
+
+/* What two persons made urgent is not held back, and does not use the budget up. */
+static void an_urgent_one_passes(void **state)
+{
+    struct drive d;
+    size_t before;
+
+    (void)state;
+    drive_init(&d);
+    set_roster(&d, 2);
+    publish(&d, YIZHAN__V1__NOTICE_CLASS__URGENT, 0);
+    assert_int_equal(remind(&d, NULL, 0), YZ_NOTICE_PENDING);
+    assert_string_equal(d.v.field, "noticeId");
+    approve(&d);
+    d.now_ms = NIGHT;
+    for (int i = 0; i < 5; i++) {
+        before = drive_push_count(&d);
+        assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+        assert_string_equal(reminded(&d, before), "m0 m1 ");
+        expect_sent(&d, 2, 0, 0, 0);
+    }
+    drive_deinit(&d);
+}
+
+static void several_branches_become_an_event_each(void **state)
+{
+    char *branches[] = {BRANCH, "g1/c1/b2"};
+    const struct wk_fold_row *rows;
+    struct drive d;
+    size_t count;
+
+    (void)state;
+    begin(&d, 2);
+    assert_int_equal(remind(&d, branches, 2), YZ_OK);
+    assert_string_equal(reminded(&d, 0), "");
+    rows = wk_fold_rows(d.fold, &count);
+    assert_int_equal(count, 2);
+    assert_string_equal(rows[0].aggregate, "reminders|" BRANCH);
+    assert_string_equal(rows[1].aggregate, "reminders|g1/c1/b2");
+    assert_int_equal(rows[0].due_at_ms, d.now_ms);
+    assert_int_equal(rows[1].ordinal, 1);
+    drive_deinit(&d);
+}
+
+/* 450 members: 200, 200 and 50. */
+static void a_large_branch_is_reminded_in_steps(void **state)
+{
+    const struct wk_fold_row *rows;
+    uint32_t seen = 0, from = 0, steps = 0;
+    struct drive d;
+
+    (void)state;
+    begin(&d, 451);
+    do {
+        Yizhan__V1__NoticeReminderSent *sent;
+        size_t count;
+
+        assert_int_equal(steps == 0 ? remind(&d, NULL, 0) : remind_due(&d, from), YZ_OK);
+        sent = (Yizhan__V1__NoticeReminderSent *)drive_last_push(&d, "member.s1",
+                                                                 "notice.reminder_sent");
+        seen += sent->reminded;
+        rows = wk_fold_rows(d.fold, &count);
+        assert_int_equal(sent->more, count == ++steps);
+        from = 0;
+        if (sent->more) {
+            Yizhan__V1__NoticeRemindDue *due = yizhan__v1__notice_remind_due__unpack(
+                NULL, rows[count - 1].payload_len, rows[count - 1].payload);
+
+            from = due->from_place;
+            yizhan__v1__notice_remind_due__free_unpacked(due, NULL);
+        }
+        yizhan__v1__notice_reminder_sent__free_unpacked(sent, NULL);
+    } while (from && steps < 10);
+    assert_int_equal(seen, 450);
+    assert_int_equal(steps, 3);
+    drive_deinit(&d);
+}
+
+static void refusals_name_their_field(void **state)
+{
+    char *foreign[] = {BRANCH, "g1/c1/b2"};
+    Yizhan__V1__NoticePublished n = YIZHAN__V1__NOTICE_PUBLISHED__INIT;
+    Yizhan__V1__NoticeReminded r = YIZHAN__V1__NOTICE_REMINDED__INIT;
+    Yizhan__V1__NoticeRecalled recalled = YIZHAN__V1__NOTICE_RECALLED__INIT;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    assert_int_equal(remind(&d, NULL, 0), YZ_NOT_FOUND);
+    assert_string_equal(d.v.field, "noticeId");
+    n.notice_id = "n1";
+    n.org_path = BRANCH;
+    n.notice_class = YIZHAN__V1__NOTICE_CLASS__INFO;
+    n.title = "t";
+    assert_int_equal(drive(&d, "s1", "g1", "notice.published", &n.base), YZ_OK);
+    assert_int_equal(remind(&d, foreign, 2), YZ_INVALID_VALUE);
+    assert_string_equal(d.v.field, "branches[1]");
+    r.org_path = "g1/c1/b2";
+    r.notice_id = "n1";
+    assert_int_equal(drive(&d, "s1", "g1", "notice.reminded", &r.base), YZ_INVALID_VALUE);
+    assert_string_equal(d.v.field, "orgPath");
+    recalled.notice_id = "n1";
+    assert_int_equal(drive(&d, "s1", "g1", "notice.recalled", &recalled.base), YZ_OK);
+    assert_int_equal(remind(&d, NULL, 0), YZ_NOTICE_RECALLED);
+    assert_int_equal(remind_due(&d, 0), YZ_OK); /* moot */
+    assert_string_equal(reminded(&d, 0), "");
+    drive_deinit(&d);
+
+    drive_init(&d);
+    publish(&d, YIZHAN__V1__NOTICE_CLASS__INFO, DRIVE_START + 10);
+    d.now_ms += 10;
+    assert_int_equal(remind(&d, NULL, 0), YZ_NOTICE_EXPIRED);
+    drive_deinit(&d);
+}
+
+/* The same members again, whoever has read or used up the day since, and nobody's count rises. */
+static void a_replay_reminds_the_same(void **state)
+{
+    Yizhan__V1__NoticeReminded r = YIZHAN__V1__NOTICE_REMINDED__INIT;
+    struct wk_event first;
+    struct yz_envelope first_by;
+    struct drive d;
+    size_t before;
+
+    (void)state;
+    begin(&d, 3);
+    r.org_path = BRANCH;
+    r.notice_id = "n1";
+    assert_int_equal(drive(&d, "s1", "g1", "notice.reminded", &r.base), YZ_OK);
+    first = d.event;
+    first_by = d.env;
+    first.env = &first_by;
+    assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+    give(&d, "notice.read", "m1");
+    before = drive_push_count(&d);
+    assert_int_equal(drive_apply(&d, &first), YZ_OK);
+    assert_string_equal(reminded(&d, before), "m0 m1 m2 ");
+    expect_sent(&d, 3, 0, 0, 0);
+    before = drive_push_count(&d);
+    assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+    assert_string_equal(reminded(&d, before), "m0 m2 "); /* the third time, not the fourth */
+    drive_deinit(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_the_unread_are_reminded),
+        cmocka_unit_test(a_member_has_a_budget_for_the_day),
+        cmocka_unit_test(in_quiet_hours_nobody_is_reminded),
+        cmocka_unit_test(an_urgent_one_passes),
+        cmocka_unit_test(several_branches_become_an_event_each),
+        cmocka_unit_test(a_large_branch_is_reminded_in_steps),
+        cmocka_unit_test(refusals_name_their_field),
+        cmocka_unit_test(a_replay_reminds_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
