@@ -205,7 +205,8 @@ def _notice(s):
     sequence = s.emit("s1", "r1", "notice.read", {"noticeId": "n1"})
     s.settle("ann", "r1", "notice.read", {"noticeId": "n1"}, sequence)
     s.document("notice_receipts", sequence, "n1", PATH, notice_id="n1", org_path=PATH, others=[{"m": "ann", "r": True}])
-    s.value("member.bob", f"receipts.n1.{PATH}", "notice.receipt_count", {"noticeId": "n1", "orgPath": PATH, "read": 1, "delivered": 1}, sequence)
+    count = {"noticeId": "n1", "orgPath": PATH, "read": 1, "delivered": 1}
+    s.value("member.bob", f"receipts.n1.{PATH}", "notice.receipt_count", count, sequence)
 
 
 def _meeting(s):

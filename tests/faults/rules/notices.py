@@ -159,8 +159,8 @@ class Notices:
         mine = {"m": deed.member, **news, **others.get(deed.member, {})}
         if others.get(deed.member) != mine:
             others[deed.member] = mine
-            self._put("notice_receipts", deed,
-                      {"notice_id": notice, "org_path": deed.path, "others": list(others.values())}, notice, deed.path)  # fmt: skip
+            document = {"notice_id": notice, "org_path": deed.path, "others": list(others.values())}
+            self._put("notice_receipts", deed, document, notice, deed.path)
         counts = {"delivered": len(others), "read": sum("r" in other for other in others.values()),
                   "confirmed": sum("t" in other for other in others.values())}  # fmt: skip
         self._value(deed, f"member.{self.notices[deed.tenant, notice].member}", f"receipts.{notice}.{deed.path}",
