@@ -30,8 +30,9 @@ class Sample:
         self.lines, self.frames, self.sequence, self.t = [], 0, FIRST - 1, 0.0
         self.held = {}  # session: channels
         self.people = {}  # session: member
-        self.documents = {name: [] for name in ("outcomes", "notices", "notice_receipts", "meetings", "meeting_rosters",
-                                                "checkins", "posts", "post_states", "threads", "thread_writers", "outbox")}  # fmt: skip
+        self.documents = {name: [] for name in (
+            "outcomes", "notices", "notice_receipts", "meetings", "meeting_rosters", "checkins", "posts", "post_states",
+            "threads", "thread_writers", "outbox")}  # fmt: skip
         self.streams = {
             name: {"epoch": "1.a", "max_per_subject": {"STATE": 1, "THREADS": 10000}.get(name, 1000),
                    "max_age_s": 1209600.0, "window_s": 120.0, "first_seq": 1, "last_seq": 0, "messages": []}

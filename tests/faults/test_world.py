@@ -5,6 +5,7 @@ import datetime
 import random
 import socket
 import threading
+import types
 
 import pytest
 
@@ -165,3 +166,20 @@ def test_a_clock_is_set_while_the_process_runs(world, step_s):
     world.clocks["gateway0"].set(0)
     until(lambda: abs(ahead_s()) < 20, 15, 0.2, what="the gateway's clock is right again")
     phone.expect({"ping": {}}, "pong")
+
+
+def test_whoever_starts_a_worker_gives_it_the_fault_point_of_the_event_under_way():
+    """A fault that ends all and starts all again must not bring a worker that finds nothing wrong with the event."""
+    started = {}
+
+    def process(name):
+        return types.SimpleNamespace(name=name, running=False, settings={},
+                                     start=lambda **env: started.setdefault(name, env.get("YZ_FAULT")))  # fmt: skip
+
+    worker, gateway = process("worker0"), process("gateway0")
+    world = types.SimpleNamespace(processes={"worker0": worker, "gateway0": gateway}, workers=[worker], gateways=[gateway],
+                                  fault_points={"crash_on_event:b", "crash_on_event:a"}, _env=lambda **settings: {},
+                                  _starting=threading.Lock())  # fmt: skip
+    World.restart(world, "worker0")
+    World.restart(world, "gateway0")
+    assert started == {"worker0": "crash_on_event:a,crash_on_event:b", "gateway0": None}

@@ -267,8 +267,9 @@ class Domain(Notices):
         self._put("post_states", deed, {**named, "sequence": deed.sequence, "author": deed.member},
                   *place, str(deed.sequence))  # fmt: skip
         old = self._get("threads", deed, *place) or {"starter": deed.member, "started_at": {"ms": deed.at_ms}, "posts": 0}
-        self._put("threads", deed, {**named, "starter": old["starter"], "started_at": old["started_at"], "posts": old["posts"] + 1,
-                                    "last_sequence": deed.sequence, "last_at": {"ms": deed.at_ms}}, *place)  # fmt: skip
+        self._put("threads", deed, {
+            **named, "starter": old["starter"], "started_at": old["started_at"], "posts": old["posts"] + 1,
+            "last_sequence": deed.sequence, "last_at": {"ms": deed.at_ms}}, *place)  # fmt: skip
         writer = self._get("thread_writers", deed, *place, deed.member) or {"posted": []}
         posted = [at for at in writer["posted"] if at["ms"] > deed.at_ms - HOUR_MS]
         self._put("thread_writers", deed, {**named, "member": deed.member, "posted": [*posted, {"ms": deed.at_ms}],

@@ -155,8 +155,9 @@ def _following(story, domain, found):
             found.append(Violation("a", f"hours of the meeting {'/'.join(named)}: lacking {sorted(want - have)}, and of nobody "
                                         f"present {sorted(have - want)}", [meeting["evt_seq"]]))  # fmt: skip
         if held.get((meeting["tenant"], *named)) != meeting["present_count"]:
-            found.append(Violation("a", f"the figures of the meeting {'/'.join(named)} say {held.get((meeting['tenant'], *named))} "
-                                        f"present, due is {meeting['present_count']}", [meeting["evt_seq"]]))  # fmt: skip
+            said = held.get((meeting["tenant"], *named))
+            found.append(Violation("a", f"the figures of the meeting {'/'.join(named)} say {said} present, due is "
+                                        f"{meeting['present_count']}", [meeting["evt_seq"]]))  # fmt: skip
 
 
 def _document(collection, id_, have, want, found):
