@@ -46,6 +46,9 @@ NUMBERS = {  # of descriptor.proto: type, format, text form of 64 bits
     18: {"type": "string", "format": "int64", "pattern": "^-?(0|[1-9][0-9]*)$"},
 }
 ENUM, MESSAGE, REPEATED = 14, 11, 3
+# What needs no token, and whose sender is told to nobody.
+PUBLIC = {"security": [], "parameters": [
+    {"name": "tenant", "in": "path", "required": True, "schema": {"type": "string", "pattern": ID}}]}  # fmt: skip
 # of a contract's tables: type, payload or request, reply
 ROW = r'\{"([a-z_.]+)",\s*&yizhan__v1__(\w+)__descriptor,\s*(?:&yizhan__v1__(\w+)__descriptor,\s*)?YZ_BY_'
 
@@ -217,23 +220,27 @@ class Document:
                 raise ValueError(f"{name}: {field.name} may have {length} characters, its comment says {schema['maxLength']}")
             schema["maxLength"] = length
 
+    def asked(self, name, message):
+        """The schema of a payload or request with what its contract wants; what two types want, if they share it."""
+        reference = self.reference(message)
+        schema = self.schemas[reference["$ref"].rpartition("/")[2]]
+        for field in self.protos.messages[message][0].field:
+            self.ask_contract(name, field, schema["properties"][field.json_name])
+        required = self.contracts.wanted(name)
+        schema["required"] = [field for field in schema.get("required", required) if field in required]
+        return reference
+
     # events
 
     def event(self, name):
-        payload, _ = self.types[name]
-        message = self.protos.messages[payload][0]
-        schema = self.schemas[self.reference(payload)["$ref"].rpartition("/")[2]]
-        for field in message.field:
-            self.ask_contract(name, field, schema["properties"][field.json_name])
-        if required := self.contracts.wanted(name):
-            schema["required"] = required
+        payload = self.asked(name, self.types[name][0])
         self.schemas[f"event.{name}"] = {
             "type": "object",
             "properties": {
                 "eventId": {"type": "string", "pattern": ID,
                             "description": "Chosen by the client, once per event and kept over retries: a ULID or UUID."},
                 "type": {"const": name},
-                "payload": self.reference(payload),
+                "payload": payload,
                 "occurredAt": {"type": "string", "format": "date-time",
                                "description": "The phone's clock: kept as evidence, decides nothing."},
             },
@@ -243,12 +250,13 @@ class Document:
         }  # fmt: skip
         return f"#/components/schemas/event.{name}"
 
-    def events(self, names):
+    def events(self, names, public=None):
         references = {name: self.event(name) for name in names}
         return {
-            "operationId": "emit",
-            "tags": ["events"],
-            "summary": "Something happened: send an event",
+            "operationId": "emitPublic" if public else "emit",
+            "tags": ["public" if public else "events"],
+            **(public or {}),
+            "summary": "Something happened: send an event" + (" without saying who one is" if public else ""),
             "description": "The event is stored, its outcome follows. A retry with the same `eventId` and payload is answered "
                            "like the first try, with `duplicate`.",
             "requestBody": {"required": True, "content": {"application/json": {"schema": {
@@ -272,7 +280,17 @@ class Document:
         asked = {"required": True} if field.json_name in required else {}
         return {"name": field.json_name, "in": "query", **asked, **described(text), "schema": schema}
 
-    def query(self, name, security=None):
+    def public_query(self, name):
+        """The request comes as JSON, so that nothing of it stands in a URL."""
+        operation = self.query(name)
+        asked = {"requestBody": {"required": True, "content": {"application/json": {
+            "schema": self.asked(name, self.types[name][0])}}}}  # fmt: skip
+        statuses = [s for s in QUERY_STATUSES if s not in (401,)] + [411, 413, 415]
+        answer = {"200": operation["responses"]["200"]}
+        return {**operation, "tags": ["public"], **PUBLIC, "parameters": PUBLIC["parameters"] + operation["parameters"][-1:],
+                **asked, "responses": answer | problems(sorted(statuses))}  # fmt: skip
+
+    def query(self, name):
         request, reply = self.types[name]
         message, _, texts = self.protos.messages[request]
         required = self.contracts.wanted(name)
@@ -282,8 +300,9 @@ class Document:
             "tags": [name.partition(".")[0]],
             "summary": text.partition(". ")[0] if name in self.protos.texts else name,
             "description": text,
-            "parameters": [self.parameter(name, field, told, required)
-                           for field, told in zip(message.field, texts, strict=True)]
+            "parameters": ([] if self.who[name, "query"] == "anyone" else
+                           [self.parameter(name, field, told, required)
+                            for field, told in zip(message.field, texts, strict=True)])
             + [{"$ref": "#/components/parameters/min_sequence"}],
             "responses": {
                 "200": {"description": "The answer.", "content": {"application/json": {"schema": self.reference(reply)}}},
@@ -367,10 +386,16 @@ def written(protos, contracts):
         raise ValueError(f"in AUTHORITY.md or in a contract, and not in the other: {missing}")
     document = Document(protos, types, who, contracts)
     open_to_tokens = sorted(key for key, by in who.items() if by not in ("system", "anyone"))
+    open_to_all = sorted(key for key, by in who.items() if by == "anyone")
     paths = {"/v1/events": {"post": document.events([name for name, kind in open_to_tokens if kind == "event"])}}
     for name, kind in open_to_tokens:
         if kind == "query":
             paths[f"/v1/query/{name.replace('.', '/')}"] = {"get": document.query(name)}
+    if events := [name for name, kind in open_to_all if kind == "event"]:
+        paths["/v1/public/{tenant}/events"] = {"post": document.events(events, PUBLIC)}
+    for name, kind in open_to_all:
+        if kind == "query":
+            paths[f"/v1/public/{{tenant}}/query/{name.replace('.', '/')}"] = {"post": document.public_query(name)}
     paths["/v1/openapi.json"] = {"get": {
         "operationId": "openapi", "tags": ["document"], "summary": "This document", "security": [],
         "responses": {"200": {"description": "OpenAPI 3.1.", "headers": {"ETag": {"schema": {"type": "string"}}},
@@ -383,7 +408,7 @@ def written(protos, contracts):
         "info": {"title": "Yizhan (驿站)", "version": "1", "description": ABOUT},
         "servers": [{"url": "/", "description": "The gateway that served this document."}],
         "security": [{"token": []}],
-        "tags": [{"name": name} for name in ["events", *tags, "document"]],
+        "tags": [{"name": name} for name in ["events", *tags, *(["public"] if open_to_all else []), "document"]],
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
