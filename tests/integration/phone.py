@@ -10,6 +10,7 @@ import time
 import websockets.exceptions
 import websockets.sync.client
 
+import api_document
 import wire
 from people import new_id
 from waiting import TooLate
@@ -130,11 +131,13 @@ class Phone:
                     "duplicate": accepted.get("duplicate", False)}  # fmt: skip
 
     def query(self, type_, request=None, min_sequence=0):
+        """The reply, which is what the API's document says of it."""
         body = {"query": {"type": type_, "payload": request or {}}}
         if min_sequence:
             body["query"]["minSequence"] = str(min_sequence)
         result = self.expect(body, "queryResult")
         assert result["type"] == type_
+        assert not (faults := api_document.reply_faults(type_, result["payload"])), faults
         return result["payload"]
 
     def error_of(self, body):

@@ -6,7 +6,7 @@ import urllib.parse
 
 import pytest
 
-import openapi
+import api_document
 from authority import TYPES
 from people import new_id
 from stack import Town
@@ -15,8 +15,8 @@ from test_authority import PAYLOADS
 HOME = "g1/c1/b1"
 # Every request here comes from one address.
 SETTINGS = {"address_frames_per_s": 100000, "address_frames_burst": 100000}
-ASKED = [name for name, kind in TYPES if kind == "query" and name in openapi.query_types()]
-SENT = [name for name, kind in TYPES if kind == "event" and name in openapi.event_types()]
+ASKED = [name for name, kind in TYPES if kind == "query" and name in api_document.query_types()]
+SENT = [name for name, kind in TYPES if kind == "event" and name in api_document.event_types()]
 
 
 class Desk:
@@ -35,7 +35,7 @@ class Desk:
         return event, status, answer
 
     def get(self, name, fields):
-        path = openapi.query_path(name)
+        path = api_document.query_path(name)
         pairs = [(key, text(value)) for key, value in fields.items()
                  for value in (value if isinstance(value, list) else [value])]  # fmt: skip
         url = f"{path}?{urllib.parse.urlencode(pairs)}" if pairs else path
@@ -47,7 +47,7 @@ class Desk:
     def check(path, method, status, headers, answer):
         kind = "application/json" if status < 300 else "application/problem+json"
         assert headers["Content-Type"] == kind, answer
-        assert openapi.answer_faults(path, method, status, answer) == [], answer
+        assert api_document.answer_faults(path, method, status, answer) == [], answer
 
 
 def text(value):
@@ -62,7 +62,7 @@ def desk(stack):
 def test_the_document_is_served_as_it_is_in_the_tree(stack):
     status, headers, document = stack.http("GET", "/v1/openapi.json")
     assert status == 200 and headers["Content-Type"] == "application/json" and headers["Cache-Control"] == "no-cache"
-    assert document == openapi.DOCUMENT
+    assert document == api_document.DOCUMENT
     assert stack.http("HEAD", "/v1/openapi.json")[0] == 200
     again = stack.http("GET", "/v1/openapi.json", headers={"If-None-Match": headers["ETag"]})
     assert again[0] == 304 and again[2] == "" and again[1]["ETag"] == headers["ETag"]
@@ -73,13 +73,22 @@ def test_the_document_is_served_as_it_is_in_the_tree(stack):
 def test_every_type_is_in_the_document():
     """But those of the system, and those without a token, which have paths of their own."""
     clients = {key for key, who in TYPES.items() if who not in ("system", "anyone") and key[1] != "channel"}
-    assert clients == {(name, "event") for name in openapi.event_types()} | {(name, "query") for name in openapi.query_types()}
+    assert {name for name, kind in clients if kind == "event"} == set(api_document.event_types())
+    assert {name for name, kind in clients if kind == "query"} == set(api_document.query_types())
+
+
+def test_the_judge_finds_what_is_wrong():
+    """Every reply in these tests is judged by it (phone.py)."""
+    good = {"notices": [{"noticeId": "n1", "sequence": "7"}]}
+    assert api_document.reply_faults("notice.list", good) == []
+    for wrong in ({"noSuchField": 1}, {"notices": {}}, {"notices": [{"sequence": 7}]}, {"notices": [{"noticeClass": "LOUD"}]}):
+        assert api_document.reply_faults("notice.list", wrong), wrong
 
 
 @pytest.mark.parametrize("name", SENT)
 def test_an_event(desk, name):
     event, status, answer = desk.post(name, PAYLOADS[name](HOME), occurredAt="2026-01-01T08:00:00+08:00")
-    assert openapi.event_faults(event) == []
+    assert api_document.event_faults(event) == []
     assert status == 202 and answer["eventId"] == event["eventId"], answer
 
 
@@ -87,7 +96,7 @@ def test_an_event(desk, name):
 def test_a_query(desk, name):
     status, answer = desk.get(name, PAYLOADS[name](HOME))
     assert status == 200 or answer["code"] == "not_found", answer
-    taken = {p["name"] for p in openapi.content(openapi.query_path(name), "get")["parameters"] if "name" in p}
+    taken = {p["name"] for p in api_document.content(api_document.query_path(name), "get")["parameters"] if "name" in p}
     assert set(PAYLOADS[name](HOME)) <= taken
 
 
@@ -95,11 +104,11 @@ def test_a_query(desk, name):
 def test_what_an_event_may_not_hold(desk, name):
     """Each field with a value of another type, a field that there is not: the document forbids it and the gateway refuses it."""
     sample = PAYLOADS[name](HOME)
-    wrong = {field: {"wrong": 1} for field in openapi.properties(openapi.payload_of(name))
-             if "properties" not in openapi.resolved(openapi.properties(openapi.payload_of(name))[field])}  # fmt: skip
+    fields = api_document.properties(api_document.payload_of(name))
+    wrong = {field: {"wrong": 1} for field in fields if "properties" not in api_document.resolved(fields[field])}
     for field, value in {**wrong, "noSuchField": 1}.items():
         event, status, answer = desk.post(name, {**sample, field: value})
-        assert openapi.event_faults(event), f"{field} = {value} is allowed"
+        assert api_document.event_faults(event), f"{field} = {value} is allowed"
         assert status == 400 and answer["field"] == f"payload.{field}", answer
         assert answer["code"] == ("unknown_field" if field == "noSuchField" else "wrong_type"), answer
 
@@ -108,22 +117,22 @@ def test_what_an_event_may_not_hold(desk, name):
 def test_the_limits_of_an_event_are_the_gateways_own(desk, name):
     """Every limit that the document states, overstepped by one."""
     sample = PAYLOADS[name](HOME)
-    for field, schema in openapi.properties(openapi.payload_of(name)).items():
+    for field, schema in api_document.properties(api_document.payload_of(name)).items():
         for value, code in beyond(schema, sample.get(field)):
             event, status, answer = desk.post(name, {**sample, field: value})
-            assert openapi.event_faults(event), f"{field} of {len(str(value))} characters is allowed"
+            assert api_document.event_faults(event), f"{field} of {len(str(value))} characters is allowed"
             assert status == 400 and (answer["code"], answer["field"].partition("[")[0]) == (code, f"payload.{field}"), answer
 
 
 @pytest.mark.parametrize("name", SENT)
 def test_what_an_event_must_hold(desk, name):
     sample = PAYLOADS[name](HOME)
-    required = openapi.resolved(openapi.payload_of(name)).get("required", [])
+    required = api_document.resolved(api_document.payload_of(name)).get("required", [])
     for field in sample:
         event, status, answer = desk.post(name, {k: v for k, v in sample.items() if k != field})
         lacking = status == 400 and (answer["code"], answer["field"]) == ("missing_field", f"payload.{field}")
         assert lacking == (field in required), answer
-        assert bool(openapi.event_faults(event)) == lacking
+        assert bool(api_document.event_faults(event)) == lacking
 
 
 def beyond(schema, sample):
@@ -151,8 +160,8 @@ def test_what_a_query_may_not_hold(desk, name):
     sample = PAYLOADS[name](HOME)
     status, answer = desk.get(name, {**sample, "noSuchField": "1"})
     assert status == 400 and (answer["code"], answer["field"]) == ("unknown_field", "payload.noSuchField")
-    for parameter in openapi.content(openapi.query_path(name), "get")["parameters"]:
-        schema = openapi.resolved(parameter.get("schema", {}))
+    for parameter in api_document.content(api_document.query_path(name), "get")["parameters"]:
+        schema = api_document.resolved(parameter.get("schema", {}))
         if schema.get("format", "").startswith(("int", "uint")):
             status, answer = desk.get(name, {**sample, parameter["name"]: "many"})
             assert status == 400 and answer["code"] == "wrong_type", answer
@@ -163,12 +172,12 @@ def test_what_a_query_may_not_hold(desk, name):
 
 def test_an_unknown_type(desk):
     event = {"eventId": "e1", "type": "no.such", "payload": {}}
-    assert openapi.event_faults(event)
+    assert api_document.event_faults(event)
     status, headers, answer = desk.stack.http("POST", "/v1/events", event, desk.token)
     desk.check("/v1/events", "post", status, headers, answer)
     assert status == 400 and answer["code"] == "unknown_type"
     status, headers, answer = desk.stack.http("GET", "/v1/query/no/such", token=desk.token)
-    desk.check(openapi.query_path(ASKED[0]), "get", status, headers, answer)
+    desk.check(api_document.query_path(ASKED[0]), "get", status, headers, answer)
     assert status == 404 and answer["code"] == "unknown_type"
 
 
