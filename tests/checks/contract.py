@@ -29,6 +29,13 @@ def program():
     raise RuntimeError("tests/ask_contract is in no build folder: build first")
 
 
+def tables():
+    """type: (payload or request, reply or None), full names of messages, as the contracts name them."""
+    told = subprocess.run([program(), "--types"], capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in told.splitlines()]
+    return {name: (f".{messages[0]}", f".{messages[1]}" if kind == "query" else None) for kind, name, *messages in rows}
+
+
 class Contracts:
     """The program under way."""
 

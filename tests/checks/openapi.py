@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """openapi.py [--write]: schemas/openapi.json, the HTTP API as OpenAPI 3.1, written from the schemas or compared with them.
 
-Types and their messages come from the contracts' tables (schemas/<domain>.c), messages and texts from the .proto files, who may
-send a type from schemas/AUTHORITY.md, the errors from common/err.def; which fields a payload must have, and the lengths of texts,
-from the contracts themselves (contract.py). An interpreter with tests/requirements.txt is wanted, for its protoc, and a build.
-What a comment of a field says in one of these forms is a limit in the document as well:
+Types, their messages, the fields that a payload must have and the lengths of texts are what the contracts say (contract.py);
+messages and texts come from the .proto files, who may send a type from schemas/AUTHORITY.md, the errors from common/err.def. An
+interpreter with tests/requirements.txt is wanted, for its protoc, and a build. What a comment of a field says in one of these
+forms is a limit in the document as well:
 
     1 to 64 characters · at most 128 characters          of a string
     1 to 5,000 · at most 16 · each once                  of a repeated field
@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-from contract import Contracts
+from contract import Contracts, tables
 from google.protobuf import descriptor_pb2
 from tree import ROOT, macro_rows
 
@@ -46,11 +46,10 @@ NUMBERS = {  # of descriptor.proto: type, format, text form of 64 bits
     18: {"type": "string", "format": "int64", "pattern": "^-?(0|[1-9][0-9]*)$"},
 }
 ENUM, MESSAGE, REPEATED = 14, 11, 3
+
 # What needs no token, and whose sender is told to nobody.
 PUBLIC = {"security": [], "parameters": [
     {"name": "tenant", "in": "path", "required": True, "schema": {"type": "string", "pattern": ID}}]}  # fmt: skip
-# of a contract's tables: type, payload or request, reply
-ROW = r'\{"([a-z_.]+)",\s*&yizhan__v1__(\w+)__descriptor,\s*(?:&yizhan__v1__(\w+)__descriptor,\s*)?YZ_BY_'
 
 # Codes that a path answers with another status than the error's own (gateway/http.c).
 OTHER_STATUS = {404: ["unknown_type"], 411: ["missing_field"], 415: ["wrong_type"]}
@@ -358,16 +357,6 @@ def problem_schemas():
     return {"Problem": problem}, responses
 
 
-def tables(protos):
-    """type: (payload or request, reply or None), as the contracts' tables name them."""
-    by_descriptor = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.rpartition(".")[2]).lower(): name for name in protos.messages}
-    found = {}
-    for (domain,) in macro_rows("schemas/domains.def", "X"):
-        for row in re.findall(ROW, (ROOT / f"schemas/{domain}.c").read_text(encoding="utf-8")):
-            found[row[0]] = (by_descriptor[row[1]], by_descriptor[row[2]] if row[2] else None)
-    return found
-
-
 def authority():
     """(type, kind): who, as AUTHORITY.md's first table says."""
     rows = re.findall(r"^\| `([a-z_.]+)` \| (event|query) \| (.+?) \|$", (ROOT / "schemas/AUTHORITY.md").read_text(), re.M)
@@ -381,9 +370,9 @@ def wanted():
 
 
 def written(protos, contracts):
-    types, who = tables(protos), authority()
+    types, who = tables(), authority()
     if missing := {name for name, _ in who} ^ set(types):
-        raise ValueError(f"in AUTHORITY.md or in a contract, and not in the other: {missing}")
+        raise ValueError(f"in AUTHORITY.md or in a contract, and not in the other, or the build is old: {missing}")
     document = Document(protos, types, who, contracts)
     open_to_tokens = sorted(key for key, by in who.items() if by not in ("system", "anyone"))
     open_to_all = sorted(key for key, by in who.items() if by == "anyone")

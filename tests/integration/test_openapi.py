@@ -121,7 +121,9 @@ def test_the_limits_of_an_event_are_the_gateways_own(desk, name):
         for value, code in beyond(schema, sample.get(field)):
             event, status, answer = desk.post(name, {**sample, field: value})
             assert api_document.event_faults(event), f"{field} of {len(str(value))} characters is allowed"
-            assert status == 400 and (answer["code"], answer["field"].partition("[")[0]) == (code, f"payload.{field}"), answer
+            # invalid_value: the field does not belong beside the others of the sample at all.
+            assert status == 400 and answer["code"] in (code, "invalid_value"), answer
+            assert answer["field"].partition("[")[0] == f"payload.{field}", answer
 
 
 @pytest.mark.parametrize("name", SENT)

@@ -1,4 +1,6 @@
-/* ask_contract: lines "<type> <payload or request as JSON>" from standard input; for each a line
+/* ask_contract --types: a line "event <type> <payload>" or "query <type> <request> <reply>" for
+ * each type of a contract, with the names of the messages. ask_contract: lines "<type> <payload or
+ * request as JSON>" from standard input; for each a line
  * "<code> <field>" of what its contract says of it ("ok" when it takes it). The API's document is
  * written with it. */
 #include "schemas/codec.h"
@@ -24,13 +26,26 @@ static void ask(struct yz_arena *arena, const char *type, const char *text, stru
         (void)check(message, v);
 }
 
-int main(void)
+static void list(const struct yz_domain_schema *domain)
+{
+    for (const struct yz_event_type *type = domain->events; type->name; type++)
+        printf("event %s %s\n", type->name, type->payload->name);
+    for (const struct yz_query_type *type = domain->queries; type->name; type++)
+        printf("query %s %s %s\n", type->name, type->request->name, type->reply->name);
+}
+
+int main(int argc, char **argv)
 {
     struct yz_arena arena;
     char *line = NULL;
     size_t size = 0;
     ssize_t len;
 
+    if (argc > 1 && strcmp(argv[1], "--types") == 0) {
+        for (size_t i = 0; i < yz_schema_count; i++)
+            list(yz_schemas[i]);
+        return 0;
+    }
     yz_arena_init(&arena, ARENA_MAX);
     while ((len = getline(&line, &size, stdin)) > 0) {
         struct yz_violation v = {0};
