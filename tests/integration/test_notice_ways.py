@@ -190,6 +190,7 @@ def test_the_night(new_stack, tmp_path):
     ordinary, urgent = notice("g1"), notice("g1", noticeClass="URGENT")
     desk.done("notice.published", ordinary)
     assert [n["noticeId"] for n in m1.query("notice.list")["notices"]] == [ordinary["noticeId"]]
+    assert desk.query("notice.get", named(ordinary))["notice"]["pushAt"]
     desk.done("notice.reminded", named(ordinary, orgPath=B1))
     until_ = desk.wait_push(type_="notice.reminder_sent")[0]["payload"]["deferredUntil"]
     assert datetime.datetime.fromisoformat(until_.replace("Z", "+00:00")).timestamp() > time.time()

@@ -302,6 +302,7 @@ static Yizhan__V1__NoticePosted *read_notice(struct yz_arena *arena, const bson_
     notice->sequence = (uint64_t)wk_document_number(&kept, "sequence");
     notice->state = wk_notice_state(&kept);
     notice->approver = (char *)(uintptr_t)wk_document_text(&kept, "approver");
+    notice->push_at = wk_timestamp_new(arena, wk_document_time_ms(&kept, "push_at"));
     notice->audience = read_audience(arena, &kept);
     notice->recall = recalled ? read_recall(arena, &kept) : NULL;
     return notice->audience && (!recalled || notice->recall) ? notice : NULL;

@@ -1,0 +1,400 @@
+/* The inbox and the report of a notice, over a real database: many branches, many notices, pages.
+ */
+#include "drive.h"
+
+#include "services.h"
+#include "workers/domains/notice.h"
+
+#include <notice.pb-c.h>
+#include <stdio.h>
+
+#define BRANCHES 900
+#define MANY     1300
+
+static struct service database;
+static struct wk_pool *pool;
+static struct wk_store *store;
+static struct yz_arena arena;
+
+static int start_all(void **state)
+{
+    static struct yz_conf conf;
+    char *argv[] = {"test", NULL};
+
+    (void)state;
+    if (!service_start_database(&database) ||
+        !yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL))
+        return -1;
+    conf.mongodb_uri = database.url;
+    conf.mongodb_database = "notice_query_test";
+    conf.database_timeout_ms = 10000;
+    yz_arena_init(&arena, (size_t)64 * 1024 * 1024);
+    if (wk_pool_new(&conf, &pool) != YZ_OK || wk_pool_ping(pool) != YZ_OK)
+        return -1;
+    store = wk_store_pop(pool);
+    return 0;
+}
+
+static int stop_all(void **state)
+{
+    (void)state;
+    if (store)
+        wk_store_push(pool, store);
+    if (pool)
+        wk_pool_free(pool);
+    yz_arena_deinit(&arena);
+    service_stop(&database);
+    return 0;
+}
+
+static enum yz_err ask(const struct yz_actor *actor, const char *type,
+                       const ProtobufCMessage *request, void *reply)
+{
+    const struct wk_query query = {
+        .actor = actor, .request = request, .store = store, .arena = &arena};
+    struct yz_violation v = {0};
+
+    yz_arena_reset(&arena);
+    assert_int_equal(yz_query_type_find(type, NULL)->check
+                         ? yz_query_type_find(type, NULL)->check(request, &v)
+                         : YZ_OK,
+                     YZ_OK);
+    return wk_registry_query(type)->answer(&query, reply, &v);
+}
+
+static void write_documents(struct drive *d)
+{
+    bool again = true;
+
+    assert_int_equal(wk_fold_write(d->fold, store, &again), YZ_OK);
+    assert_false(again);
+    drive_deinit(d);
+}
+
+/* A branch of `count` members "<prefix>0", … straight into the database. */
+static void insert_branch(const char *path, const char *prefix, unsigned count)
+{
+    bson_t *branch = bson_new(), members, entry;
+    struct wk_write write = {.kind = WK_INSERT};
+    char id[WK_ID_MAX], key[16], name[80];
+
+    wk_branch_id(id, "t1", path);
+    BSON_APPEND_UTF8(branch, "_id", id);
+    BSON_APPEND_UTF8(branch, "tenant", "t1");
+    BSON_APPEND_INT64(branch, "evt_seq", 1);
+    BSON_APPEND_UTF8(branch, "org_path", path);
+    BSON_APPEND_ARRAY_BEGIN(branch, "members", &members);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "%u", i);
+        snprintf(name, sizeof name, "%s%u", prefix, i);
+        BSON_APPEND_DOCUMENT_BEGIN(&members, key, &entry);
+        BSON_APPEND_UTF8(&entry, "m", name);
+        BSON_APPEND_INT32(&entry, "p", (int32_t)i);
+        bson_append_document_end(&members, &entry);
+    }
+    bson_append_array_end(branch, &members);
+    write.id = id;
+    write.document = branch;
+    assert_int_equal(wk_store_write(store, WK_BRANCHES, &write, 1), YZ_OK);
+    assert_int_equal(write.result, WK_WRITTEN);
+    bson_destroy(branch);
+}
+
+static void publish(struct drive *d, const char *id, const char *org_path,
+                    Yizhan__V1__NoticeAudience *audience, Yizhan__V1__NoticeClass notice_class)
+{
+    Yizhan__V1__NoticePublished n = YIZHAN__V1__NOTICE_PUBLISHED__INIT;
+
+    n.notice_id = (char *)(uintptr_t)id;
+    n.org_path = (char *)(uintptr_t)org_path;
+    n.notice_class = notice_class;
+    n.title = "通知";
+    n.audience = audience;
+    d->roles = "secretary@w,secretary@i,secretary@p,secretary@u";
+    assert_int_equal(drive(d, "s1", "w", "notice.published", &n.base), YZ_OK);
+    d->roles = "member";
+}
+
+static void read_by(struct drive *d, const char *id, const char *member, const char *org_path)
+{
+    Yizhan__V1__NoticeRead r = YIZHAN__V1__NOTICE_READ__INIT;
+
+    r.notice_id = (char *)(uintptr_t)id;
+    assert_int_equal(drive(d, member, org_path, "notice.read", &r.base), YZ_OK);
+}
+
+/* Every fourth has members on the register and no receipt; every fourth receipts and no register;
+ * the others both: three members of whom one has read, and one more beyond the register. */
+static void make_branches(void)
+{
+    char path[64], prefix[16], member[64];
+    struct drive d;
+
+    drive_init(&d);
+    publish(&d, "wide", "w", NULL, YIZHAN__V1__NOTICE_CLASS__INFO);
+    for (unsigned i = 0; i < BRANCHES; i++) {
+        snprintf(path, sizeof path, "w/c%u/b%03u", i % 2, i);
+        snprintf(prefix, sizeof prefix, "m%u-", i);
+        if (i % 4 != 1)
+            insert_branch(path, prefix, 3);
+        if (i % 4 == 0)
+            continue;
+        snprintf(member, sizeof member, "m%u-0", i);
+        read_by(&d, "wide", member, path);
+        snprintf(member, sizeof member, "beyond%u", i);
+        read_by(&d, "wide", member, path);
+    }
+    insert_branch("w", "top", 2);
+    insert_branch("w/c1", "committee", 1);
+    insert_branch("w/c1/empty", "nobody", 0);
+    insert_branch("w-x", "alike", 5);
+    insert_branch("w/c1-x", "below", 7);
+    write_documents(&d);
+}
+
+struct totals {
+    uint32_t branches, should, read, names;
+    char last[YZ_ORG_PATH_MAX];
+};
+
+static uint32_t walk_report(const struct yz_actor *actor, const char *org_path, bool names,
+                            struct totals *totals)
+{
+    Yizhan__V1__NoticeReceiptsRequest request = YIZHAN__V1__NOTICE_RECEIPTS_REQUEST__INIT;
+    Yizhan__V1__NoticeReceiptsReply *reply;
+    char after[YZ_ORG_PATH_MAX] = "";
+    uint32_t pages = 0;
+
+    memset(totals, 0, sizeof *totals);
+    request.notice_id = "wide";
+    request.org_path = (char *)(uintptr_t)org_path;
+    request.after = after;
+    request.without_names = !names;
+    do {
+        assert_int_equal(ask(actor, "notice.receipts", &request.base, &reply), YZ_OK);
+        for (size_t i = 0; i < reply->n_branches; i++) {
+            const Yizhan__V1__NoticeReceiptsReply__Branch *branch = reply->branches[i];
+
+            assert_true(strcmp(totals->last, branch->org_path) < 0);
+            snprintf(totals->last, sizeof totals->last, "%s", branch->org_path);
+            totals->branches++;
+            totals->should += branch->should;
+            totals->read += branch->read;
+            totals->names += (uint32_t)branch->n_read_by;
+            assert_int_equal(branch->stored, branch->should);
+            assert_true(branch->read <= branch->delivered && branch->delivered <= branch->should);
+        }
+        snprintf(after, sizeof after, "%s", reply->next_after);
+        pages++;
+    } while (after[0] && pages < 100);
+    return pages;
+}
+
+static void a_report_tells_every_branch_once(void **state)
+{
+    const struct yz_actor above = {"t1", "s1", "w", "member,inspector@w"};
+    const uint32_t quarter = BRANCHES / 4;
+    struct totals totals;
+
+    (void)state;
+    make_branches();
+    /* Three of four have both: 4 should, 2 read; one of four is silent: 3; one not registered: 2.
+     */
+    assert_true(walk_report(&above, "w", true, &totals) > 1);
+    assert_int_equal(totals.branches, BRANCHES + 3);
+    assert_int_equal(totals.should, quarter * (3 + 2 + 4 + 4) + 2 + 1 + 7);
+    assert_int_equal(totals.read, quarter * 6);
+    assert_int_equal(totals.names, totals.read);
+    assert_int_equal(walk_report(&above, "w", false, &totals), 1);
+    assert_int_equal(totals.branches, BRANCHES + 3);
+    assert_int_equal(totals.names, 0);
+    /* A part of it. */
+    walk_report(&above, "w/c1", false, &totals);
+    assert_int_equal(totals.branches, BRANCHES / 2 + 1);
+    walk_report(&above, "w/c1/b003", true, &totals);
+    assert_int_equal(totals.branches, 1);
+    assert_int_equal(totals.should, 4);
+}
+
+static void a_report_of_several_orgs_goes_on_where_it_stopped(void **state)
+{
+    char *paths[] = {"p/z", "p/a"};
+    Yizhan__V1__NoticeAudience audience = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+    Yizhan__V1__NoticeReceiptsRequest request = YIZHAN__V1__NOTICE_RECEIPTS_REQUEST__INIT;
+    const struct yz_actor above = {"t1", "s1", "p", "member,secretary@p"};
+    Yizhan__V1__NoticeReceiptsReply *reply;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    audience.org_paths = paths;
+    audience.n_org_paths = 2;
+    publish(&d, "two", "p", &audience, YIZHAN__V1__NOTICE_CLASS__INFO);
+    write_documents(&d);
+    insert_branch("p/z/b1", "z", 2);
+    insert_branch("p/z/b2", "zz", 2);
+    insert_branch("p/a/b1", "a", 2);
+    insert_branch("p/m/b1", "m", 2);
+    request.notice_id = "two";
+    request.org_path = "p";
+    request.after = "p/z/b1";
+    assert_int_equal(ask(&above, "notice.receipts", &request.base, &reply), YZ_OK);
+    assert_int_equal(reply->n_branches, 2);
+    assert_string_equal(reply->branches[0]->org_path, "p/z/b2");
+    assert_string_equal(reply->branches[1]->org_path, "p/a/b1");
+    assert_int_equal(reply->should, 4);
+    request.org_path = "p/m";
+    assert_int_equal(ask(&above, "notice.receipts", &request.base, &reply), YZ_NOT_FOUND);
+}
+
+/* 1,200 on the register, of whom every third has read, and 600 beyond it who only received. */
+static void the_unread_come_in_pages(void **state)
+{
+    Yizhan__V1__NoticeUnreadMembersRequest request =
+        YIZHAN__V1__NOTICE_UNREAD_MEMBERS_REQUEST__INIT;
+    const struct yz_actor above = {"t1", "s1", "u", "member,secretary@u"};
+    Yizhan__V1__NoticeUnreadMembersReply *reply;
+    Yizhan__V1__NoticeReceived received = YIZHAN__V1__NOTICE_RECEIVED__INIT;
+    char *id = "unread", name[32], after[32] = "";
+    uint32_t seen = 0, delivered = 0, pages = 0;
+    bson_t *branch = NULL;
+    struct drive d;
+    bson_t row;
+    bool found;
+
+    (void)state;
+    insert_branch("u/b1", "x", 1200);
+    drive_init(&d);
+    assert_int_equal(wk_store_get(store, WK_BRANCHES, "t1|u/b1", &row, &found), YZ_OK);
+    branch = bson_copy(&row);
+    bson_destroy(&row);
+    wk_fold_preset(d.fold, WK_BRANCHES, "t1|u/b1", branch, 1);
+    bson_destroy(branch);
+    publish(&d, "unread", "u", NULL, YIZHAN__V1__NOTICE_CLASS__INFO);
+    received.notice_ids = &id;
+    received.n_notice_ids = 1;
+    for (unsigned i = 0; i < 1200; i += 3) {
+        snprintf(name, sizeof name, "x%u", i);
+        read_by(&d, "unread", name, "u/b1");
+    }
+    for (unsigned i = 0; i < 600; i++) {
+        snprintf(name, sizeof name, "beyond%u", i);
+        assert_int_equal(drive(&d, name, "u/b1", "notice.received", &received.base), YZ_OK);
+    }
+    write_documents(&d);
+    request.org_path = "u/b1";
+    request.notice_id = "unread";
+    request.after = after;
+    do {
+        assert_int_equal(ask(&above, "notice.unread_members", &request.base, &reply), YZ_OK);
+        assert_int_equal(reply->should, 1800);
+        assert_int_equal(reply->read, 400);
+        for (size_t i = 0; i < reply->n_members; i++)
+            delivered += reply->members[i]->delivered ? 1 : 0;
+        seen += (uint32_t)reply->n_members;
+        snprintf(after, sizeof after, "%s", reply->next_after);
+        pages++;
+    } while (after[0] && pages < 10);
+    assert_int_equal(seen, 1400);
+    assert_int_equal(delivered, 600);
+    assert_int_equal(pages, 3);
+    request.after = "x7";
+    assert_int_equal(ask(&above, "notice.unread_members", &request.base, &reply), YZ_INVALID_VALUE);
+}
+
+/* 1,300 notices for secretaries hide three for everybody: the work of a page is bounded, and the
+ * pages still reach them all. */
+static void what_is_for_others_does_not_stop_the_pages(void **state)
+{
+    char *roles[] = {"secretary"}, id[16];
+    Yizhan__V1__NoticeAudience secretaries = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+    Yizhan__V1__NoticeListRequest request = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
+    Yizhan__V1__NoticeUnreadRequest all = YIZHAN__V1__NOTICE_UNREAD_REQUEST__INIT;
+    const struct yz_actor plain = {"t1", "u1", "i/b1", "member"},
+                          secretary = {"t1", "u2", "i/b1", "member,secretary@i/b1"};
+    Yizhan__V1__NoticeListReply *reply;
+    Yizhan__V1__NoticeUnreadReply *unread;
+    uint32_t seen = 0, pages = 0;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    secretaries.roles = roles;
+    secretaries.n_roles = 1;
+    publish(&d, "first", "i", NULL, YIZHAN__V1__NOTICE_CLASS__INFO);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(id, sizeof id, "i%d", i);
+        publish(&d, id, i % 2 ? "i" : "i/b1", &secretaries, YIZHAN__V1__NOTICE_CLASS__INFO);
+        if (i == MANY / 2)
+            publish(&d, "middle", "i/b1", NULL, YIZHAN__V1__NOTICE_CLASS__CONFIRM);
+    }
+    publish(&d, "last", "i", NULL, YIZHAN__V1__NOTICE_CLASS__INFO);
+    read_by(&d, "last", "u1", "i/b1");
+    write_documents(&d);
+    do {
+        assert_int_equal(ask(&plain, "notice.list", &request.base, &reply), YZ_OK);
+        for (size_t i = 0; i < reply->n_notices; i++)
+            assert_int_equal(reply->notices[i]->mine->read,
+                             strcmp(reply->notices[i]->notice_id, "last") == 0);
+        seen += (uint32_t)reply->n_notices;
+        request.before = reply->next_before;
+        pages++;
+    } while (request.before && pages < 10);
+    assert_int_equal(seen, 3);
+    assert_int_equal(ask(&plain, "notice.unread", &all.base, &unread), YZ_OK);
+    assert_int_equal(unread->unread, 2);
+    assert_int_equal(unread->unconfirmed, 1);
+    /* The count is of the newest 1,000. */
+    assert_int_equal(ask(&secretary, "notice.unread", &all.base, &unread), YZ_OK);
+    assert_int_equal(unread->unread, 1000);
+    all.after = 100 + MANY + 1; /* the newest alone */
+    assert_int_equal(ask(&secretary, "notice.unread", &all.base, &unread), YZ_OK);
+    assert_int_equal(unread->unread, 1);
+}
+
+static void who_may_see_what_waits(void **state)
+{
+    Yizhan__V1__NoticePendingRequest request = YIZHAN__V1__NOTICE_PENDING_REQUEST__INIT;
+    Yizhan__V1__NoticeGetRequest get = YIZHAN__V1__NOTICE_GET_REQUEST__INIT;
+    const struct yz_actor chief = {"t1", "s2", "p", "member,secretary@p"},
+                          author = {"t1", "s1", "w", "member"},
+                          reader = {"t1", "u1", "p/q/b1", "member"},
+                          foreign = {"t2", "s1", "p", "member,secretary@p"};
+    Yizhan__V1__NoticePendingReply *pending;
+    Yizhan__V1__NoticeGetReply *got;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    publish(&d, "urgent1", "p/q", NULL, YIZHAN__V1__NOTICE_CLASS__URGENT);
+    publish(&d, "urgent2", "p", NULL, YIZHAN__V1__NOTICE_CLASS__URGENT);
+    publish(&d, "urgent3", "i", NULL, YIZHAN__V1__NOTICE_CLASS__URGENT);
+    write_documents(&d);
+    request.org_path = "p";
+    assert_int_equal(ask(&chief, "notice.pending", &request.base, &pending), YZ_OK);
+    assert_int_equal(pending->n_notices, 2);
+    assert_string_equal(pending->notices[0]->notice_id, "urgent2");
+    request.limit = 1;
+    request.before = pending->notices[0]->sequence;
+    assert_int_equal(ask(&chief, "notice.pending", &request.base, &pending), YZ_OK);
+    assert_string_equal(pending->notices[0]->notice_id, "urgent1");
+    get.notice_id = "urgent1";
+    assert_int_equal(ask(&chief, "notice.get", &get.base, &got), YZ_OK);
+    assert_int_equal(got->notice->state, YIZHAN__V1__NOTICE_STATE__NOTICE_PENDING);
+    assert_int_equal(ask(&author, "notice.get", &get.base, &got), YZ_OK);
+    assert_int_equal(ask(&reader, "notice.get", &get.base, &got), YZ_NOT_FOUND);
+    assert_int_equal(ask(&foreign, "notice.get", &get.base, &got), YZ_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_report_tells_every_branch_once),
+        cmocka_unit_test(a_report_of_several_orgs_goes_on_where_it_stopped),
+        cmocka_unit_test(the_unread_come_in_pages),
+        cmocka_unit_test(what_is_for_others_does_not_stop_the_pages),
+        cmocka_unit_test(who_may_see_what_waits),
+    };
+
+    return cmocka_run_group_tests(tests, start_all, stop_all);
+}
