@@ -3,6 +3,7 @@
 #include "workers/consumer.h"
 
 #include "rig.h"
+#include "workers/deadletter.h"
 #include "workers/outbox.h"
 #include "workers/outcome.h"
 #include "workers/registry.h"
@@ -233,6 +234,39 @@ static void test_a_partition_that_stands_still_is_taken_anew(void **state)
     wk_lease_free(lease);
 }
 
+static int64_t count_attempt(struct wk_store *store, const struct wk_delivery *delivery)
+{
+    int64_t attempts = 0;
+
+    assert_int_equal(wk_deadletter_count(store, delivery, &attempts), YZ_OK);
+    return attempts;
+}
+
+/* Never below one: an event that was counted goes alone from then on. */
+static void test_an_attempt_that_was_survived_is_counted_back(void **state)
+{
+    struct wk_store *store = wk_store_pop(pool);
+    struct wk_delivery first = {.sequence = 901}, second = {.sequence = 902};
+
+    (void)state;
+    first.msg = message("evt.3.t1.notice.g1", "x", NULL);
+    second.msg = message("evt.3.t1.notice.g1", "x", NULL);
+    for (int64_t n = 1; n <= 3; n++)
+        assert_int_equal(count_attempt(store, &first), n);
+    assert_int_equal(wk_deadletter_acquit(store, &first, 3), YZ_OK);
+    assert_int_equal(count_attempt(store, &first), 3);
+    /* Another owner counted in the meantime: what is known here is old, and nothing is taken back.
+     */
+    assert_int_equal(wk_deadletter_acquit(store, &first, 2), YZ_OK);
+    assert_int_equal(count_attempt(store, &first), 4);
+    assert_int_equal(count_attempt(store, &second), 1);
+    assert_int_equal(wk_deadletter_acquit(store, &second, 1), YZ_OK);
+    assert_int_equal(count_attempt(store, &second), 2);
+    natsMsg_Destroy(first.msg);
+    natsMsg_Destroy(second.msg);
+    wk_store_push(pool, store);
+}
+
 /* The test's domain: a post with the text "later" causes the post `message_id`-2 in thread "other".
  */
 static void post_id(const struct wk_event *event, char out[WK_ID_MAX])
@@ -419,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_publisher_tells_stale_from_refused),
         cmocka_unit_test(test_leases_are_shared_and_given_up),
         cmocka_unit_test(test_a_partition_that_stands_still_is_taken_anew),
+        cmocka_unit_test(test_an_attempt_that_was_survived_is_counted_back),
         cmocka_unit_test(test_events_settle_and_the_outbox_delivers),
         cmocka_unit_test(test_what_rested_on_a_taken_id_is_decided_anew),
     };
