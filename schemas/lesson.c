@@ -392,6 +392,15 @@ static enum yz_err check_get(const ProtobufCMessage *message, struct yz_violatio
     return err ? err : yz_check_range(request->version, 1, VERSION_MAX, "version", v);
 }
 
+static enum yz_err check_bundle(const ProtobufCMessage *message, struct yz_violation *v)
+{
+    const Yizhan__V1__LessonBundleRequest *request =
+        (const Yizhan__V1__LessonBundleRequest *)message;
+    enum yz_err err = yz_check_id(request->lesson_id, "lessonId", v);
+
+    return err ? err : yz_check_range(request->version, 1, VERSION_MAX, "version", v);
+}
+
 static const struct yz_event_type events[] = {
     {"lesson.scheduled", &yizhan__v1__lesson_scheduled__descriptor, YZ_BY_SECRETARY,
      check_scheduled, org_of_lesson, aggregate_of_lesson},
@@ -407,8 +416,8 @@ static const struct yz_query_type queries[] = {
      &yizhan__v1__lesson_feed_reply__descriptor, YZ_BY_MEMBER, check_feed, NULL},
     {"lesson.get", &yizhan__v1__lesson_get_request__descriptor,
      &yizhan__v1__lesson_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL},
-    {"lesson.bundle", &yizhan__v1__lesson_get_request__descriptor,
-     &yizhan__v1__lesson_bundle_reply__descriptor, YZ_BY_MEMBER, check_get, NULL},
+    {"lesson.bundle", &yizhan__v1__lesson_bundle_request__descriptor,
+     &yizhan__v1__lesson_bundle_reply__descriptor, YZ_BY_MEMBER, check_bundle, NULL},
     {0},
 };
 

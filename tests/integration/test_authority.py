@@ -80,6 +80,15 @@ PAYLOADS = {
     "lesson.feed": lambda path: {},
     "lesson.get": lambda path: {"lessonId": "l1"},
     "lesson.bundle": lambda path: {"lessonId": "l1"},
+    "study.started": lambda path: {"sessionId": new_id("s"), "lessonId": "l1", "version": 1, "device": "d1"},
+    "study.progressed": lambda path: {"sessionId": "s1", "seq": 1, "lessonId": "l1", "version": 1, "last": True},
+    "study.quiz_answered": lambda path: {"sessionId": "s1", "seq": 1, "lessonId": "l1", "version": 1,
+                                         "answers": [{"choices": [0]}]},  # fmt: skip
+    "study.completed": lambda path: {"member": "m1", "lessonId": "l1", "version": 1, "orgPath": path, "durationMs": 1,
+                                     "completedAt": rfc3339()},  # fmt: skip
+    "study.progress": lambda path: {"lessonId": "l1"},
+    "study.hours": lambda path: {},
+    "study.branch": lambda path: {"orgPath": path, "lessonId": "l1", "version": 1},
     "study.credited": lambda path: {"member": "m1", "sourceKind": "ATTENDED_MEETING", "source": "s1", "minutes": 1,
                                     "orgPath": path, "endedAt": rfc3339()},  # fmt: skip
 }

@@ -55,6 +55,10 @@ EVENTS = {
     "lesson.scheduled": "LessonScheduled",
     "lesson.released": "LessonReleased",
     "lesson.withdrawn": "LessonWithdrawn",
+    "study.started": "StudyStarted",
+    "study.progressed": "StudyProgressed",
+    "study.quiz_answered": "StudyQuizAnswered",
+    "study.completed": "StudyCompleted",
     "study.credited": "StudyCredited",
     "auth.revoked": "AuthRevoked",
     "auth.restored": "AuthRestored",
@@ -83,7 +87,10 @@ QUERIES = {
     "thread.history": ("ThreadHistoryRequest", "ThreadHistoryReply"),
     "lesson.feed": ("LessonFeedRequest", "LessonFeedReply"),
     "lesson.get": ("LessonGetRequest", "LessonGetReply"),
-    "lesson.bundle": ("LessonGetRequest", "LessonBundleReply"),
+    "lesson.bundle": ("LessonBundleRequest", "LessonBundleReply"),
+    "study.progress": ("StudyProgressRequest", "StudyProgressReply"),
+    "study.hours": ("StudyHoursRequest", "StudyHoursReply"),
+    "study.branch": ("StudyBranchRequest", "StudyBranchReply"),
     "auth.revocations": ("AuthRevocationsRequest", "AuthRevocationsReply"),
 }
 PUSHES = {
@@ -113,6 +120,8 @@ PUSHES = {
     "thread.flag": "ThreadFlag",
     "lesson.released": "LessonSummary",
     "lesson.withdrawn": "LessonGone",
+    "study.session": "StudySession",
+    "study.progress": "StudyProgress",
     "study.credited": "StudyHours",
     "auth.revocation": "AuthRevocation",
 }

@@ -226,36 +226,33 @@ static enum yz_err decode_content(const struct wk_query *query, struct lesson *l
     return YZ_OK;
 }
 
-/* The version that is asked for, and of the one released last, which *newest is (0: none). */
-static enum yz_err find_version(const struct wk_query *query,
-                                const Yizhan__V1__LessonGetRequest *request, uint32_t *version,
-                                uint32_t *newest, struct yz_violation *v)
+/* *version, or when it is 0 the one released last, which *newest is (0: none). */
+static enum yz_err find_version(const struct wk_query *query, const char *lesson_id,
+                                uint32_t *version, uint32_t *newest, struct yz_violation *v)
 {
     char id[WK_ID_MAX];
     enum yz_err err;
     bson_t head;
 
-    wk_lesson_id(id, query->actor->tenant, request->lesson_id);
+    wk_lesson_id(id, query->actor->tenant, lesson_id);
     err = get_kept(query, WK_LESSONS, id, &head, v);
     if (err && err != YZ_NOT_FOUND)
         return err;
     *newest = err ? 0 : (uint32_t)wk_document_number(&head, "version");
-    *version = request->version ? request->version : *newest;
+    *version = *version ? *version : *newest;
     return *version ? YZ_OK : refuse_missing(v);
 }
 
-static enum yz_err get_lesson(const struct wk_query *query, struct lesson *lesson,
-                              struct yz_violation *v)
+static enum yz_err get_lesson(const struct wk_query *query, const char *lesson_id, uint32_t version,
+                              struct lesson *lesson, struct yz_violation *v)
 {
-    const Yizhan__V1__LessonGetRequest *request =
-        (const Yizhan__V1__LessonGetRequest *)query->request;
-    uint32_t version, newest;
+    uint32_t newest;
     char id[WK_ID_MAX];
-    enum yz_err err = find_version(query, request, &version, &newest, v);
+    enum yz_err err = find_version(query, lesson_id, &version, &newest, v);
 
     if (err)
         return err;
-    wk_lesson_version_id(id, query->actor->tenant, request->lesson_id, version);
+    wk_lesson_version_id(id, query->actor->tenant, lesson_id, version);
     if ((err = get_kept(query, WK_LESSON_VERSIONS, id, &lesson->version, v)) ||
         (err = judge_visible(query->actor, &lesson->version, v)) ||
         (err = decode_content(query, lesson, v)))
@@ -270,13 +267,15 @@ static enum yz_err get_lesson(const struct wk_query *query, struct lesson *lesso
 static enum yz_err answer_get(const struct wk_query *query, ProtobufCMessage **reply,
                               struct yz_violation *v)
 {
+    const Yizhan__V1__LessonGetRequest *request =
+        (const Yizhan__V1__LessonGetRequest *)query->request;
     Yizhan__V1__LessonGetReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
     struct lesson lesson;
     enum yz_err err;
 
     if (!answer)
         return yz_violate(v, YZ_BUSY, NULL, NULL);
-    err = get_lesson(query, &lesson, v);
+    err = get_lesson(query, request->lesson_id, request->version, &lesson, v);
     if (err)
         return err;
     yizhan__v1__lesson_get_reply__init(answer);
@@ -293,13 +292,15 @@ static enum yz_err answer_get(const struct wk_query *query, ProtobufCMessage **r
 static enum yz_err answer_bundle(const struct wk_query *query, ProtobufCMessage **reply,
                                  struct yz_violation *v)
 {
+    const Yizhan__V1__LessonBundleRequest *request =
+        (const Yizhan__V1__LessonBundleRequest *)query->request;
     Yizhan__V1__LessonBundleReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
     struct lesson lesson;
     enum yz_err err;
 
     if (!answer)
         return yz_violate(v, YZ_BUSY, NULL, NULL);
-    err = get_lesson(query, &lesson, v);
+    err = get_lesson(query, request->lesson_id, request->version, &lesson, v);
     if (err)
         return err;
     yizhan__v1__lesson_bundle_reply__init(answer);

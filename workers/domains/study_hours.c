@@ -93,8 +93,8 @@ void wk_study_needs_credited(const struct wk_event *event, struct wk_needs *need
 }
 
 /* Told twice is no mistake of the member whose event it stands for. */
-enum yz_err wk_study_judge_credited(const struct wk_event *event, struct wk_fold *fold,
-                                    struct yz_violation *v)
+enum yz_err wk_study_judge_always(const struct wk_event *event, struct wk_fold *fold,
+                                  struct yz_violation *v)
 {
     (void)event;
     (void)fold;
