@@ -246,7 +246,7 @@ static void drop_child(struct org *org, const char *id)
 }
 
 /* Tell the orgs above org_path, one after the other, how high the subtree at it is now: size NULL:
- * it is gone. They end with the first that is not there. */
+ * it is gone. One that was moved away keeps the children it had: they are what is to follow it. */
 static void tell_above(const struct wk_event *event, struct wk_fold *fold, const char *org_path,
                        const struct child *size)
 {
@@ -258,7 +258,7 @@ static void tell_above(const struct wk_event *event, struct wk_fold *fold, const
         const bson_t *document = get(event, fold, parent);
         struct org above;
 
-        if (!document)
+        if (!is_live(document))
             return;
         read_org(document, &above);
         if (size)
