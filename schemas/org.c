@@ -126,8 +126,8 @@ static const struct yz_event_type events[] = {
 };
 
 static const struct yz_query_type queries[] = {
-    {"org.tree", &yizhan__v1__org_tree_request__descriptor,
-     &yizhan__v1__org_tree_reply__descriptor, YZ_BY_MEMBER, check_tree, NULL},
+    {"org.tree", &yizhan__v1__org_tree_request__descriptor, &yizhan__v1__org_tree_reply__descriptor,
+     YZ_BY_MEMBER, check_tree, NULL},
     {"org.history", &yizhan__v1__org_history_request__descriptor,
      &yizhan__v1__org_history_reply__descriptor, YZ_BY_MEMBER, check_history, NULL},
     {0},

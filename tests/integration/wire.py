@@ -17,7 +17,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("YZ_BUILD_DIR", ROOT / "build" / "debug")).resolve()
-FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth", "lesson", "study"]
+FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth", "lesson", "study", "member", "org"]
 
 # type: message. The tables of PROTOCOL.md, written down a second time on purpose.
 EVENTS = {
@@ -60,6 +60,19 @@ EVENTS = {
     "study.quiz_answered": "StudyQuizAnswered",
     "study.completed": "StudyCompleted",
     "study.credited": "StudyCredited",
+    "member.registered": "MemberRegistered",
+    "member.changed": "MemberChanged",
+    "member.archived": "MemberArchived",
+    "member.key_deleted": "MemberKeyDeleted",
+    "member.placed": "MemberPlaced",
+    "member.term_passed": "MemberTermPassed",
+    "member.branch_moved": "MemberBranchMoved",
+    "member.followed": "MemberFollowed",
+    "org.founded": "OrgFounded",
+    "org.renamed": "OrgRenamed",
+    "org.moved": "OrgMoved",
+    "org.dissolved": "OrgDissolved",
+    "org.followed": "OrgFollowed",
     "auth.revoked": "AuthRevoked",
     "auth.restored": "AuthRestored",
 }
@@ -91,6 +104,13 @@ QUERIES = {
     "study.progress": ("StudyProgressRequest", "StudyProgressReply"),
     "study.hours": ("StudyHoursRequest", "StudyHoursReply"),
     "study.branch": ("StudyBranchRequest", "StudyBranchReply"),
+    "member.search": ("MemberSearchRequest", "MemberSearchReply"),
+    "member.get": ("MemberGetRequest", "MemberGetReply"),
+    "member.changes": ("MemberChangesRequest", "MemberChangesReply"),
+    "member.accesses": ("MemberAccessesRequest", "MemberAccessesReply"),
+    "member.roster": ("MemberRosterRequest", "MemberRosterReply"),
+    "org.tree": ("OrgTreeRequest", "OrgTreeReply"),
+    "org.history": ("OrgHistoryRequest", "OrgHistoryReply"),
     "auth.revocations": ("AuthRevocationsRequest", "AuthRevocationsReply"),
 }
 PUSHES = {
@@ -123,6 +143,8 @@ PUSHES = {
     "study.session": "StudySession",
     "study.progress": "StudyProgress",
     "study.credited": "StudyHours",
+    "member.file_changed": "MemberFileChanged",
+    "org.changed": "OrgChanged",
     "auth.revocation": "AuthRevocation",
 }
 

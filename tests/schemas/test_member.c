@@ -136,9 +136,11 @@ static void changed_is_checked(void **state)
 }
 
 static const struct refusal of_archived[] = {
-    {"g1/b1", "", YZ_MISSING_FIELD, "orgPath"}, {"\"m1\"", "\"\"", YZ_MISSING_FIELD, "memberId"},
+    {"g1/b1", "", YZ_MISSING_FIELD, "orgPath"},
+    {"\"m1\"", "\"\"", YZ_MISSING_FIELD, "memberId"},
     {"\"3\"", "\"1\"", YZ_INVALID_VALUE, "revision"},
-    {"离开", "", YZ_MISSING_FIELD, "reason"}, {"依据", "", YZ_MISSING_FIELD, "basis"},
+    {"离开", "", YZ_MISSING_FIELD, "reason"},
+    {"依据", "", YZ_MISSING_FIELD, "basis"},
 };
 
 static const struct refusal of_key_deleted[] = {

@@ -98,9 +98,8 @@ static enum yz_err judge_roles(const struct wk_event *event, const bson_t *old,
     for (; after_count < file->n_roles && after_count < WK_MEMBER_TERMS_MAX; after_count++) {
         const Yizhan__V1__MemberRoleTerm *role = file->roles[after_count];
 
-        after[after_count] =
-            (struct wk_member_term){role->role, role->scope, wk_timestamp_ms(role->from),
-                                    wk_timestamp_ms(role->until)};
+        after[after_count] = (struct wk_member_term){
+            role->role, role->scope, wk_timestamp_ms(role->from), wk_timestamp_ms(role->until)};
     }
     for (size_t i = 0; !err && i < after_count; i++) {
         if (!has_term(before, before_count, &after[i]))
@@ -438,8 +437,7 @@ static const struct wk_query_handler queries[] = {
 };
 
 static const struct wk_index members_indexes[] = {
-    {.name = "by_name",
-     .keys = "{\"tenant\": 1, \"scopes\": 1, \"status\": 1, \"name_key\": 1}"},
+    {.name = "by_name", .keys = "{\"tenant\": 1, \"scopes\": 1, \"status\": 1, \"name_key\": 1}"},
     {0},
 };
 
@@ -449,8 +447,10 @@ static const struct wk_index changes_indexes[] = {
 };
 
 static const struct wk_collection collections[] = {
-    {WK_MEMBERS, members_indexes}, {WK_MEMBER_CHANGES, changes_indexes},
-    {WK_MEMBER_KEYS, NULL},        {WK_BRANCHES, NULL},
+    {WK_MEMBERS, members_indexes},
+    {WK_MEMBER_CHANGES, changes_indexes},
+    {WK_MEMBER_KEYS, NULL},
+    {WK_BRANCHES, NULL},
     {0},
 };
 

@@ -1,5 +1,5 @@
-/* Rosters of branches (支部名册), and members who follow a branch that was moved. A roster is written
- * on the aggregate of its branch, by events that members' files owe it. */
+/* Rosters of branches (支部名册), and members who follow a branch that was moved. A roster is
+ * written on the aggregate of its branch, by events that members' files owe it. */
 #include "workers/document.h"
 #include "workers/domains/member.h"
 
@@ -297,15 +297,15 @@ static bson_t *follow(const struct wk_event *event, struct wk_fold *fold, const 
         .at_ms = event->received_at_ms,
     };
     char id[WK_ID_MAX], revision[24];
-    bson_t *changed = wk_member_patched(wk_fold_context(fold), event, followed->member_id, file,
-                                        NULL, &patch);
+    bson_t *changed =
+        wk_member_patched(wk_fold_context(fold), event, followed->member_id, file, NULL, &patch);
 
     snprintf(revision, sizeof revision, "%" PRId64, patch.revision);
     wk_id(id, event->env->actor.tenant, followed->member_id, revision, NULL);
-    wk_insert(fold, WK_MEMBER_CHANGES, id,
-              wk_member_change(event, followed->member_id, file, changed, &patch,
-                               "the branch was moved"),
-              YZ_STALE_REVISION);
+    wk_insert(
+        fold, WK_MEMBER_CHANGES, id,
+        wk_member_change(event, followed->member_id, file, changed, &patch, "the branch was moved"),
+        YZ_STALE_REVISION);
     return changed;
 }
 

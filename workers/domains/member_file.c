@@ -84,10 +84,10 @@ static void write_terms(const struct wk_member_term *terms, size_t count,
             snprintf(from, sizeof from, "%" PRId64, terms[i].from_ms);
         if (terms[i].until_ms)
             snprintf(until, sizeof until, "%" PRId64, terms[i].until_ms);
-        len += (size_t)snprintf(out + len, WK_FIELD_TEXT_MAX - len, "%s%s@%s%s%s%s%s",
-                                i ? "," : "", wk_member_role_name(terms[i].role), terms[i].scope,
-                                *from || *until ? " " : "", from, *from || *until ? "-" : "",
-                                until);
+        len +=
+            (size_t)snprintf(out + len, WK_FIELD_TEXT_MAX - len, "%s%s@%s%s%s%s%s", i ? "," : "",
+                             wk_member_role_name(terms[i].role), terms[i].scope,
+                             *from || *until ? " " : "", from, *from || *until ? "-" : "", until);
     }
 }
 

@@ -132,8 +132,7 @@ static enum yz_err may_read(const struct wk_query *query, const bson_t *file, bo
 
     if (strcmp(member, query->actor->member) == 0)
         return found ? YZ_OK : yz_violate(v, YZ_NOT_FOUND, "memberId", NULL);
-    if (!found ||
-        yz_authorize(YZ_BY_SECRETARY, query->actor, wk_document_text(file, "org_path")))
+    if (!found || yz_authorize(YZ_BY_SECRETARY, query->actor, wk_document_text(file, "org_path")))
         return yz_violate(v, YZ_NOT_FOUND, "memberId", NULL);
     if (!*request->purpose)
         return yz_violate(v, YZ_MISSING_FIELD, "purpose", NULL);

@@ -28,7 +28,7 @@ struct org {
     char parent[YZ_ORG_PATH_MAX];
     bool live;
     int64_t since_ms, until_ms;
-    int64_t moved_by; /* sequence of the event that moved it away; 0: none */
+    int64_t moved_by;       /* sequence of the event that moved it away; 0: none */
     struct child *children; /* in the order of their ids; has room for one more */
     size_t count;
 };
@@ -484,8 +484,7 @@ static void owe_children(const struct wk_event *event, struct wk_fold *fold,
         followed.org_path = from;
         followed.to = to;
         followed.self = true;
-        wk_later(fold, ROW_FIRST + count++, event->received_at_ms, "org.followed",
-                 &followed.base);
+        wk_later(fold, ROW_FIRST + count++, event->received_at_ms, "org.followed", &followed.base);
     }
     free(org.children);
 }
@@ -594,8 +593,7 @@ static enum yz_err judge_followed(const struct wk_event *event, struct wk_fold *
     const Yizhan__V1__OrgFollowed *followed = (const Yizhan__V1__OrgFollowed *)event->payload;
     const struct move move = move_of_followed(event);
 
-    if (!followed->self || !is_live(get(event, fold, move.from)) ||
-        *moved_on(event, fold, move.to))
+    if (!followed->self || !is_live(get(event, fold, move.from)) || *moved_on(event, fold, move.to))
         return YZ_OK;
     return judge_move(event, fold, &move, v);
 }
@@ -618,8 +616,7 @@ static void owe_after(const struct wk_event *event, struct wk_fold *fold, const 
 /* To be moved now, or, in a replay, moved by this very event. */
 static bool is_mine_to_move(const struct wk_event *event, const bson_t *org)
 {
-    return is_live(org) ||
-           (org && wk_document_number(org, "moved_by") == (int64_t)event->sequence);
+    return is_live(org) || (org && wk_document_number(org, "moved_by") == (int64_t)event->sequence);
 }
 
 static void apply_followed(const struct wk_event *event, struct wk_fold *fold)

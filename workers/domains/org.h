@@ -2,8 +2,9 @@
  *
  * An org, collection WK_ORGS, _id "<tenant>|<org path>": org_path, parent ("" at the top), name,
  * kind, live, since, until and moved_to (once it is not live), children: an array in the order of
- * their ids, {c: id, h: height of the subtree in orgs, t: bytes that its longest path adds}. All are
- * written by one aggregate, so the tree is always whole. Its history, WK_ORG_CHANGES, is insert-only.
+ * their ids, {c: id, h: height of the subtree in orgs, t: bytes that its longest path adds}. All
+ * are written by one aggregate, so the tree is always whole. Its history, WK_ORG_CHANGES, is
+ * insert-only.
  *
  * Lifetime  none.
  * Thread    worker, query threads; pure.

@@ -68,8 +68,8 @@ static bool take_org(struct page *page, const bson_t *row)
     yizhan__v1__org_entry__init(entry);
     entry->org_path = (char *)(uintptr_t)wk_document_text(&kept, "org_path");
     entry->name = (char *)(uintptr_t)wk_document_text(&kept, "name");
-    entry->kind = (Yizhan__V1__OrgKind)wk_document_enum(&kept, "kind",
-                                                        &yizhan__v1__org_kind__descriptor);
+    entry->kind =
+        (Yizhan__V1__OrgKind)wk_document_enum(&kept, "kind", &yizhan__v1__org_kind__descriptor);
     entry->since = wk_timestamp_new(arena, wk_document_time_ms(&kept, "since"));
     if (wk_document_array(&kept, "children", &children)) {
         while (bson_iter_next(&children))

@@ -7,7 +7,7 @@
 #include <member.pb-c.h>
 #include <stdio.h>
 
-#define FIELD(name) YIZHAN__V1__MEMBER_FIELD__FIELD_##name
+#define FIELD(name)  YIZHAN__V1__MEMBER_FIELD__FIELD_##name
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static struct drive d;

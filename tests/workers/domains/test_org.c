@@ -358,9 +358,9 @@ static void test_replay_of_a_move(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_founded),       TEST(test_renamed),       TEST(test_dissolved),
-        TEST(test_moved),         TEST(test_moved_refused), TEST(test_too_deep),
-        TEST(test_path_too_long), TEST(test_many_children), TEST(test_moved_twice),
+        TEST(test_founded),       TEST(test_renamed),          TEST(test_dissolved),
+        TEST(test_moved),         TEST(test_moved_refused),    TEST(test_too_deep),
+        TEST(test_path_too_long), TEST(test_many_children),    TEST(test_moved_twice),
         TEST(test_follows_late),  TEST(test_replay_of_a_move),
     };
 
