@@ -134,6 +134,212 @@ static void recorded_is_checked(void **state)
                     of_recorded, COUNT(of_recorded));
 }
 
+#define IT   "\"orgPath\":\"g1/c1/b1\",\"meetingId\":\"m42\""
+#define Z200 Z64 Z64 Z64 "站站站站站站站站"
+
+/* A payload that keeps its contract, and one that does not. */
+static const struct {
+    const char *type, *payload;
+    enum yz_err err;
+    const char *field;
+} contracts[] = {
+    {"meeting.convened",
+     "{" IT ",\"kind\":\"ASSEMBLY\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"rosterOfBranch\":true}",
+     YZ_OK, ""},
+    {"meeting.convened",
+     "{" IT ",\"kind\":\"COMMITTEE\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"rosterOfBranch\":true}",
+     YZ_INVALID_VALUE, "rosterOfBranch"},
+    {"meeting.convened",
+     "{" IT ",\"kind\":\"GROUP\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"rosterOfBranch\":true}",
+     YZ_INVALID_VALUE, "rosterOfBranch"},
+    {"meeting.convened",
+     "{" IT ",\"kind\":\"LESSON\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"rosterOfBranch\":true,\"roster\":[\"u1\"]}",
+     YZ_INVALID_VALUE, "roster"},
+    {"meeting.convened",
+     "{" IT ",\"kind\":\"LESSON\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"rosterOfBranch\":true,\"voters\":[\"u1\"]}",
+     YZ_INVALID_VALUE, "voters"},
+    {"meeting.convened",
+     "{" IT ",\"kind\":\"LIFE_MEETING\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"roster\":[\"u1\"],\"methods\":[\"GEO\",0]}",
+     YZ_MISSING_FIELD, "methods[1]"},
+    {"meeting.changed",
+     "{" IT ",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T10:00:00Z\"}",
+     YZ_MISSING_FIELD, "revision"},
+    {"meeting.changed",
+     "{" IT ",\"revision\":1,\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T10:00:00Z\"}",
+     YZ_MISSING_FIELD, "title"},
+    {"meeting.changed",
+     "{" IT ",\"revision\":1,\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T08:00:00Z\"}",
+     YZ_INVALID_VALUE, "endsAt"},
+    {"meeting.changed",
+     "{" IT ",\"revision\":1,\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
+     "\"endsAt\":\"2026-03-01T09:00:00Z\",\"reason\":\"" Z200 "站\"}",
+     YZ_TOO_LONG, "reason"},
+    {"meeting.cancelled", "{" IT "}", YZ_MISSING_FIELD, "reason"},
+    {"meeting.cancelled", "{" IT ",\"reason\":\"" Z200 "\"}", YZ_OK, ""},
+    {"meeting.cancelled", "{" IT ",\"reason\":\"" Z200 "站\"}", YZ_TOO_LONG, "reason"},
+    {"checkin.recorded", "{" IT ",\"method\":\"GEO\"}", YZ_OK, ""},
+    {"checkin.recorded", "{" IT ",\"method\":\"GEO\",\"inFence\":true}", YZ_OK, ""},
+    {"checkin.recorded", "{" IT ",\"method\":\"GEO\",\"code\":\"" CODE37 "w\"}", YZ_INVALID_VALUE,
+     "code"},
+    {"checkin.recorded", "{" IT ",\"method\":\"CODE\",\"inFence\":true,\"code\":\"" CODE37 "w\"}",
+     YZ_INVALID_VALUE, "inFence"},
+    {"checkin.recorded", "{" IT ",\"method\":\"ONLINE\"}", YZ_MISSING_FIELD, "code"},
+    {"checkin.recorded",
+     "{" IT ",\"method\":\"ONLINE\",\"member\":\"u2\",\"code\":\"" CODE37 "w\"}", YZ_INVALID_VALUE,
+     "member"},
+    {"checkin.recorded", "{" IT ",\"method\":\"GEO\",\"witness\":\"u2\"}", YZ_INVALID_VALUE,
+     "witness"},
+    {"checkin.recorded", "{" IT ",\"method\":\"GEO\",\"reason\":\"r\"}", YZ_INVALID_VALUE,
+     "reason"},
+    {"checkin.recorded", "{" IT ",\"method\":\"MANUAL\",\"witness\":\"u2\",\"reason\":\"r\"}",
+     YZ_MISSING_FIELD, "member"},
+    {"checkin.recorded", "{" IT ",\"method\":\"MANUAL\",\"member\":\"u1\",\"reason\":\"r\"}",
+     YZ_MISSING_FIELD, "witness"},
+    {"checkin.recorded", "{" IT ",\"method\":\"MANUAL\",\"member\":\"u1\",\"witness\":\"u2\"}",
+     YZ_MISSING_FIELD, "reason"},
+    {"checkin.recorded",
+     "{" IT ",\"method\":\"MANUAL\",\"member\":\"u1\",\"witness\":\"u1\",\"reason\":\"r\"}",
+     YZ_INVALID_VALUE, "witness"},
+    {"checkin.leave_requested", "{" IT "}", YZ_MISSING_FIELD, "leaveClass"},
+    {"checkin.leave_requested", "{" IT ",\"leaveClass\":\"SICK_LEAVE\",\"reason\":\"" Z200 "\"}",
+     YZ_OK, ""},
+    {"checkin.leave_requested", "{" IT ",\"leaveClass\":\"SICK_LEAVE\",\"reason\":\"" Z200 "站\"}",
+     YZ_TOO_LONG, "reason"},
+    {"checkin.leave_decided", "{" IT ",\"granted\":true}", YZ_MISSING_FIELD, "member"},
+    {"checkin.leave_decided", "{" IT ",\"member\":\"u1\",\"note\":\"" Z200 "站\"}", YZ_TOO_LONG,
+     "note"},
+    {"checkin.corrected", "{" IT ",\"member\":\"u1\",\"reason\":\"r\"}", YZ_MISSING_FIELD, "state"},
+    {"checkin.corrected", "{" IT ",\"member\":\"u1\",\"state\":\"ABSENT\"}", YZ_MISSING_FIELD,
+     "reason"},
+    {"checkin.corrected", "{" IT ",\"state\":\"ABSENT\",\"reason\":\"r\"}", YZ_MISSING_FIELD,
+     "member"},
+    {"meeting.vote_opened", "{" IT ",\"kind\":\"ORDINARY_VOTE\",\"motion\":\"m\"}",
+     YZ_MISSING_FIELD, "voteId"},
+    {"meeting.vote_opened", "{" IT ",\"voteId\":\"v1\",\"motion\":\"m\"}", YZ_MISSING_FIELD,
+     "kind"},
+    {"meeting.vote_opened", "{" IT ",\"voteId\":\"v1\",\"kind\":\"ORDINARY_VOTE\"}",
+     YZ_MISSING_FIELD, "motion"},
+    {"meeting.vote_opened",
+     "{" IT ",\"voteId\":\"v1\",\"kind\":\"ORDINARY_VOTE\",\"motion\":\"m\","
+     "\"written\":[{\"member\":\"u1\",\"choice\":\"VOTE_YES\"}]}",
+     YZ_INVALID_VALUE, "written"},
+    {"meeting.vote_opened",
+     "{" IT ",\"voteId\":\"v1\",\"kind\":\"ADMISSION_VOTE\",\"motion\":\"m\","
+     "\"written\":[{\"member\":\"u1\"}]}",
+     YZ_MISSING_FIELD, "written[0].choice"},
+    {"meeting.vote_opened",
+     "{" IT ",\"voteId\":\"v1\",\"kind\":\"ADMISSION_VOTE\",\"motion\":\"m\","
+     "\"written\":[{\"member\":\"u1\",\"choice\":\"VOTE_NO\"},"
+     "{\"member\":\"u1\",\"choice\":\"VOTE_YES\"}]}",
+     YZ_INVALID_VALUE, "written[1]"},
+    {"meeting.vote_cast", "{" IT ",\"voteId\":\"v1\"}", YZ_MISSING_FIELD, "choice"},
+    {"meeting.vote_cast", "{" IT ",\"choice\":\"VOTE_YES\"}", YZ_MISSING_FIELD, "voteId"},
+    {"meeting.vote_closed", "{" IT "}", YZ_MISSING_FIELD, "voteId"},
+    {"meeting.minutes_filed", "{" IT ",\"text\":\"t\"}", YZ_MISSING_FIELD, "revision"},
+    {"meeting.minutes_filed", "{" IT ",\"revision\":1}", YZ_MISSING_FIELD, "text"},
+};
+
+static void the_others_are_checked(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(contracts); i++) {
+        const struct yz_event_type *type = yz_event_type_find(contracts[i].type, NULL);
+        struct yz_violation v = {0};
+        enum yz_err err;
+
+        yz_arena_reset(&sample_arena);
+        err = type->check(sample_json(type->payload, contracts[i].payload), &v);
+        if (err != contracts[i].err || strcmp(v.field, contracts[i].field) != 0)
+            fail_msg("%s: %s at '%s'", contracts[i].payload, yz_err_code(err), v.field);
+    }
+}
+
+/* Where a member is has no field, in no message of the domain, by no name. */
+static void coordinates_are_refused(void **state)
+{
+    static const char *const names[] = {"latitude", "longitude",   "lat",      "lng",
+                                        "location", "coordinates", "accuracy", "geo"};
+    const struct yz_event_type *type = yz_event_type_find("checkin.recorded", NULL);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        struct yz_violation v = {0};
+        ProtobufCMessage *message = NULL;
+        char json[256];
+
+        snprintf(json, sizeof json, "{" IT ",\"method\":\"GEO\",\"inFence\":true,\"%s\":39.9}",
+                 names[i]);
+        assert_int_equal(yz_json_decode(type->payload, json, strlen(json), yz_payload_resolve,
+                                        &sample_arena, &message, &v),
+                         YZ_UNKNOWN_FIELD);
+        assert_string_equal(v.field, names[i]);
+    }
+}
+
+static void minutes_have_a_maximum(void **state)
+{
+    const struct yz_event_type *type = yz_event_type_find("meeting.minutes_filed", NULL);
+    Yizhan__V1__MeetingMinutesFiled *minutes =
+        sample_json(type->payload, "{" IT ",\"revision\":1,\"text\":\"t\"}");
+    static char text[30004];
+    struct yz_violation v = {0};
+
+    (void)state;
+    for (int i = 0; i < 10000; i++)
+        memcpy(text + i * 3, "站", 3);
+    minutes->text = text;
+    assert_int_equal(type->check(&minutes->base, &v), YZ_OK);
+    memcpy(text + 30000, "a", 2);
+    assert_int_equal(type->check(&minutes->base, &v), YZ_TOO_LONG);
+    assert_violation(&v, YZ_TOO_LONG, "text");
+}
+
+static const struct {
+    const char *type, *request;
+    enum yz_err err;
+    const char *field;
+} asked[] = {
+    {"meeting.attendance", "{" IT ",\"limit\":201}", YZ_INVALID_VALUE, "limit"},
+    {"meeting.attendance", "{" IT ",\"limit\":200,\"after\":\"u 1\"}", YZ_INVALID_VALUE, "after"},
+    {"meeting.list", "{}", YZ_MISSING_FIELD, "orgPath"},
+    {"meeting.list", "{\"orgPath\":\"g1\",\"limit\":101}", YZ_INVALID_VALUE, "limit"},
+    {"meeting.mine", "{\"limit\":101}", YZ_INVALID_VALUE, "limit"},
+    {"meeting.mine", "{\"limit\":100}", YZ_OK, ""},
+    {"meeting.gaps", "{\"orgPath\":\"g1/c1\",\"limit\":51}", YZ_INVALID_VALUE, "limit"},
+    {"meeting.gaps", "{\"orgPath\":\"g1/c1\",\"after\":\"g1/c1/b1\"}", YZ_OK, ""},
+    /* A cursor of another org would read that one's branches. */
+    {"meeting.gaps", "{\"orgPath\":\"g1/c1\",\"after\":\"g1/c0/b1\"}", YZ_INVALID_VALUE, "after"},
+    {"meeting.gaps", "{\"orgPath\":\"g1/c1\",\"after\":\"a\"}", YZ_INVALID_VALUE, "after"},
+    {"meeting.statistics", "{\"orgPath\":\"g1\"}", YZ_MISSING_FIELD, "year"},
+    {"meeting.statistics", "{\"orgPath\":\"g1\",\"year\":10000}", YZ_INVALID_VALUE, "year"},
+    {"meeting.votes", "{" IT ",\"limit\":101}", YZ_INVALID_VALUE, "limit"},
+    {"meeting.minutes", "{\"orgPath\":\"g1\"}", YZ_MISSING_FIELD, "meetingId"},
+};
+
+static void requests_are_checked(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT(asked); i++) {
+        const struct yz_query_type *type = yz_query_type_find(asked[i].type, NULL);
+        struct yz_violation v = {0};
+        enum yz_err err;
+
+        yz_arena_reset(&sample_arena);
+        err = type->check(sample_json(type->request, asked[i].request), &v);
+        if (err != asked[i].err || strcmp(v.field, asked[i].field) != 0)
+            fail_msg("%s: %s at '%s'", asked[i].request, yz_err_code(err), v.field);
+    }
+}
+
 static void aggregates_are_the_meeting(void **state)
 {
     static const char *const types[] = {"meeting.opened", "meeting.closed", "checkin.recorded"};
@@ -170,6 +376,8 @@ int main(void)
         sample_test(convened_is_checked),        sample_test(roster_has_a_maximum),
         sample_test(references_are_checked),     sample_test(recorded_is_checked),
         sample_test(aggregates_are_the_meeting), sample_test(authority_is_as_the_schema_says),
+        sample_test(the_others_are_checked),     sample_test(coordinates_are_refused),
+        sample_test(minutes_have_a_maximum),     sample_test(requests_are_checked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
