@@ -208,8 +208,12 @@ class Document:
             schema["allOf"] = at_most_one
         return schema
 
-    def ask_contract(self, name, field, schema):
-        """What a type's contract wants of a text, added to its schema; a comment that says another length is wrong."""
+    def ask_contract(self, name, field, schema, required):
+        """What a type's contract wants of a text, added to its schema; a comment that says another length is wrong. What need
+        not be there may be empty, which is the same."""
+        if field.json_name not in required:
+            schema.pop("minLength", None)
+            schema.pop("minItems", None)
         if schema.get("type") != "string" or field.type != 9:
             return
         if form := self.contracts.form(name, field.json_name):
@@ -223,9 +227,9 @@ class Document:
         """The schema of a payload or request with what its contract wants; what two types want, if they share it."""
         reference = self.reference(message)
         schema = self.schemas[reference["$ref"].rpartition("/")[2]]
-        for field in self.protos.messages[message][0].field:
-            self.ask_contract(name, field, schema["properties"][field.json_name])
         required = self.contracts.wanted(name)
+        for field in self.protos.messages[message][0].field:
+            self.ask_contract(name, field, schema["properties"][field.json_name], required)
         schema["required"] = [field for field in schema.get("required", required) if field in required]
         return reference
 
@@ -275,7 +279,7 @@ class Document:
         if field.type == MESSAGE and field.type_name != TIMESTAMP:
             raise ValueError(f"{name}: {field.name} is a message, which no URL can give")
         schema = {key: value for key, value in self.field(field, text).items() if key != "description"}
-        self.ask_contract(name, field, schema)
+        self.ask_contract(name, field, schema, required)
         asked = {"required": True} if field.json_name in required else {}
         return {"name": field.json_name, "in": "query", **asked, **described(text), "schema": schema}
 
