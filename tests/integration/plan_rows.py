@@ -1,0 +1,101 @@
+"""What the tests of query plans ask, of which documents: for each collection a row of number n, for each query its
+requests.
+
+Two tenants with the same ids; a tenant has 100 branches under 10 companies. A row holds what finds filter and sort by and
+what a handler needs in order to go on; its other fields are left out, which documents of earlier versions do, too.
+"""
+
+import datetime
+
+import wire
+
+TENANTS = ("ta", "tb")
+BRANCHES = 100
+THREADS_OF_BRANCH = 5
+START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+
+CONTENT = wire.pack("LessonContent", {"blocks": [{"text": "第一段"}]})
+
+PATH = "g1/c7/b7"  # of who asks
+MEMBER = "m7"
+
+
+def path_of(k):
+    return f"g1/c{k % BRANCHES % 10}/b{k % BRANCHES}"
+
+
+def thread_of(k):
+    return f"t{k % BRANCHES}-{k // BRANCHES % THREADS_OF_BRANCH}"
+
+
+def at(k):
+    return START + datetime.timedelta(minutes=k)
+
+
+def thread(k):
+    return {"org_path": path_of(k), "thread_id": thread_of(k)}
+
+
+def org_of_notice(k):
+    """Some of the group and of a company, most of a branch."""
+    return "g1" if k % 50 == 0 else path_of(k).rpartition("/")[0] if k % 10 == 7 else path_of(k)
+
+
+# collection: row k of a tenant: (its _id behind the tenant, fields). A collection whose documents are found only by _id
+# is in BY_ID: its plan is the same with any number of them.
+ROWS = {
+    "notices": lambda k: (f"n{k}", {"notice_id": f"n{k}", "org_path": org_of_notice(k), "notice_class": "INFO",
+                                    "title": f"通知{k}", "publish_at": at(k), "sequence": k + 1}),
+    "notice_receipts": lambda k: (f"n{k // 50}|{path_of(k)}", {"notice_id": f"n{k // 50}", "org_path": path_of(k),
+                                                               "readers": [f"m{k % 997}", f"m{k % 991}x"]}),
+    "checkins": lambda k: (f"{path_of(k // 20)}|k{k // 20}|m{k % 20}", {"org_path": path_of(k // 20), "member": f"m{k % 20}",
+                                                                        "method": "CODE", "checked_in_at": at(k)}),
+    "posts": lambda k: (f"{path_of(k)}|{thread_of(k)}|m{k % 997}|x{k}", {
+        **thread(k), "message_id": f"x{k}", "author": f"m{k % 997}", "text": f"同意 {k}", "sequence": k + 1, "posted_at": at(k)}),
+    "post_edits": lambda k: (f"{path_of(k // 4)}|{thread_of(k // 4)}|{k // 4 + 1}|{k}", {
+        **thread(k // 4), "sequence": k // 4 + 1, "edit": k, "text": f"改 {k}", "written_at": at(k)}),
+    "post_flags": lambda k: (f"{path_of(k)}|{thread_of(k)}|{k + 1}|m1", {
+        **thread(k), "sequence": k + 1, "member": "m1", "reason": "r", "flag": k + 1}),
+    "threads": lambda k: (f"{path_of(k)}|u{k}", {
+        "org_path": path_of(k), "thread_id": f"u{k}", "starter": "m1", "last_sequence": k + 1, "posts": 3}),
+    "lessons": lambda k: (f"l{k}", {
+        "org_path": org_of_notice(k), "lesson_id": f"l{k}", "version": 1, "kind": ("MICRO_LESSON", "MICRO_HISTORY")[k % 2],
+        "state": ("LESSON_RELEASED", "LESSON_RELEASED", "LESSON_SCHEDULED")[k // 2 % 3], "title": f"微党课 {k}",
+        "released_at": at(k), "sequence": k + 1}),
+}  # fmt: skip
+
+BY_ID = {
+    "outcomes": lambda k: (f"{MEMBER}|e{k}", {"actor": MEMBER, "event_id": f"e{k}", "type": "notice.read", "status": "applied"}),
+    "meetings": lambda k: (f"{path_of(k)}|k{k}", {"org_path": path_of(k), "meeting_id": f"k{k}", "state": "OPEN", "code_period_s": 30}),
+    "meeting_rosters": lambda k: (f"{path_of(k)}|k{k}", {"members": [f"m{n}" for n in range(20)]}),
+    "post_states": lambda k: (f"{path_of(k)}|{thread_of(k)}|{k + 1}", {"author": f"m{k % 997}", "edits": 4, "text": "改"}),
+    "post_reactions": lambda k: (f"{path_of(k)}|{thread_of(k)}|{k + 1}|{MEMBER}", {"kinds": ["LIKE"]}),
+    "thread_marks": lambda k: (f"{path_of(k)}|{thread_of(k)}|m{k}", {"read_up_to": 1}),
+    "lesson_versions": lambda k: (f"l{k}|1", {
+        "org_path": org_of_notice(k), "lesson_id": f"l{k}", "version": 1, "state": "LESSON_RELEASED", "content": CONTENT}),
+    "revocations": lambda k: (f"m{k}", {"member_id": f"m{k}", "voids": []}),
+}  # fmt: skip
+
+MEETING = {"orgPath": PATH, "meetingId": "k7"}
+THREAD = {"orgPath": PATH, "threadId": "t7-0"}
+POST = {**THREAD, "sequence": "8"}
+LESSON = {"lessonId": "l7"}
+
+# query: its requests, each with parameters of its kind, as member and secretary of PATH; none may be refused.
+QUERIES = {
+    "event.outcome": [{"eventId": "e7"}],
+    "notice.list": [{}, {"before": "20000", "limit": 100}],
+    "notice.receipts": [{"orgPath": "g1", "noticeId": "n0"}],
+    "meeting.get": [MEETING],
+    "meeting.code_key": [MEETING],
+    "meeting.attendance": [MEETING],
+    "thread.page": [THREAD, {**THREAD, "before": "20000", "limit": 100}, {**THREAD, "after": "20000"}],
+    "thread.unread": [THREAD],
+    "thread.list": [{"orgPath": PATH}, {"orgPath": PATH, "before": "20000", "limit": 100}],
+    "thread.flags": [{"orgPath": PATH}, {"orgPath": PATH, "before": "20000", "limit": 100}],
+    "thread.history": [POST],
+    "auth.revocations": [{"orgPath": PATH, "memberId": "m7"}],
+    "lesson.feed": [{}, {"kind": "MICRO_HISTORY", "before": "20000", "limit": 100}],
+    "lesson.get": [LESSON],
+    "lesson.bundle": [LESSON],
+}
