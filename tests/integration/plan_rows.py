@@ -11,6 +11,7 @@ import wire
 
 TENANTS = ("ta", "tb")
 BRANCHES = 100
+NEVER = 4102444800000  # 2100, as Unix milliseconds
 THREADS_OF_BRANCH = 5
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -36,6 +37,10 @@ def thread(k):
     return {"org_path": path_of(k), "thread_id": thread_of(k)}
 
 
+def branch_of(k):
+    return path_of(k) if k < BRANCHES else f"{path_of(k)}/x{k}"
+
+
 def org_of_notice(k):
     """Some of the group and of a company, most of a branch."""
     return "g1" if k % 50 == 0 else path_of(k).rpartition("/")[0] if k % 10 == 7 else path_of(k)
@@ -44,10 +49,17 @@ def org_of_notice(k):
 # collection: row k of a tenant: (its _id behind the tenant, fields). A collection whose documents are found only by _id
 # is in BY_ID: its plan is the same with any number of them.
 ROWS = {
-    "notices": lambda k: (f"n{k}", {"notice_id": f"n{k}", "org_path": org_of_notice(k), "notice_class": "INFO",
-                                    "title": f"通知{k}", "publish_at": at(k), "sequence": k + 1}),
-    "notice_receipts": lambda k: (f"n{k // 50}|{path_of(k)}", {"notice_id": f"n{k // 50}", "org_path": path_of(k),
-                                                               "readers": [f"m{k % 997}", f"m{k % 991}x"]}),
+    "notices": lambda k: (f"n{k}", {
+        "notice_id": f"n{k}", "org_paths": [org_of_notice(k)], "inbox": [org_of_notice(k)], "notice_class": "INFO",
+        "state": "NOTICE_PENDING" if k % 40 == 7 else "NOTICE_RELEASED", "title": f"通知{k}", "publish_at": at(k),
+        "publisher": MEMBER, "sequence": k + 1}),
+    "notice_receipts": lambda k: (f"n{k // 50}|{path_of(k)}", {"notice_id": f"n{k // 50}", "org_path": path_of(k)}),
+    "branches": lambda k: (branch_of(k), {"org_path": branch_of(k), "members": [{"m": MEMBER, "p": 0, "k": "FULL"}]}),
+    "meetings": lambda k: (f"{path_of(k)}|k{k}", {
+        "org_path": path_of(k), "meeting_id": f"k{k}", "state": "OPEN", "kind": "GROUP", "code_period_s": 30,
+        "starts_at": at(k), "minutes_revision": 1, "listed": f"{k:015d}|k{k}"}),
+    "meeting_rosters": lambda k: (f"{path_of(k)}|k{k}", {
+        "members": [f"m{k % 100}", f"m{k % 97}x"], "until": f"{NEVER + k:015d}|k{k}"}),
     "checkins": lambda k: (f"{path_of(k // 20)}|k{k // 20}|m{k % 20}", {"org_path": path_of(k // 20), "member": f"m{k % 20}",
                                                                         "method": "CODE", "checked_in_at": at(k)}),
     "posts": lambda k: (f"{path_of(k)}|{thread_of(k)}|m{k % 997}|x{k}", {
@@ -66,8 +78,11 @@ ROWS = {
 
 BY_ID = {
     "outcomes": lambda k: (f"{MEMBER}|e{k}", {"actor": MEMBER, "event_id": f"e{k}", "type": "notice.read", "status": "applied"}),
-    "meetings": lambda k: (f"{path_of(k)}|k{k}", {"org_path": path_of(k), "meeting_id": f"k{k}", "state": "OPEN", "code_period_s": 30}),
-    "meeting_rosters": lambda k: (f"{path_of(k)}|k{k}", {"members": [f"m{n}" for n in range(20)]}),
+    "meeting_leaves": lambda k: (f"{path_of(k)}|k{k}|m1", {"state": "APPROVED"}),
+    "meeting_votes": lambda k: (f"{path_of(k)}|k{k}|v1", {"vote_id": "v1"}),
+    "meeting_minutes": lambda k: (f"{path_of(k)}|k{k}|0000000001", {"text": "纪要"}),
+    "meeting_orgs": lambda k: (branch_of(k), {"org_path": branch_of(k)}),
+    "meeting_years": lambda k: (f"{branch_of(k)}|2026", {"org_path": branch_of(k)}),
     "post_states": lambda k: (f"{path_of(k)}|{thread_of(k)}|{k + 1}", {"author": f"m{k % 997}", "edits": 4, "text": "改"}),
     "post_reactions": lambda k: (f"{path_of(k)}|{thread_of(k)}|{k + 1}|{MEMBER}", {"kinds": ["LIKE"]}),
     "thread_marks": lambda k: (f"{path_of(k)}|{thread_of(k)}|m{k}", {"read_up_to": 1}),
@@ -84,6 +99,16 @@ LESSON = {"lessonId": "l7"}
 # query: its requests, each with parameters of its kind, as member and secretary of PATH; none may be refused.
 QUERIES = {
     "event.outcome": [{"eventId": "e7"}],
+    "notice.unread": [{}, {"after": "20000"}],
+    "notice.get": [{"noticeId": "n0"}],
+    "notice.pending": [{"orgPath": PATH}, {"orgPath": "g1", "before": "20000", "limit": 100}],
+    "notice.unread_members": [{"orgPath": PATH, "noticeId": "n0"}],
+    "meeting.list": [{"orgPath": PATH}, {"orgPath": PATH, "before": f"{20000:015d}|k", "limit": 100}],
+    "meeting.mine": [{}, {"after": f"{NEVER + 20000:015d}|k", "limit": 100}],
+    "meeting.gaps": [{"orgPath": "g1"}, {"orgPath": "g1", "after": PATH, "limit": 50}],
+    "meeting.statistics": [{"orgPath": PATH, "year": 2026}],
+    "meeting.votes": [MEETING],
+    "meeting.minutes": [MEETING],
     "notice.list": [{}, {"before": "20000", "limit": 100}],
     "notice.receipts": [{"orgPath": "g1", "noticeId": "n0"}],
     "meeting.get": [MEETING],

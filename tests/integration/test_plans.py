@@ -6,6 +6,7 @@ names the query. The embedded database plans and counts as MongoDB does and says
 """
 
 import concurrent.futures
+import os
 
 import bson
 import plan_rows
@@ -15,7 +16,8 @@ from mongo_tap import MongoTap
 from people import Person
 
 SETTINGS = {"query_timeout_ms": 20000}
-COUNT, BY_ID_COUNT, BATCH = 100_000, 2_000, 10_000
+COUNT = int(os.environ.get("YZ_PLANS_COUNT", "100000"))  # fewer while one writes a query
+BY_ID_COUNT, BATCH = 2_000, 10_000
 FRAME = {"outbox", "attempts", "generations", "outcomes"}  # read by the worker by itself, too, at any time
 BAD_STAGES = {"COLLSCAN", "SORT"}
 LEFT_OUT = {"lsid", "$db", "$clusterTime", "$readPreference", "readConcern", "singleBatch", "batchSize"}
