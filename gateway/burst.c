@@ -25,7 +25,7 @@ void gw_burst_empty(struct gw_burst *burst)
         gw_message_unref(burst->messages[i]);
     burst->count = burst->bytes = 0;
     burst->first = burst->last = 0;
-    burst->restricted = false;
+    burst->restricted = burst->held = false;
     memset(burst->tried, 0, sizeof burst->tried);
     memset(burst->wires, 0, sizeof burst->wires);
 }

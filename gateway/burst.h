@@ -45,6 +45,8 @@ struct gw_burst {
     size_t count, bytes;  /* bytes: as protobuf */
     uint64_t first, last; /* offsets; 0: only values */
     bool restricted;      /* not everybody may see all of them */
+    bool held;            /* gathered over several turns, until due_mono_ms */
+    int64_t due_mono_ms;
     bool tried[GW_ENCODINGS];
     struct gw_wire wires[GW_ENCODINGS];
     struct yz_buf buffers[GW_ENCODINGS];

@@ -13,6 +13,7 @@
 struct gw_channels_handles {
     uv_idle_t idle;
     uv_timer_t timer;
+    uv_timer_t batch; /* a held burst is due */
     int open;
 };
 
@@ -32,6 +33,17 @@ void gw_channel_touch(struct gw_channel *c)
 void gw_channel_turn(struct gw_channels *owner)
 {
     uv_idle_start(&owner->handles->idle, on_turn);
+}
+
+static void on_batch(uv_timer_t *timer)
+{
+    gw_channel_turn(timer->data);
+}
+
+void gw_channel_turn_later(struct gw_channels *owner, int64_t in_ms)
+{
+    if (!uv_is_active((const uv_handle_t *)&owner->handles->batch))
+        uv_timer_start(&owner->handles->batch, on_batch, in_ms > 0 ? (uint64_t)in_ms : 0, 0);
 }
 
 void gw_channel_set_idle(struct gw_channel *c)
@@ -172,6 +184,7 @@ static void on_turn(uv_idle_t *idle)
     for (int i = 0; i < CHANNELS_TURN && (c = TAILQ_FIRST(&owner->dirty)); i++) {
         TAILQ_REMOVE(&owner->dirty, c, dirty_entry);
         c->dirty = false;
+        gw_fanout_settle(c); /* what is held, too */
         advance(c);
     }
     if (TAILQ_EMPTY(&owner->dirty))
@@ -391,8 +404,9 @@ static enum yz_err init_handles(struct gw_channels *channels, uv_loop_t *loop)
         return YZ_INTERNAL;
     uv_idle_init(loop, &h->idle);
     uv_timer_init(loop, &h->timer);
-    h->idle.data = h->timer.data = channels;
-    h->open = 2;
+    uv_timer_init(loop, &h->batch);
+    h->idle.data = h->timer.data = h->batch.data = channels;
+    h->open = 3;
     uv_timer_start(&h->timer, on_tick, TICK_MS, TICK_MS);
     channels->handles = h;
     return YZ_OK;
@@ -408,9 +422,10 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void close_handles(struct gw_channels_handles *h)
 {
-    h->idle.data = h->timer.data = h;
+    h->idle.data = h->timer.data = h->batch.data = h;
     uv_close((uv_handle_t *)&h->idle, on_handle_closed);
     uv_close((uv_handle_t *)&h->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&h->batch, on_handle_closed);
 }
 
 enum yz_err gw_channels_new(const struct yz_conf *conf, uv_loop_t *loop, struct gw_link *link,
@@ -431,6 +446,9 @@ enum yz_err gw_channels_new(const struct yz_conf *conf, uv_loop_t *loop, struct 
     TAILQ_INIT(&cs->idle);
     TAILQ_INIT(&cs->retry);
     TAILQ_INIT(&cs->bursts);
+    TAILQ_INIT(&cs->held);
+    cs->batch_viewers = (size_t)conf->thread_batch_viewers;
+    cs->batch_ms = conf->thread_batch_ms;
     if ((err = gw_audit_new(conf, loop, link, &cs->audit)) ||
         (err = gw_history_new(conf, loop, link, metrics, &cs->history)) ||
         (err =

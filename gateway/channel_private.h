@@ -82,6 +82,9 @@ struct gw_channels {
     struct gw_channel_list idle;   /* without subscribers, in the order of their end */
     struct gw_channel_list retry;  /* read again at the next tick */
     TAILQ_HEAD(, gw_burst) bursts; /* to be handed on at the end of this loop turn */
+    TAILQ_HEAD(, gw_burst) held;   /* of threads with many viewers, in the order of their ends */
+    size_t batch_viewers;          /* a thread with more subscribers is handed on in batches */
+    int64_t batch_ms;              /* for so long; 0: never */
     struct gw_burst *spare;        /* empty; or NULL */
     struct gw_gather *gather;
 };
@@ -97,6 +100,8 @@ static inline const struct gw_stream *gw_channel_stream(const struct gw_channel 
 void gw_channel_touch(struct gw_channel *c);
 /* A burst is to be handed on at the end of this loop turn. */
 void gw_channel_turn(struct gw_channels *owner);
+/* The same in so many milliseconds, unless an earlier time was said. */
+void gw_channel_turn_later(struct gw_channels *owner, int64_t in_ms);
 /* It may have lost its last subscriber. */
 void gw_channel_set_idle(struct gw_channel *c);
 /* Read its history again at the next tick. */
@@ -119,7 +124,8 @@ void gw_join_free(struct gw_subscriber *sub);
 /* fanout.c: a live push, to all subscribers. */
 
 /* Hand it to those that are on, at the end of this loop turn, together with what else comes until
- * then. */
+ * then. In a thread with more than batch_viewers of them that is gathered for batch_ms: a message
+ * costs one write for each. Settle a channel before anybody joins it. */
 void gw_fanout_add(struct gw_channel *c, struct gw_message *msg);
 /* Hand on at once what waits for that. */
 void gw_fanout_settle(struct gw_channel *c);

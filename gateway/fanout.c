@@ -1,5 +1,7 @@
 #include "gateway/channel_private.h"
 
+#include "common/clock.h"
+
 /* A delivery begins with four loads, each of which needs the one before it: subscriber, session,
  * connection, socket. With thousands of receivers none of them is in the processor's cache, so each
  * is fetched one delivery before it is needed. */
@@ -78,6 +80,17 @@ static void walk(struct gw_channel *c, struct gw_burst *burst, bool share)
     note_deliveries(c, burst, whole, handed);
 }
 
+/* Out of the list it is in. */
+static void take_out(struct gw_burst *burst)
+{
+    struct gw_channels *owner = burst->channel->owner;
+
+    if (burst->held)
+        TAILQ_REMOVE(&owner->held, burst, entry);
+    else
+        TAILQ_REMOVE(&owner->bursts, burst, entry);
+}
+
 static void give_back(struct gw_channels *owner, struct gw_burst *burst)
 {
     gw_burst_empty(burst);
@@ -94,9 +107,40 @@ static void settle(struct gw_channel *c, bool share)
 
     gw_lag_begin(&owner->metrics->lag);
     c->burst = NULL;
-    TAILQ_REMOVE(&owner->bursts, burst, entry);
+    take_out(burst);
     walk(c, burst, share);
     give_back(owner, burst);
+}
+
+static bool is_held(const struct gw_channel *c)
+{
+    const struct gw_channels *owner = c->owner;
+
+    return owner->batch_ms > 0 && c->feed.stream == GW_THREADS &&
+           c->on_count > owner->batch_viewers;
+}
+
+static void hold(struct gw_channels *owner, struct gw_burst *burst)
+{
+    burst->held = true;
+    burst->due_mono_ms = yz_clock_mono_ms() + owner->batch_ms;
+    TAILQ_INSERT_TAIL(&owner->held, burst, entry);
+    gw_channel_turn_later(owner, owner->batch_ms);
+}
+
+/* Held ones whose time has come are handed on in this turn. */
+static void release(struct gw_channels *owner)
+{
+    int64_t now_ms = TAILQ_EMPTY(&owner->held) ? 0 : yz_clock_mono_ms();
+    struct gw_burst *burst;
+
+    while ((burst = TAILQ_FIRST(&owner->held)) && burst->due_mono_ms <= now_ms) {
+        TAILQ_REMOVE(&owner->held, burst, entry);
+        burst->held = false;
+        TAILQ_INSERT_TAIL(&owner->bursts, burst, entry);
+    }
+    if (burst)
+        gw_channel_turn_later(owner, burst->due_mono_ms - now_ms);
 }
 
 static bool begin(struct gw_channel *c)
@@ -108,6 +152,10 @@ static bool begin(struct gw_channel *c)
     if (!c->burst)
         return false;
     c->burst->channel = c;
+    if (is_held(c)) {
+        hold(owner, c->burst);
+        return true;
+    }
     if (TAILQ_EMPTY(&owner->bursts))
         gw_gather_begun(owner->gather, uv_hrtime());
     TAILQ_INSERT_TAIL(&owner->bursts, c->burst, entry);
@@ -157,8 +205,10 @@ static struct gw_burst *largest(const struct gw_channels *owner, size_t *message
 bool gw_fanout_waits(struct gw_channels *owner)
 {
     size_t messages;
-    const struct gw_burst *most = largest(owner, &messages);
+    const struct gw_burst *most;
 
+    release(owner);
+    most = largest(owner, &messages);
     return most && gw_gather_waits(owner->gather, most->channel->on_count, messages);
 }
 
@@ -167,8 +217,10 @@ bool gw_fanout_waits(struct gw_channels *owner)
 void gw_fanout_settle_all(struct gw_channels *owner)
 {
     size_t messages;
-    struct gw_burst *burst, *next, *most = largest(owner, &messages);
+    struct gw_burst *burst, *next, *most;
 
+    release(owner);
+    most = largest(owner, &messages);
     if (!most)
         return;
     gw_gather_end(owner->gather, messages);
@@ -185,7 +237,7 @@ void gw_fanout_drop(struct gw_channel *c)
 {
     if (!c->burst)
         return;
-    TAILQ_REMOVE(&c->owner->bursts, c->burst, entry);
+    take_out(c->burst);
     give_back(c->owner, c->burst);
     c->burst = NULL;
 }

@@ -51,6 +51,27 @@ static int set_up_small_queue(void **state)
     return 0;
 }
 
+/* A window that no machine is too slow for: it ends by what the test does. */
+static int set_up_batches(void **state)
+{
+    setenv("YZ_THREAD_BATCH_VIEWERS", "1", 1);
+    setenv("YZ_THREAD_BATCH_MS", "5000", 1);
+    set_up_with(state, "");
+    unsetenv("YZ_THREAD_BATCH_VIEWERS");
+    unsetenv("YZ_THREAD_BATCH_MS");
+    return 0;
+}
+
+static int set_up_short_batches(void **state)
+{
+    setenv("YZ_THREAD_BATCH_VIEWERS", "1", 1);
+    setenv("YZ_THREAD_BATCH_MS", "50", 1);
+    set_up_with(state, "");
+    unsetenv("YZ_THREAD_BATCH_VIEWERS");
+    unsetenv("YZ_THREAD_BATCH_MS");
+    return 0;
+}
+
 static int set_up_ten(void **state)
 {
     return set_up_with(state, ",\"max_msgs_per_subject\":10");
@@ -115,6 +136,109 @@ static void joins_empty_channel_and_resumes(void **state)
     assert_int_equal(p.position, 12);
     phone_leave(rig, &p);
     phone_deinit(&p);
+}
+
+#define THREAD         "thread.g1/c1/b1.t1"
+#define THREAD_SUBJECT "thr.t1.g1/c1/b1.t1"
+
+static void publish_apart(struct rig *rig, struct broker *broker, const char *subject, int count)
+{
+    for (int i = 0; i < count; i++) {
+        publish(broker->nc, subject, 1);
+        rig_run(rig, 20);
+    }
+}
+
+static void assert_each_once(const struct phone *p, uint64_t count)
+{
+    assert_int_equal(p->count, count);
+    for (uint64_t i = 0; i < count; i++)
+        assert_int_equal(p->offsets[i], i + 1);
+}
+
+/* Above so many viewers pushes of a thread wait for each other; who comes meanwhile gets each once,
+ * and so do those who were there. */
+static void many_viewers_get_batches(void **state)
+{
+    struct phone a, b, late;
+
+    WORLD(state);
+    phone_init(&a, "m1", THREAD);
+    phone_init(&b, "m2", THREAD);
+    phone_init(&late, "m3", THREAD);
+    join(rig, &a, from_start);
+    publish_apart(rig, broker, THREAD_SUBJECT, 2);
+    RIG_AWAIT(rig, a.count == 2, 2000); /* one viewer: at once */
+    join(rig, &b, from_start);
+    RIG_AWAIT(rig, b.count == 2, 2000);
+    publish_apart(rig, broker, THREAD_SUBJECT, 5);
+    assert_int_equal(a.count, 2);
+    assert_int_equal(b.count, 2);
+    join(rig, &late, from_start);
+    RIG_AWAIT(rig, late.count == 7, 2000);
+    assert_each_once(&a, 7);
+    assert_each_once(&b, 7);
+    publish_apart(rig, broker, THREAD_SUBJECT, 1);
+    phone_leave(rig, &late); /* with a batch waiting */
+    assert_each_once(&late, 7);
+    /* and back: from where it was, with what came meanwhile */
+    publish_apart(rig, broker, THREAD_SUBJECT, 1);
+    join(rig, &late, phone_place(&late));
+    RIG_AWAIT(rig, late.count == 9 && a.count == 9 && b.count == 9, 2000);
+    assert_true(late.recovered);
+    assert_each_once(&late, 9);
+    assert_each_once(&a, 9);
+    publish_apart(rig, broker, THREAD_SUBJECT, 1);
+    RIG_AWAIT(rig, a.count == 10 && b.count == 10 && late.count == 10,
+              15000); /* the window's end */
+    assert_each_once(&b, 10);
+    phone_leave(rig, &a);
+    phone_leave(rig, &b);
+    phone_leave(rig, &late);
+    phone_deinit(&a);
+    phone_deinit(&b);
+    phone_deinit(&late);
+}
+
+/* Batch after batch, some of them full before their time: all of it, in order. */
+static void batches_lose_nothing(void **state)
+{
+    struct phone a, b;
+
+    WORLD(state);
+    phone_init(&a, "m1", THREAD);
+    phone_init(&b, "m2", THREAD);
+    join(rig, &a, from_start);
+    join(rig, &b, from_start);
+    for (int i = 0; i < 5; i++) {
+        publish(broker->nc, THREAD_SUBJECT, 300);
+        rig_run(rig, 30);
+    }
+    RIG_AWAIT(rig, a.count == 1500 && b.count == 1500, 15000);
+    assert_each_once(&a, 1500);
+    assert_each_once(&b, 1500);
+    phone_leave(rig, &a);
+    phone_leave(rig, &b);
+    phone_deinit(&a);
+    phone_deinit(&b);
+}
+
+/* Other channels have other ends: they are handed on at once. */
+static void only_threads_are_batched(void **state)
+{
+    struct phone a, b;
+
+    WORLD(state);
+    phone_init(&a, "m1", MEETING);
+    phone_init(&b, "m2", MEETING);
+    join(rig, &a, from_start);
+    join(rig, &b, from_start);
+    publish(broker->nc, SUBJECT, 3);
+    RIG_AWAIT(rig, a.count == 3 && b.count == 3, 2000);
+    phone_leave(rig, &a);
+    phone_leave(rig, &b);
+    phone_deinit(&a);
+    phone_deinit(&b);
 }
 
 static void resumes_from_each_place(void **state)
@@ -718,6 +842,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define CASE(name, up) cmocka_unit_test_setup_teardown(name, up, tear_down)
         CASE(joins_empty_channel_and_resumes, set_up),
+        CASE(many_viewers_get_batches, set_up_batches),
+        CASE(batches_lose_nothing, set_up_short_batches),
+        CASE(only_threads_are_batched, set_up_batches),
         CASE(resumes_from_each_place, set_up),
         CASE(tells_what_it_cannot_recover, set_up_ten),
         CASE(reads_long_history_in_pages, set_up),

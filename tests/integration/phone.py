@@ -41,6 +41,7 @@ class Phone:
         self._ids = itertools.count(1)
         self._replies = {}
         self.pushes = []  # every push and value, in the order of arrival
+        self.messages = 0  # of WebSocket
         self.items = []  # every item: the order of replies and pushes
         self._places = {}  # channel: what position() is made of
         self._since = {}  # channel: position of the last subscribe
@@ -234,6 +235,7 @@ class Phone:
             return
         except websockets.exceptions.ConnectionClosed as closed:
             self._closed(closed)
+        self.messages += 1
         for item in wire.decode_server_message(data, self.encoding):
             self._file(item)
 
