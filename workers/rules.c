@@ -35,7 +35,7 @@ struct rule {
 };
 
 #define RULE(field, low, high, help) {#field, low, high},
-#define PACK(name, rules)            static const struct rule rules_of_##name[] = {rules{0}};
+#define PACK(name, ...)              static const struct rule rules_of_##name[] = {__VA_ARGS__{0}};
 #include "workers/rules.def"
 #undef PACK
 #undef RULE
