@@ -14,6 +14,7 @@ extern const struct ctl_command ctl_key_new;
 extern const struct ctl_command ctl_secret_new;
 extern const struct ctl_command ctl_token;
 extern const struct ctl_command ctl_publish;
+extern const struct ctl_command ctl_import;
 extern const struct ctl_command ctl_query;
 extern const struct ctl_command ctl_revoke;
 extern const struct ctl_command ctl_unrevoke;

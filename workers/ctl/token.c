@@ -2,7 +2,10 @@
 
 #include "common/clock.h"
 #include "workers/ctl/actor.h"
+#include "workers/ctl/database.h"
 #include "workers/ctl/keyfile.h"
+#include "workers/document.h"
+#include "workers/domains/member.h"
 
 #include <errno.h>
 #include <jwt.h>
@@ -15,6 +18,26 @@
 
 static enum ctl_exit exec(const struct ctl *ctl);
 
+static const struct ctl_flag who[] = {
+    {.name = "tenant",
+     .kind = CTL_TEXT,
+     .value = "ID",
+     .required = true,
+     .help = "the organisation's tenant"},
+    {.name = "member", .kind = CTL_TEXT, .value = "ID", .required = true, .help = "who acts"},
+    {.name = "path",
+     .kind = CTL_TEXT,
+     .value = "PATH",
+     .help = "the member's org with all above it, g1/c1/b1"},
+    {.name = "role",
+     .kind = CTL_LIST,
+     .value = "ROLE",
+     .help = "secretary@PATH, inspector@PATH, admin@PATH; public alone: a guest"},
+    {.name = "from-registry",
+     .kind = CTL_SWITCH,
+     .help = "take path and roles from the member's file, those whose term runs now"},
+    {0},
+};
 static const struct ctl_flag flags[] = {
     {.name = "ttl",
      .kind = CTL_NUMBER,
@@ -38,7 +61,7 @@ static const struct ctl_flag flags[] = {
      .help = "the aud claim (default: YZ_TOKEN_AUDIENCE)"},
     {0},
 };
-static const struct ctl_flag *const groups[] = {ctl_actor_flags, flags, ctl_flags_output, NULL};
+static const struct ctl_flag *const groups[] = {who, flags, ctl_flags_output, NULL};
 
 const struct ctl_command ctl_token = {
     .name = "token",
@@ -50,7 +73,8 @@ const struct ctl_command ctl_token = {
     .examples =
         "yzctl token --tenant demo --member m1 --path g1/c1/b1\n"
         "yzctl token --tenant demo --member s1 --path g1/c1 --role secretary@g1/c1 --ttl 600\n"
-        "yzctl token --tenant demo --member m1 --path g1 --key portal.ES256.private.pem",
+        "yzctl token --tenant demo --member m1 --path g1 --key portal.ES256.private.pem\n"
+        "yzctl token --tenant demo --member m1 --from-registry",
     .groups = groups,
     .exec = exec,
 };
@@ -165,6 +189,66 @@ static enum ctl_exit print_token(const struct ctl *ctl, const struct signer *sig
     return CTL_DONE;
 }
 
+/* The roles of the file whose term runs now, each with its scope. */
+static void read_roles(const bson_t *file, int64_t now_ms, char out[YZ_ROLES_MAX])
+{
+    struct wk_member_term terms[WK_MEMBER_TERMS_MAX];
+    size_t count = wk_member_terms(file, terms);
+    size_t len = (size_t)snprintf(out, YZ_ROLES_MAX, "member");
+
+    for (size_t i = 0; i < count && len < YZ_ROLES_MAX; i++) {
+        if (terms[i].from_ms > now_ms || (terms[i].until_ms && terms[i].until_ms <= now_ms))
+            continue;
+        len += (size_t)snprintf(out + len, YZ_ROLES_MAX - len, ",%s@%s",
+                                wk_member_role_name(terms[i].role), terms[i].scope);
+    }
+}
+
+static enum ctl_exit read_file(const struct ctl *ctl, struct ctl_database *db,
+                               struct yz_actor *actor)
+{
+    enum ctl_exit code = CTL_DONE;
+    char id[WK_ID_MAX];
+    bool found = false;
+    bson_t file;
+
+    wk_member_id(id, actor->tenant, actor->member);
+    if (wk_store_get(db->store, WK_MEMBERS, id, &file, &found))
+        code = ctl_fail(ctl, "database_unavailable", "the database does not answer");
+    else if (!found)
+        code = ctl_fail(ctl, "not_registered", "the registry has no file of this member");
+    else if (strcmp(wk_document_text(&file, "status"), "MEMBER_ACTIVE") != 0)
+        code = ctl_fail(ctl, "member_archived", "the member's file is archived");
+    if (code == CTL_DONE) {
+        snprintf(actor->org_path, sizeof actor->org_path, "%s",
+                 wk_document_text(&file, "org_path"));
+        read_roles(&file, yz_clock_wall_ms(), actor->roles);
+    }
+    bson_destroy(&file);
+    return code;
+}
+
+static enum ctl_exit ask_registry(const struct ctl *ctl, struct yz_actor *actor)
+{
+    const char *tenant = ctl_text(ctl, "tenant"), *member = ctl_text(ctl, "member");
+    struct ctl_database db;
+    enum ctl_exit code;
+
+    memset(actor, 0, sizeof *actor);
+    if (ctl_given(ctl, "path") || ctl_given(ctl, "role"))
+        return ctl_misuse(ctl, "--from-registry takes path and roles from the member's file");
+    if (!yz_id_valid(tenant) || !yz_id_valid(member))
+        return ctl_misuse(ctl, "'%s' is no id: 1 to 64 of A-Z a-z 0-9 _ -",
+                          yz_id_valid(tenant) ? member : tenant);
+    snprintf(actor->tenant, sizeof actor->tenant, "%s", tenant);
+    snprintf(actor->member, sizeof actor->member, "%s", member);
+    if (!ctl_database_open(ctl, &db))
+        return CTL_FAILED;
+    code = read_file(ctl, &db, actor);
+    ctl_database_close(&db);
+    return code;
+}
+
 static enum ctl_exit exec(const struct ctl *ctl)
 {
     struct yz_actor actor;
@@ -172,8 +256,14 @@ static enum ctl_exit exec(const struct ctl *ctl)
     enum ctl_exit code;
     json_t *claims;
 
-    if (!ctl_actor_read(ctl, &actor))
+    if (ctl_given(ctl, "from-registry")) {
+        if ((code = ask_registry(ctl, &actor)))
+            return code;
+    } else if (!ctl_given(ctl, "path")) {
+        return ctl_misuse(ctl, "--path is required, or --from-registry");
+    } else if (!ctl_actor_read(ctl, &actor)) {
         return CTL_USAGE;
+    }
     if ((code = choose_signer(ctl, &signer)))
         return code;
     claims = claims_of(ctl, &actor, yz_clock_wall_ms() / 1000);

@@ -37,12 +37,18 @@ static bool on_row(void *arg, const bson_t *row)
 enum yz_err wk_member_find(struct wk_member_page *page, const char *collection,
                            const bson_t *filter, const char *order, int direction)
 {
-    bson_t opts = BSON_INITIALIZER, sort;
+    bson_t opts = BSON_INITIALIZER, sort, projection;
     enum yz_err err;
 
     BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &sort);
     BSON_APPEND_INT32(&sort, order, direction);
     bson_append_document_end(&opts, &sort);
+    if (page->fields) {
+        BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &projection);
+        for (const char *const *field = page->fields; *field; field++)
+            BSON_APPEND_INT32(&projection, *field, 1);
+        bson_append_document_end(&opts, &projection);
+    }
     BSON_APPEND_INT64(&opts, "limit", (int64_t)page->limit + 1);
     err = wk_store_find(page->query->store, collection, filter, &opts, on_row, page);
     bson_destroy(&opts);

@@ -19,7 +19,8 @@ struct wk_member_page {
     /* false: the arena is full */
     bool (*take)(struct wk_member_page *page, const bson_t *row);
     size_t count, limit, bytes;
-    const char *cursor; /* of the last row, as take() left it */
+    const char *const *fields; /* that are read, ends with NULL; NULL: all */
+    const char *cursor;        /* of the last row, as take() left it */
     bool more, full;
 };
 

@@ -35,6 +35,10 @@ bool wk_member_read_roles(struct yz_arena *arena, const bson_t *kept,
     return true;
 }
 
+/* What a list shows; nothing that is encrypted is read for it. */
+static const char *const listed[] = {"member_id", "name",     "org_path", "kind", "status",
+                                     "roles",     "revision", "name_key", NULL};
+
 static bool take_member(struct wk_member_page *page, const bson_t *row)
 {
     Yizhan__V1__MemberSearchReply *answer = page->answer;
@@ -90,6 +94,7 @@ enum yz_err wk_member_answer_search(const struct wk_query *query, ProtobufCMessa
     struct wk_member_page page = {.query = query,
                                   .answer = answer,
                                   .take = take_member,
+                                  .fields = listed,
                                   .limit = wk_member_limit(request->limit, SEARCH_COUNT)};
     bson_t filter = BSON_INITIALIZER;
     enum yz_err err = YZ_BUSY;
