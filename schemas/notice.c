@@ -206,6 +206,8 @@ static enum yz_err check_reminded(const ProtobufCMessage *message, struct yz_vio
 
     if (!err && reminded->n_branches > BRANCHES_MAX)
         err = yz_violate(v, YZ_TOO_MANY, "branches", NULL);
+    if (!err && reminded->n_branches > 0 && reminded->subtree)
+        err = yz_violate(v, YZ_INVALID_VALUE, "subtree", "It is either branches or a subtree.");
     for (size_t i = 0; !err && i < reminded->n_branches; i++) {
         if (!yz_org_path_valid(reminded->branches[i]) ||
             !yz_org_covers(reminded->org_path, reminded->branches[i]))

@@ -87,6 +87,28 @@ def test_stored_delivered_read_confirmed(town2, encoding):
     assert not m1.of(type_="notice.reminder") and not m4.of(type_="notice.reminder")
 
 
+def test_a_subtree_is_reminded_along_the_tree(town2):
+    town = town2
+    for path, children in (("g1", ["c1"]), ("g1/c1", ["b1", "b2"]), (B1, []), (B2, [])):
+        town.stack.documents["orgs"].insert_one({
+            "_id": f"{town.name}|{path}", "tenant": town.name, "evt_seq": 1, "evt_first": 1, "org_path": path, "live": True,
+            "children": [{"c": child, "h": 1, "t": 2} for child in children]})  # fmt: skip
+    desk = town.phone(town.person("chief", "g1", CHIEF), subscribe=["member.chief"])
+    m1, m4 = (town.phone(town.person(m, path), subscribe=[f"member.{m}"]) for m, path in (("m1", B1), ("m4", B2)))
+    published = notice()
+    desk.done("notice.published", published)
+    m1.done("notice.read", named(published))
+    desk.done("notice.reminded", named(published, orgPath="g1", subtree=True))
+    m4.wait_push(type_="notice.reminder")
+    told = {}
+    desk.read_until(lambda: told.update({push["name"]: push["payload"] for push in desk.of(type_="notice.reminder_sent")})
+                    or len(told) >= 3, 15, "each org has its value")  # fmt: skip
+    counts = {name.rpartition(".")[2]: (sent.get("reminded", 0), sent.get("readAlready", 0)) for name, sent in told.items()}
+    assert counts == {"g1/c1": (0, 0), B1: (3, 1), B2: (2, 0)}
+    m1.read_for(0.2)
+    assert not m1.of(type_="notice.reminder")
+
+
 def test_an_urgent_one_takes_two_persons(town2):
     town = town2
     author = town.phone(town.person("chief", "g1", CHIEF), subscribe=["org.g1"])

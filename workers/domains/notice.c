@@ -66,6 +66,20 @@ const char *wk_notice_covering(const bson_t *notice, const char *org_path)
     return NULL;
 }
 
+bool wk_notice_addresses_below(const bson_t *notice, const char *org_path)
+{
+    bson_iter_t paths;
+    const char *path;
+
+    if (wk_document_array(notice, "org_paths", &paths)) {
+        while (next_path(&paths, &path)) {
+            if (yz_org_covers(org_path, path))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* One entry of a comma-separated list; NULL: no more. */
 static const char *next_entry(const char **list, size_t *len)
 {

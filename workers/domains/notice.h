@@ -41,6 +41,8 @@ bool wk_notice_passes(const bson_t *notice);
 
 /* The addressed org that covers org_path; NULL: none does. */
 const char *wk_notice_covering(const bson_t *notice, const char *org_path);
+/* It addresses an org below org_path. */
+bool wk_notice_addresses_below(const bson_t *notice, const char *org_path);
 /* The member of this org path is addressed; *path (may be NULL): the org through which. */
 bool wk_notice_addresses(const bson_t *notice, const struct yz_actor *actor, const char **path);
 /* The same of somebody on the roster of a branch that an addressed org covers. */

@@ -4,6 +4,7 @@
 
 #include "workers/calendar.h"
 #include "workers/document.h"
+#include "workers/domains/org.h"
 #include "workers/rules.h"
 
 #include <stdlib.h>
@@ -52,6 +53,8 @@ static void needs_branch(const struct wk_event *event, struct wk_needs *needs,
     wk_need(needs, WK_NOTICE_RECEIPTS, id);
     reminders_id(event, branch, id);
     wk_need_own(needs, WK_NOTICE_REMINDERS, id);
+    wk_org_id(id, actor->tenant, branch);
+    wk_need(needs, WK_ORGS, id);
 }
 
 static const bson_t *get_notice(const struct wk_event *event, struct wk_fold *fold,
@@ -361,12 +364,14 @@ static void push_reminders(const struct wk_event *event, struct wk_fold *fold, c
     }
 }
 
+/* Of a subtree it is a value for each branch: half a million members are no flood of an inbox. */
 static void push_sent(const struct wk_event *event, struct wk_fold *fold, const char *notice_id,
-                      const char *org_path, const struct decision *decision, int64_t deferred_ms)
+                      const char *org_path, const struct decision *decision, int64_t deferred_ms,
+                      bool subtree)
 {
     Yizhan__V1__NoticeReminderSent sent = YIZHAN__V1__NOTICE_REMINDER_SENT__INIT;
     Google__Protobuf__Timestamp until = wk_timestamp(deferred_ms);
-    char channel[YZ_CHANNEL_MAX];
+    char channel[YZ_CHANNEL_MAX], name[YZ_CHANNEL_MAX];
 
     sent.notice_id = (char *)(uintptr_t)notice_id;
     sent.org_path = (char *)(uintptr_t)org_path;
@@ -378,22 +383,27 @@ static void push_sent(const struct wk_event *event, struct wk_fold *fold, const 
         sent.more = decision->next != 0;
     }
     snprintf(channel, sizeof channel, "member.%s", event->env->actor.member);
-    wk_push(fold, channel, "notice.reminder_sent", &sent.base, NULL);
+    snprintf(name, sizeof name, "reminders.%s.%s", notice_id, org_path);
+    if (subtree)
+        wk_value(fold, channel, name, "notice.reminder_sent", &sent.base, NULL);
+    else
+        wk_push(fold, channel, "notice.reminder_sent", &sent.base, NULL);
 }
 
 static void remind_later(struct wk_fold *fold, int ordinal, int64_t due_ms, const char *notice_id,
-                         const char *branch, uint32_t from)
+                         const char *branch, uint32_t from, bool subtree)
 {
     Yizhan__V1__NoticeRemindDue due = YIZHAN__V1__NOTICE_REMIND_DUE__INIT;
 
     due.org_path = (char *)(uintptr_t)branch;
     due.notice_id = (char *)(uintptr_t)notice_id;
     due.from_place = from;
+    due.subtree = subtree;
     wk_later(fold, ordinal, due_ms, "notice.remind_due", &due.base);
 }
 
 static void remind(const struct wk_event *event, struct wk_fold *fold, const bson_t *notice,
-                   const char *branch, uint32_t from)
+                   const char *branch, uint32_t from, bool subtree)
 {
     const char *notice_id = wk_document_text(notice, "notice_id");
     struct decision *decision = calloc(1, sizeof *decision);
@@ -405,10 +415,36 @@ static void remind(const struct wk_event *event, struct wk_fold *fold, const bso
     if (!find_decision(wk_get(fold, WK_NOTICE_REMINDERS, id), event->sequence, decision))
         decide(event, fold, notice, branch, from, decision);
     push_reminders(event, fold, notice, decision);
-    push_sent(event, fold, notice_id, branch, decision, 0);
+    push_sent(event, fold, notice_id, branch, decision, 0, subtree);
     if (decision->next)
-        remind_later(fold, 0, event->received_at_ms, notice_id, branch, decision->next);
+        remind_later(fold, 0, event->received_at_ms, notice_id, branch, decision->next, subtree);
     free(decision);
+}
+
+/* An event for each org right below, which does the same for those below it. */
+static void descend(const struct wk_event *event, struct wk_fold *fold, const bson_t *notice,
+                    const char *org_path)
+{
+    char id[WK_ID_MAX], below[YZ_ORG_PATH_MAX + YZ_ID_MAX];
+    bson_iter_t children, child;
+    const bson_t *org;
+    int ordinal = 1; /* 0: the rest of this one */
+
+    wk_org_id(id, event->env->actor.tenant, org_path);
+    org = wk_get(fold, WK_ORGS, id);
+    if (!org || !wk_document_array(org, "children", &children))
+        return;
+    while (bson_iter_next(&children)) {
+        if (!bson_iter_recurse(&children, &child) || !bson_iter_find(&child, "c") ||
+            !BSON_ITER_HOLDS_UTF8(&child))
+            continue;
+        snprintf(below, sizeof below, "%s/%s", org_path, bson_iter_utf8(&child, NULL));
+        if (yz_org_path_valid(below) &&
+            (wk_notice_covering(notice, below) || wk_notice_addresses_below(notice, below)))
+            remind_later(fold, ordinal, event->received_at_ms,
+                         wk_document_text(notice, "notice_id"), below, 0, true);
+        ordinal++;
+    }
 }
 
 static bool is_quiet(const struct wk_event *event, struct wk_fold *fold, const bson_t *notice,
@@ -440,7 +476,8 @@ enum yz_err wk_notice_judge_reminded(const struct wk_event *event, struct wk_fol
         return yz_violate(v, YZ_NOTICE_RECALLED, "noticeId", NULL);
     if (wk_notice_expired(notice, event->received_at_ms))
         return yz_violate(v, YZ_NOTICE_EXPIRED, "noticeId", NULL);
-    if (reminded->n_branches == 0 && !wk_notice_covering(notice, reminded->org_path))
+    if (reminded->n_branches == 0 && !wk_notice_covering(notice, reminded->org_path) &&
+        !(reminded->subtree && wk_notice_addresses_below(notice, reminded->org_path)))
         return yz_violate(v, YZ_INVALID_VALUE, "orgPath", "The notice does not address it.");
     for (size_t i = 0; i < reminded->n_branches; i++) {
         if (wk_notice_covering(notice, reminded->branches[i]))
@@ -462,16 +499,17 @@ void wk_notice_apply_reminded(const struct wk_event *event, struct wk_fold *fold
     if (!notice)
         return;
     quiet = is_quiet(event, fold, notice, &due_ms);
-    if (!quiet && reminded->n_branches == 0) {
-        remind(event, fold, notice, reminded->org_path, 0);
+    if (!quiet && reminded->n_branches == 0 && !reminded->subtree) {
+        remind(event, fold, notice, reminded->org_path, 0, false);
         return;
     }
     if (quiet)
-        push_sent(event, fold, reminded->notice_id, reminded->org_path, NULL, due_ms);
+        push_sent(event, fold, reminded->notice_id, reminded->org_path, NULL, due_ms, false);
     if (reminded->n_branches == 0)
-        remind_later(fold, 0, due_ms, reminded->notice_id, reminded->org_path, 0);
+        remind_later(fold, 0, due_ms, reminded->notice_id, reminded->org_path, 0,
+                     reminded->subtree);
     for (size_t i = 0; i < reminded->n_branches; i++)
-        remind_later(fold, (int)i, due_ms, reminded->notice_id, reminded->branches[i], 0);
+        remind_later(fold, (int)i, due_ms, reminded->notice_id, reminded->branches[i], 0, false);
 }
 
 void wk_notice_needs_remind_due(const struct wk_event *event, struct wk_needs *needs)
@@ -498,13 +536,16 @@ void wk_notice_apply_remind_due(const struct wk_event *event, struct wk_fold *fo
     int64_t until_ms;
 
     if (!notice || wk_notice_state(notice) != YIZHAN__V1__NOTICE_STATE__NOTICE_RELEASED ||
-        wk_notice_expired(notice, event->received_at_ms) ||
-        !wk_notice_covering(notice, due->org_path))
+        wk_notice_expired(notice, event->received_at_ms))
         return;
     if (is_quiet(event, fold, notice, &until_ms)) {
-        push_sent(event, fold, due->notice_id, due->org_path, NULL, until_ms);
-        remind_later(fold, 0, until_ms, due->notice_id, due->org_path, due->from_place);
+        push_sent(event, fold, due->notice_id, due->org_path, NULL, until_ms, due->subtree);
+        remind_later(fold, 0, until_ms, due->notice_id, due->org_path, due->from_place,
+                     due->subtree);
         return;
     }
-    remind(event, fold, notice, due->org_path, due->from_place);
+    if (wk_notice_covering(notice, due->org_path))
+        remind(event, fold, notice, due->org_path, due->from_place, due->subtree);
+    if (due->subtree && due->from_place == 0)
+        descend(event, fold, notice, due->org_path);
 }

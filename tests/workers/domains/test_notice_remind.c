@@ -275,6 +275,76 @@ static void a_large_branch_is_reminded_in_steps(void **state)
     drive_deinit(&d);
 }
 
+static void put_org(struct drive *d, const char *path, const char *child)
+{
+    bson_t *org = bson_new(), children, entry;
+    char id[WK_ID_MAX];
+
+    wk_id(id, "t1", path, NULL);
+    BSON_APPEND_ARRAY_BEGIN(org, "children", &children);
+    BSON_APPEND_DOCUMENT_BEGIN(&children, "0", &entry);
+    BSON_APPEND_UTF8(&entry, "c", child);
+    bson_append_document_end(&children, &entry);
+    BSON_APPEND_DOCUMENT_BEGIN(&children, "1", &entry);
+    BSON_APPEND_UTF8(&entry, "c", "x1");
+    bson_append_document_end(&children, &entry);
+    bson_append_array_end(org, &children);
+    wk_fold_preset(d->fold, "orgs", id, org, 1);
+    bson_destroy(org);
+}
+
+/* From g1 down to what the notice addresses, an event for each org; the answer is a value. */
+static void a_subtree_is_walked_along_the_tree(void **state)
+{
+    char *paths[] = {"g1/c1/b1"};
+    Yizhan__V1__NoticeAudience audience = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+    Yizhan__V1__NoticePublished n = YIZHAN__V1__NOTICE_PUBLISHED__INIT;
+    Yizhan__V1__NoticeReminded r = YIZHAN__V1__NOTICE_REMINDED__INIT;
+    Yizhan__V1__NoticeRemindDue due = YIZHAN__V1__NOTICE_REMIND_DUE__INIT;
+    const char *const walk[] = {"g1", "g1/c1", BRANCH};
+    Yizhan__V1__NoticeReminderSent *sent;
+    const struct wk_fold_row *rows;
+    struct drive d;
+    size_t count;
+
+    (void)state;
+    drive_init(&d);
+    set_roster(&d, 2);
+    put_org(&d, "g1", "c1");
+    put_org(&d, "g1/c1", "b1");
+    audience.org_paths = paths;
+    audience.n_org_paths = 1;
+    n.notice_id = r.notice_id = due.notice_id = "n1";
+    n.org_path = r.org_path = "g1";
+    n.notice_class = YIZHAN__V1__NOTICE_CLASS__INFO;
+    n.title = "t";
+    n.audience = &audience;
+    d.roles = "secretary@g1";
+    assert_int_equal(drive(&d, "s1", "g1", "notice.published", &n.base), YZ_OK);
+    assert_int_equal(drive(&d, "s1", "g1", "notice.reminded", &r.base), YZ_INVALID_VALUE);
+    r.subtree = due.subtree = true;
+    assert_int_equal(drive(&d, "s1", "g1", "notice.reminded", &r.base), YZ_OK);
+    for (size_t i = 0; i < 3; i++) {
+        char aggregate[64];
+
+        rows = wk_fold_rows(d.fold, &count);
+        assert_int_equal(count, i + 1);
+        snprintf(aggregate, sizeof aggregate, "reminders|%s", walk[i]);
+        assert_string_equal(rows[i].aggregate, aggregate);
+        assert_string_equal(reminded(&d, 0), "");
+        due.org_path = (char *)(uintptr_t)walk[i];
+        assert_int_equal(drive(&d, "s1", "g1", "notice.remind_due", &due.base), YZ_OK);
+    }
+    assert_string_equal(reminded(&d, 0), "m0 m1 ");
+    (void)wk_fold_rows(d.fold, &count);
+    assert_int_equal(count, 3);
+    sent = (Yizhan__V1__NoticeReminderSent *)drive_last_value(
+        &d, "member.s1", "reminders.n1." BRANCH, "notice.reminder_sent");
+    assert_int_equal(sent->reminded, 2);
+    yizhan__v1__notice_reminder_sent__free_unpacked(sent, NULL);
+    drive_deinit(&d);
+}
+
 static void refusals_name_their_field(void **state)
 {
     char *foreign[] = {BRANCH, "g1/c1/b2"};
@@ -350,6 +420,7 @@ int main(void)
         cmocka_unit_test(an_urgent_one_passes),
         cmocka_unit_test(several_branches_become_an_event_each),
         cmocka_unit_test(a_large_branch_is_reminded_in_steps),
+        cmocka_unit_test(a_subtree_is_walked_along_the_tree),
         cmocka_unit_test(refusals_name_their_field),
         cmocka_unit_test(a_replay_reminds_the_same),
     };
