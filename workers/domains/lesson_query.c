@@ -270,7 +270,7 @@ static enum yz_err answer_get(const struct wk_query *query, ProtobufCMessage **r
     const Yizhan__V1__LessonGetRequest *request =
         (const Yizhan__V1__LessonGetRequest *)query->request;
     Yizhan__V1__LessonGetReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
-    struct lesson lesson;
+    struct lesson lesson = {0};
     enum yz_err err;
 
     if (!answer)
@@ -295,7 +295,7 @@ static enum yz_err answer_bundle(const struct wk_query *query, ProtobufCMessage 
     const Yizhan__V1__LessonBundleRequest *request =
         (const Yizhan__V1__LessonBundleRequest *)query->request;
     Yizhan__V1__LessonBundleReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
-    struct lesson lesson;
+    struct lesson lesson = {0};
     enum yz_err err;
 
     if (!answer)

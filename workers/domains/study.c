@@ -295,17 +295,17 @@ static bson_t *new_progress(const struct wk_event *event, struct wk_fold *fold,
 }
 
 static void push_session(const struct wk_event *event, struct wk_fold *fold,
-                         Yizhan__V1__StudySession *message)
+                         Yizhan__V1__StudySession message)
 {
     Google__Protobuf__Timestamp at = wk_timestamp(event->received_at_ms);
     char channel[YZ_CHANNEL_MAX];
 
-    message->heartbeat_s =
+    message.heartbeat_s =
         (uint32_t)rules_of(event, fold)->heartbeat_s + WK_STUDY_HEARTBEAT_MARGIN_S;
-    if (message->state == YIZHAN__V1__STUDY_SESSION_STATE__SESSION_STARTED)
-        message->started_at = &at;
+    if (message.state == YIZHAN__V1__STUDY_SESSION_STATE__SESSION_STARTED)
+        message.started_at = &at;
     member_channel(event, channel);
-    wk_push(fold, channel, "study.session", &message->base, NULL);
+    wk_push(fold, channel, "study.session", &message.base, NULL);
 }
 
 static void push_started(const struct wk_event *event, struct wk_fold *fold, const char *took_over)
@@ -319,7 +319,7 @@ static void push_started(const struct wk_event *event, struct wk_fold *fold, con
     message.device = started->device;
     message.state = YIZHAN__V1__STUDY_SESSION_STATE__SESSION_STARTED;
     message.took_over = (char *)(uintptr_t)took_over;
-    push_session(event, fold, &message);
+    push_session(event, fold, message);
 }
 
 static void apply_started(const struct wk_event *event, struct wk_fold *fold)
@@ -481,7 +481,7 @@ static void push_ended(const struct wk_event *event, struct wk_fold *fold)
     message.lesson_id = p->lesson_id;
     message.version = p->version;
     message.state = YIZHAN__V1__STUDY_SESSION_STATE__SESSION_ENDED;
-    push_session(event, fold, &message);
+    push_session(event, fold, message);
 }
 
 static void apply_progressed(const struct wk_event *event, struct wk_fold *fold)
