@@ -96,7 +96,7 @@ enum yz_err yz_envelope_request(const struct yz_envelope *env, const char *domai
     natsStatus s;
 
     yz_event_subject(yz_partition(actor->tenant, env->aggregate), actor->tenant, domain,
-                     actor->org_path, plain);
+                     *actor->org_path ? actor->org_path : "_", plain);
     if (env->own)
         yz_event_subject_own(plain, own);
     yz_event_msg_id(actor->tenant, actor->member, env->event_id, env->type, payload, len, id);
@@ -128,18 +128,37 @@ static enum yz_err get_header(natsMsg *msg, const char *key, bool optional, char
     return YZ_OK;
 }
 
+static bool has_header(natsMsg *msg, const char *key)
+{
+    const char *value = NULL;
+
+    return natsMsgHeader_Get(msg, key, &value) == NATS_OK && *value;
+}
+
+/* All three or none of them: an actor that is half there is a mistake, not a secret. */
+static bool is_nobody(natsMsg *msg, const char *const keys[4])
+{
+    return !has_header(msg, keys[1]) && !has_header(msg, keys[2]) && !has_header(msg, keys[3]);
+}
+
 static enum yz_err read_actor(natsMsg *msg, struct yz_actor *actor, const char *const keys[4],
                               struct yz_violation *v)
 {
     enum yz_err err;
 
-    if ((err = get_header(msg, keys[0], false, actor->tenant, sizeof actor->tenant, v)) ||
-        (err = get_header(msg, keys[1], false, actor->member, sizeof actor->member, v)) ||
-        (err = get_header(msg, keys[2], false, actor->org_path, sizeof actor->org_path, v)) ||
-        (err = get_header(msg, keys[3], true, actor->roles, sizeof actor->roles, v)))
+    err = get_header(msg, keys[0], false, actor->tenant, sizeof actor->tenant, v);
+    if (err)
         return err;
     if (!yz_id_valid(actor->tenant))
         return yz_violate(v, YZ_INVALID_VALUE, keys[0], NULL);
+    if (is_nobody(msg, keys)) {
+        actor->member[0] = actor->org_path[0] = actor->roles[0] = '\0';
+        return YZ_OK;
+    }
+    if ((err = get_header(msg, keys[1], false, actor->member, sizeof actor->member, v)) ||
+        (err = get_header(msg, keys[2], false, actor->org_path, sizeof actor->org_path, v)) ||
+        (err = get_header(msg, keys[3], true, actor->roles, sizeof actor->roles, v)))
+        return err;
     if (!yz_id_valid(actor->member))
         return yz_violate(v, YZ_INVALID_VALUE, keys[1], NULL);
     if (!yz_org_path_valid(actor->org_path))

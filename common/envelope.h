@@ -20,7 +20,8 @@
 #define YZ_ROLES_MAX 512
 #define YZ_TRACE_MAX 64
 
-/* A client's roles as text: "member,secretary@g1/c1,inspector@g1". */
+/* A client's roles as text: "member,secretary@g1/c1,inspector@g1". Nobody in particular, whose
+ * event must not say who sent it, is a tenant alone. */
 struct yz_actor {
     char tenant[YZ_ID_MAX];
     char member[YZ_ID_MAX];
@@ -28,6 +29,10 @@ struct yz_actor {
     char roles[YZ_ROLES_MAX];
 };
 
+static inline bool yz_actor_is_nobody(const struct yz_actor *actor)
+{
+    return actor->member[0] == '\0';
+}
 /* The actor has `role` with a scope that covers org_path. */
 bool yz_actor_has_role(const struct yz_actor *actor, const char *role, const char *org_path);
 /* org_path is the actor's own org or one above it. */

@@ -55,6 +55,7 @@ struct gw_exchange *gw_exchange_new(const struct gw_request *request, size_t bod
         return NULL;
     exchange->method = request->method;
     exchange->peer = peer;
+    exchange->from = request->from;
     yz_buf_init(&exchange->body, body_max);
     yz_buf_init(&exchange->answer, ANSWER_MAX);
     return exchange;

@@ -18,6 +18,8 @@
 
 #define GW_HEADERS_MAX 2048
 
+struct gw_address;
+
 enum gw_method { GW_GET, GW_HEAD, GW_POST, GW_OPTIONS, GW_OTHER_METHOD };
 
 /* The head of a request; all texts are borrowed and "" when absent. */
@@ -29,14 +31,18 @@ struct gw_request {
     int64_t content_length; /* -1: not given */
     const struct yz_pair *pairs;
     size_t pair_count;
+    const struct gw_address *from; /* NULL: not known */
 };
 
 struct gw_exchange {
     enum gw_method method;
     uint64_t serial;
     void *peer;
-    struct gw_identity identity; /* once authenticated */
-    struct yz_buf body;          /* of the request */
+    struct gw_identity identity; /* once authenticated; on a public path a tenant alone */
+    const struct gw_address *from;
+    char query[YZ_TYPE_MAX]; /* what the body asks; "": it is an event */
+    uint64_t min_sequence;
+    struct yz_buf body; /* of the request */
     /* the answer */
     int status;          /* 0: none yet */
     enum yz_err refused; /* why, if it is a problem */

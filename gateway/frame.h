@@ -30,12 +30,15 @@ struct gw_wish {
     struct gw_since since;
 };
 
+struct gw_address;
+
 struct gw_emit {
     const char *event_id;
     const char *type;
     const void *payload; /* protobuf, whatever the encoding of the frame */
     size_t len;
-    int64_t occurred_at_ms; /* 0: not given */
+    int64_t occurred_at_ms;        /* 0: not given */
+    const struct gw_address *from; /* not of the frame: for limits; NULL: not known */
 };
 
 struct gw_ask {
@@ -43,6 +46,7 @@ struct gw_ask {
     const void *payload;
     size_t len;
     uint64_t min_sequence;
+    const struct gw_address *from; /* as above */
 };
 
 struct gw_frame {

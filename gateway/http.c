@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "gateway/openapi.h"
 #include "gateway/serial.h"
+#include "schemas/contract.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #define API_PREFIX         "/v1/"
 #define EVENTS_PATH        "/v1/events"
 #define QUERY_PATH         "/v1/query/"
+#define PUBLIC_PATH        "/v1/public/"
 #define SOCKET_PATH        "/v1/ws"
 #define DOCUMENT_PATH      "/v1/openapi.json"
 #define JSON_TYPE          "application/json"
@@ -84,8 +86,9 @@ static void refuse_status(struct gw_exchange *exchange, int status, enum yz_err 
     gw_exchange_problem(exchange, &v, status);
 }
 
-static void begin_event(struct gw_http *http, struct gw_exchange *exchange,
-                        const struct gw_request *request)
+/* A POST with JSON of a size that is taken; else false, and the exchange has its refusal. */
+static bool takes_body(struct gw_http *http, struct gw_exchange *exchange,
+                       const struct gw_request *request)
 {
     if (request->method != GW_POST)
         gw_exchange_allow(exchange, "POST, OPTIONS");
@@ -96,14 +99,19 @@ static void begin_event(struct gw_http *http, struct gw_exchange *exchange,
         refuse_status(exchange, 411, YZ_MISSING_FIELD, "Content-Length", NULL);
     else if (request->content_length > http->parts.conf->frame_max_bytes)
         gw_exchange_refuse(exchange, YZ_FRAME_TOO_LARGE, NULL, NULL);
-    else
+    return exchange->status == 0;
+}
+
+static void begin_event(struct gw_http *http, struct gw_exchange *exchange,
+                        const struct gw_request *request)
+{
+    if (takes_body(http, exchange, request))
         (void)authenticate(http, exchange, request->authorization);
 }
 
-/* "/v1/query/meeting/get" to "meeting.get"; false when the path has another form. */
-static bool query_type(const char *path, char type[YZ_TYPE_MAX])
+/* "meeting/get" to "meeting.get"; false when the path has another form. */
+static bool query_type(const char *domain, char type[YZ_TYPE_MAX])
 {
-    const char *domain = path + sizeof QUERY_PATH - 1;
     const char *slash = strchr(domain, '/');
     int len;
 
@@ -135,32 +143,81 @@ static bool split_pairs(const struct gw_request *request, struct yz_arena *arena
     return *pairs != NULL;
 }
 
-static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
-                        const struct gw_request *request)
+static void ask_pairs(struct gw_http *http, struct gw_exchange *exchange,
+                      const struct gw_request *request, const char *type)
 {
     struct gw_ticket ticket = {.session = exchange->serial};
     struct yz_violation v = {0};
     struct yz_pair *pairs;
     uint64_t min_sequence;
-    char type[YZ_TYPE_MAX];
     size_t count;
+
+    yz_arena_reset(&http->arena);
+    if (!split_pairs(request, &http->arena, &pairs, &count, &min_sequence))
+        gw_exchange_refuse(exchange, YZ_WRONG_TYPE, "minSequence", NULL);
+    else if (gw_intake_query_pairs(http->parts.intake, &exchange->identity.actor, ticket, type,
+                                   pairs, count, min_sequence, request->from, &v) != YZ_OK)
+        gw_exchange_problem(exchange, &v, v.err == YZ_UNKNOWN_TYPE ? 404 : 0);
+}
+
+static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
+                        const struct gw_request *request)
+{
+    char type[YZ_TYPE_MAX];
 
     if (request->method != GW_GET && request->method != GW_HEAD) {
         gw_exchange_allow(exchange, "GET, HEAD, OPTIONS");
         return;
     }
-    if (!query_type(request->path, type)) {
+    if (!query_type(request->path + sizeof QUERY_PATH - 1, type))
         gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
-        return;
-    }
-    if (!authenticate(http, exchange, request->authorization))
-        return;
+    else if (authenticate(http, exchange, request->authorization))
+        ask_pairs(http, exchange, request, type);
+}
+
+/* The question comes as JSON, so that nothing of it stands in a URL. */
+static void begin_posted_query(struct gw_http *http, struct gw_exchange *exchange,
+                               const struct gw_request *request, const char *type)
+{
+    struct yz_pair *pairs;
+    size_t count;
+
     yz_arena_reset(&http->arena);
-    if (!split_pairs(request, &http->arena, &pairs, &count, &min_sequence))
+    if (!takes_body(http, exchange, request))
+        return;
+    if (!yz_query_type_find(type, NULL))
+        refuse_status(exchange, 404, YZ_UNKNOWN_TYPE, "type", NULL);
+    else if (!split_pairs(request, &http->arena, &pairs, &count, &exchange->min_sequence))
         gw_exchange_refuse(exchange, YZ_WRONG_TYPE, "minSequence", NULL);
-    else if (gw_intake_query_pairs(http->parts.intake, &exchange->identity.actor, ticket, type,
-                                   pairs, count, min_sequence, &v) != YZ_OK)
-        gw_exchange_problem(exchange, &v, v.err == YZ_UNKNOWN_TYPE ? 404 : 0);
+    else if (count > 0)
+        gw_exchange_refuse(exchange, YZ_UNKNOWN_FIELD, pairs[0].name, "The body asks.");
+    snprintf(exchange->query, sizeof exchange->query, "%s", type);
+}
+
+/* "/v1/public/<tenant>/events" and "/v1/public/<tenant>/query/<domain>/<name>": whoever asks here
+ * is nobody, whatever token was sent. */
+static void begin_public(struct gw_http *http, struct gw_exchange *exchange,
+                         const struct gw_request *request)
+{
+    const char *tenant = request->path + sizeof PUBLIC_PATH - 1, *rest = strchr(tenant, '/');
+    char *to = exchange->identity.actor.tenant, type[YZ_TYPE_MAX];
+    static const char query[] = "/query/";
+
+    if (rest && rest - tenant < YZ_ID_MAX)
+        snprintf(to, YZ_ID_MAX, "%.*s", (int)(rest - tenant), tenant);
+    if (!yz_id_valid(to) || !http->parts.anyone || !gw_anyone_serves(http->parts.anyone, to))
+        gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
+    else if (strcmp(rest, "/events") == 0)
+        (void)takes_body(http, exchange, request);
+    else if (strncmp(rest, query, sizeof query - 1) != 0 ||
+             !query_type(rest + sizeof query - 1, type))
+        gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
+    else if (request->method == GW_GET || request->method == GW_HEAD)
+        ask_pairs(http, exchange, request, type);
+    else if (request->method == GW_POST)
+        begin_posted_query(http, exchange, request, type);
+    else
+        gw_exchange_allow(exchange, "GET, HEAD, POST, OPTIONS");
 }
 
 /* What changes with a deployment only: a browser asks whether it is still the same. */
@@ -256,6 +313,8 @@ static void route(struct gw_http *http, struct gw_exchange *exchange,
         begin_event(http, exchange, request);
     else if (strncmp(request->path, QUERY_PATH, sizeof QUERY_PATH - 1) == 0)
         begin_query(http, exchange, request);
+    else if (strncmp(request->path, PUBLIC_PATH, sizeof PUBLIC_PATH - 1) == 0)
+        begin_public(http, exchange, request);
     else if (strcmp(request->path, SOCKET_PATH) == 0)
         refuse_status(exchange, 426, YZ_BAD_FRAME, "Upgrade",
                       "This path is for WebSocket connections.");
@@ -289,21 +348,46 @@ void gw_http_body(struct gw_http *http, struct gw_exchange *exchange, const void
     yz_buf_append(&exchange->body, data, len);
 }
 
-void gw_http_finish(struct gw_http *http, struct gw_exchange *exchange)
+static void finish_event(struct gw_http *http, struct gw_exchange *exchange)
 {
     struct gw_ticket ticket = {.session = exchange->serial};
     struct yz_violation v = {0};
     struct gw_emit emit;
 
-    if (exchange->body.failed) {
-        gw_exchange_refuse(exchange, YZ_FRAME_TOO_LARGE, NULL, NULL);
-        return;
-    }
     yz_arena_reset(&http->arena);
     if (gw_frame_decode_emit((const char *)exchange->body.data, exchange->body.len, &http->arena,
-                             &emit, &v) != YZ_OK ||
-        gw_intake_event(http->parts.intake, &exchange->identity.actor, ticket, &emit, &v) != YZ_OK)
+                             &emit, &v) != YZ_OK) {
         gw_exchange_problem(exchange, &v, 0);
+        return;
+    }
+    emit.from = exchange->from;
+    if (gw_intake_event(http->parts.intake, &exchange->identity.actor, ticket, &emit, &v) != YZ_OK)
+        gw_exchange_problem(exchange, &v, 0);
+}
+
+static void finish_query(struct gw_http *http, struct gw_exchange *exchange)
+{
+    const struct gw_ask ask = {.type = exchange->query,
+                               .payload = exchange->body.data,
+                               .len = exchange->body.len,
+                               .min_sequence = exchange->min_sequence,
+                               .from = exchange->from};
+    struct gw_ticket ticket = {.session = exchange->serial};
+    struct yz_violation v = {0};
+
+    if (gw_intake_query_json(http->parts.intake, &exchange->identity.actor, ticket, &ask, &v) !=
+        YZ_OK)
+        gw_exchange_problem(exchange, &v, 0);
+}
+
+void gw_http_finish(struct gw_http *http, struct gw_exchange *exchange)
+{
+    if (exchange->body.failed)
+        gw_exchange_refuse(exchange, YZ_FRAME_TOO_LARGE, NULL, NULL);
+    else if (exchange->query[0])
+        finish_query(http, exchange);
+    else
+        finish_event(http, exchange);
 }
 
 void gw_http_end(struct gw_http *http, struct gw_exchange *exchange)

@@ -1,5 +1,5 @@
 /* http.h: what the client port answers over HTTP: POST /v1/events, GET /v1/query/<domain>/<name>,
- * static files.
+ * the same two below /v1/public/<tenant>/ for people without a token, static files.
  *
  * Lifetime  one per process; an exchange is between gw_http_begin and gw_http_end.
  * Thread    loop.
@@ -22,6 +22,7 @@ struct gw_http_parts {
     const struct gw_files *files;
     const struct gw_origins *origins; /* NULL: every page may connect */
     struct gw_intake *intake;
+    const struct gw_anyone *anyone; /* NULL: no public paths */
     struct gw_metrics *metrics;
     /* exchange->status is set now, later than gw_http_finish; peer as given to gw_http_begin. */
     void (*answered)(void *peer);

@@ -5,12 +5,17 @@
  * Thread    loop.
  * Limits    a payload that does not fit its arena is refused; the bus's windows answer busy.
  *
+ * A message YZ_BY_ANYONE goes on without its sender: the actor becomes a tenant alone. What holds a
+ * receipt is held back until that is concealed.
+ *
  * Refused here means refused for good and nothing was stored: the client learns the field. Fields
  * are relative to the event ("type", "eventId", "payload.title").
  */
 #ifndef GW_INTAKE_H
 #define GW_INTAKE_H
 
+#include "gateway/anyone.h"
+#include "gateway/conceal.h"
 #include "gateway/frame.h"
 #include "gateway/metrics.h"
 #include "gateway/uplink.h"
@@ -20,6 +25,17 @@ struct gw_intake;
 YZ_MUST_USE enum yz_err gw_intake_new(const struct yz_conf *conf, struct gw_uplink *uplink,
                                       struct gw_query *query, struct gw_metrics *metrics,
                                       struct gw_intake **intake);
+/* Who takes messages of anyone and conceals receipts, and who is told when one that was held back
+ * cannot go on; all borrowed. Without this such messages are answered busy. */
+struct gw_intake_anyone {
+    struct gw_anyone *limits;
+    struct gw_conceal *conceal;
+    gw_accepted_fn *on_accepted;
+    gw_answered_fn *on_answered;
+    void *arg;
+};
+void gw_intake_serve_anyone(struct gw_intake *intake, const struct gw_intake_anyone *anyone);
+/* Before what serves anyone is freed; what it held back is forgotten then. */
 void gw_intake_free(struct gw_intake *intake);
 /* From now on events are refused with YZ_DRAINING; what was published is still answered. */
 void gw_intake_drain(struct gw_intake *intake);
@@ -38,7 +54,12 @@ YZ_MUST_USE enum yz_err gw_intake_query_pairs(struct gw_intake *intake,
                                               const struct yz_actor *actor, struct gw_ticket ticket,
                                               const char *type, const struct yz_pair *pairs,
                                               size_t count, uint64_t min_sequence,
+                                              const struct gw_address *from,
                                               struct yz_violation *v);
+/* The same with ask->payload as the request's JSON. */
+YZ_MUST_USE enum yz_err gw_intake_query_json(struct gw_intake *intake, const struct yz_actor *actor,
+                                             struct gw_ticket ticket, const struct gw_ask *ask,
+                                             struct yz_violation *v);
 /* A field that a check or a worker named inside the payload, as the client knows it: "title"
  * becomes "payload.title". */
 void gw_intake_locate(struct yz_violation *v);

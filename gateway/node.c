@@ -35,6 +35,8 @@ struct node {
     struct gw_uplink *uplink;
     struct gw_query *query;
     struct gw_intake *intake;
+    struct gw_anyone *anyone;
+    struct gw_conceal *conceal;
     struct gw_sessions *sessions;
     struct gw_http *http;
     struct gw_server *server;
@@ -88,6 +90,22 @@ static enum yz_err make_bus(struct node *node)
     return err;
 }
 
+/* For those who need not say who they are. */
+static enum yz_err make_anyone(struct node *node)
+{
+    struct gw_intake_anyone anyone = {
+        .on_accepted = on_accepted, .on_answered = on_answered, .arg = node};
+    enum yz_err err = gw_anyone_new(node->conf, &node->anyone);
+
+    if (err == YZ_OK)
+        err = gw_conceal_new(node->conf, &node->loop, &node->conceal);
+    anyone.limits = node->anyone;
+    anyone.conceal = node->conceal;
+    if (err == YZ_OK)
+        gw_intake_serve_anyone(node->intake, &anyone);
+    return err;
+}
+
 static enum yz_err make_edge(struct node *node)
 {
     struct gw_session_parts session_parts = {.conf = node->conf,
@@ -101,6 +119,7 @@ static enum yz_err make_edge(struct node *node)
                                        .files = node->files,
                                        .origins = node->origins,
                                        .intake = node->intake,
+                                       .anyone = node->anyone,
                                        .metrics = &node->metrics,
                                        .answered = gw_server_answered};
     struct gw_server_parts server_parts = {.conf = node->conf,
@@ -232,6 +251,8 @@ static void unmake(struct node *node)
     gw_http_free(node->http);
     gw_watch_free(node->watch);
     gw_intake_free(node->intake);
+    gw_conceal_free(node->conceal);
+    gw_anyone_free(node->anyone);
     gw_query_free(node->query);
     gw_uplink_free(node->uplink);
     gw_channels_free(node->channels);
@@ -258,7 +279,7 @@ static int start(struct node *node, int client_fd, int admin_fd)
         gw_proxies_new(node->conf->trusted_proxies, &node->proxies) != YZ_OK ||
         gw_tls_new(node->conf, &node->loop, &node->metrics, &node->tls) != YZ_OK)
         return 2;
-    if (make_bus(node) != YZ_OK || make_edge(node) != YZ_OK ||
+    if (make_bus(node) != YZ_OK || make_anyone(node) != YZ_OK || make_edge(node) != YZ_OK ||
         gw_server_listen(node->server, client_fd, false) != YZ_OK ||
         (admin_fd >= 0 && gw_server_listen(node->server, admin_fd, true) != YZ_OK)) {
         yz_error("start_failed", "reason=see_above");

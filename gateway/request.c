@@ -186,6 +186,7 @@ int gw_request_begin(struct gw_connection *c, const char *uri, size_t len)
         (void)yz_violate(&v, YZ_RATE_LIMITED, NULL, "Too many connections of this address.");
         return refuse_head(c, &head.request, &v);
     }
+    head.request.from = &c->address;
     c->exchange = begin_exchange(c, &head.request);
     if (!c->exchange)
         return -1;

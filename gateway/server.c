@@ -36,8 +36,13 @@ static uint32_t on_spend(void *peer, int64_t now_ms)
     return gw_addresses_take(c->server->addresses, &c->address, now_ms);
 }
 
+static const struct gw_address *on_address(void *peer)
+{
+    return &((struct gw_connection *)peer)->address;
+}
+
 const struct gw_session_output gw_server_session_output = {on_wake, on_rest, on_spend,
-                                                           gw_flush_wire};
+                                                           gw_flush_wire, on_address};
 
 void gw_server_answered(void *peer)
 {

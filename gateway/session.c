@@ -376,23 +376,34 @@ static bool on_has_room(void *arg)
            gw_backlog_has_room(&session->backlog, session->outbox.bytes);
 }
 
+static const struct gw_address *address_of(const struct gw_session *session)
+{
+    const struct gw_session_output *output = session->all->parts.output;
+
+    return output->address ? output->address(session->peer) : NULL;
+}
+
 static void emit(struct gw_session *session, const struct gw_frame *frame)
 {
     struct gw_ticket ticket = {.session = session->serial, .request = frame->id};
+    struct gw_emit emit = frame->emit;
     struct yz_violation v = {0};
 
-    if (gw_intake_event(session->all->parts.intake, &session->identity.actor, ticket, &frame->emit,
-                        &v) != YZ_OK)
+    emit.from = address_of(session);
+    if (gw_intake_event(session->all->parts.intake, &session->identity.actor, ticket, &emit, &v) !=
+        YZ_OK)
         gw_session_refuse(session, frame->id, &v);
 }
 
 static void query(struct gw_session *session, const struct gw_frame *frame)
 {
     struct gw_ticket ticket = {.session = session->serial, .request = frame->id};
+    struct gw_ask ask = frame->ask;
     struct yz_violation v = {0};
 
-    if (gw_intake_query(session->all->parts.intake, &session->identity.actor, ticket, &frame->ask,
-                        &v) != YZ_OK)
+    ask.from = address_of(session);
+    if (gw_intake_query(session->all->parts.intake, &session->identity.actor, ticket, &ask, &v) !=
+        YZ_OK)
         gw_session_refuse(session, frame->id, &v);
 }
 

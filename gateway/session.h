@@ -42,6 +42,8 @@ struct gw_session_output {
     /* Write this whole WebSocket message, before anything that waits. false: not now, nothing was
      * written. The session is not freed inside. NULL: everything waits. */
     bool (*write)(void *peer, const struct gw_wire *wire);
+    /* Its address, for limits; borrowed for the call. NULL: it is not known. */
+    const struct gw_address *(*address)(void *peer);
 };
 
 /* All borrowed for as long as the sessions live. */

@@ -113,7 +113,10 @@ static bool may_send(enum yz_authority authority, const struct yz_actor *actor,
                      const char *org_path)
 {
     switch (authority) {
+    case YZ_BY_ANYONE:
+        return true;
     case YZ_BY_MEMBER:
+    case YZ_BY_MEMBER_DISCREETLY:
         return is_member(actor);
     case YZ_BY_MEMBER_OF_ORG:
         return (is_member(actor) && yz_actor_belongs(actor, org_path)) ||

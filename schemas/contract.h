@@ -28,7 +28,16 @@ enum yz_authority {
     YZ_BY_SECRETARY,     /* role secretary or admin with a scope that covers org_path */
     YZ_BY_ADMIN,         /* role admin with a scope that covers org_path */
     YZ_BY_SYSTEM,        /* no client: an event that a row of the outbox becomes */
+    YZ_BY_ANYONE, /* everybody, with a token or without one; whoever it is, it is not told on */
+    YZ_BY_MEMBER_DISCREETLY, /* as YZ_BY_MEMBER, but no document of the frame says who it was */
 };
+
+/* An event of YZ_BY_ANYONE carries no actor from the gateway on, also when a token was sent:
+ * neither member nor org path nor roles, no time of the phone's, and `_` for the org in its
+ * subject. Its time is told to the hour, and so is that of YZ_BY_MEMBER_DISCREETLY. The outcomes of
+ * both are kept under a hash of the event id and are asked for, not pushed. A string field
+ * `receipt` of any message is a secret that the gateway replaces before it publishes anything: see
+ * receipt.h. */
 
 /* A check fills v and returns its err, or returns YZ_OK. Field names are relative to the payload
  * and in the JSON form ("meetingId", "roster[3]"); the caller puts "payload." before them. */

@@ -4,8 +4,12 @@
 #include "common/fault.h"
 #include "workers/deadletter.h"
 
+#include "schemas/receipt.h"
+
 #include <stdio.h>
 #include <string.h>
+
+#define HOUR_MS 3600000
 
 /* The subject was made from the same aggregate as the headers name: an event on a foreign
  * partition would race its aggregate's owner. */
@@ -36,6 +40,8 @@ static enum yz_err check_authority(const struct wk_item *item, struct yz_violati
 
     if (item->by_row)
         return YZ_OK; /* its cause was authorised */
+    if (type->authority == YZ_BY_ANYONE && !yz_actor_is_nobody(&item->env.actor))
+        return yz_violate(v, YZ_INVALID_VALUE, "ce-actor", "Events of this type have no actor.");
     err = yz_authorize(type->authority, &item->env.actor, org_path);
     return err ? yz_violate(v, err, "", NULL) : YZ_OK;
 }
@@ -52,6 +58,8 @@ static enum yz_err read_payload(struct wk_item *item, struct yz_arena *arena,
     if (err)
         return err;
     item->event.payload = payload;
+    if (yz_receipt_in_clear(payload))
+        return yz_violate(v, YZ_INVALID_VALUE, "receipt", "It was not concealed.");
     return item->event.type->check ? item->event.type->check(payload, v) : YZ_OK;
 }
 
@@ -85,6 +93,17 @@ static void read_place(struct wk_item *item)
     item->outcome.received_at_ms = item->event.received_at_ms;
 }
 
+/* When it was sent tells on who sent it: from here on it is known to the hour. */
+static void blur_time(struct wk_item *item)
+{
+    const struct yz_event_type *type = yz_event_type_find(item->env.type, NULL);
+
+    if (!type || (type->authority != YZ_BY_ANYONE && type->authority != YZ_BY_MEMBER_DISCREETLY))
+        return;
+    item->event.received_at_ms -= item->event.received_at_ms % HOUR_MS;
+    item->outcome.received_at_ms = item->event.received_at_ms;
+}
+
 void wk_item_read(struct wk_item *item, struct yz_arena *arena,
                   const struct wk_event_handler *(*find_handler)(const char *type))
 {
@@ -97,8 +116,9 @@ void wk_item_read(struct wk_item *item, struct yz_arena *arena,
     item->by_row = item->env.own && natsMsgHeader_Get(msg, YZ_HEADER_CAUSE, &cause) == NATS_OK;
     if (item->readable) {
         wk_outcome_id(&item->env, item->outcome.id);
-        wk_outcome_hash(item->env.type, natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg),
+        wk_outcome_hash(&item->env, natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg),
                         item->outcome.hash);
+        blur_time(item);
     }
     if (item->poison.err)
         return; /* it was given up before: not to be decoded again */

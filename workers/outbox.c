@@ -5,6 +5,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "workers/outcome.h"
 #include "workers/publisher.h"
 
 #include <inttypes.h>
@@ -34,6 +35,7 @@ struct wk_outbox {
 static bson_t *row_document(const struct wk_fold_row *row, const char *id)
 {
     const struct yz_actor *actor = &row->cause->actor;
+    bool told = !wk_outcome_discreet(row->cause);
     bson_t *document = bson_new();
 
     BSON_APPEND_UTF8(document, "_id", id);
@@ -49,9 +51,9 @@ static bson_t *row_document(const struct wk_fold_row *row, const char *id)
                        (uint32_t)row->payload_len);
     BSON_APPEND_INT64(document, "cause", (int64_t)row->sequence);
     BSON_APPEND_INT32(document, "ordinal", row->ordinal);
-    BSON_APPEND_UTF8(document, "member", actor->member);
-    BSON_APPEND_UTF8(document, "org_path", actor->org_path);
-    BSON_APPEND_UTF8(document, "roles", actor->roles);
+    BSON_APPEND_UTF8(document, "member", told ? actor->member : "");
+    BSON_APPEND_UTF8(document, "org_path", told ? actor->org_path : "");
+    BSON_APPEND_UTF8(document, "roles", told ? actor->roles : "");
     return document;
 }
 

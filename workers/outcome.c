@@ -15,16 +15,40 @@ static const struct {
 };
 #define STATUS_COUNT (sizeof statuses / sizeof statuses[0])
 
-void wk_outcome_id(const struct yz_envelope *env, char out[WK_ID_MAX])
+bool wk_outcome_discreet(const struct yz_envelope *env)
 {
-    wk_id(out, env->actor.tenant, env->actor.member, env->event_id, NULL);
+    const struct yz_event_type *type = yz_event_type_find(env->type, NULL);
+
+    return yz_actor_is_nobody(&env->actor) || (type && type->authority == YZ_BY_MEMBER_DISCREETLY);
 }
 
-void wk_outcome_hash(const char *type, const void *payload, size_t len, char out[33])
+void wk_outcome_discreet_id(const struct yz_actor *actor, const char *event_id, char out[WK_ID_MAX])
 {
-    const struct yz_part parts[] = {{type, strlen(type)}, {payload, len}};
+    const struct yz_part parts[] = {{"outcome", strlen("outcome")},
+                                    {actor->tenant, strlen(actor->tenant)},
+                                    {actor->member, strlen(actor->member)},
+                                    {event_id, strlen(event_id)}};
+    char hex[33];
 
-    yz_hash(parts, 2, out);
+    yz_hash(parts, sizeof parts / sizeof parts[0], hex);
+    wk_id(out, actor->tenant, "$", hex, NULL);
+}
+
+void wk_outcome_id(const struct yz_envelope *env, char out[WK_ID_MAX])
+{
+    if (wk_outcome_discreet(env))
+        wk_outcome_discreet_id(&env->actor, env->event_id, out);
+    else
+        wk_id(out, env->actor.tenant, env->actor.member, env->event_id, NULL);
+}
+
+void wk_outcome_hash(const struct yz_envelope *env, const void *payload, size_t len, char out[33])
+{
+    const struct yz_part parts[] = {
+        {env->type, strlen(env->type)}, {payload, len}, {env->event_id, strlen(env->event_id)}};
+
+    /* With the event id, which nobody else knows, nobody can tell whether it was this payload. */
+    yz_hash(parts, wk_outcome_discreet(env) ? 3 : 2, out);
 }
 
 bson_t *wk_outcome_document(const struct wk_outcome *outcome, const struct yz_envelope *env)
@@ -35,8 +59,10 @@ bson_t *wk_outcome_document(const struct wk_outcome *outcome, const struct yz_en
     BSON_APPEND_UTF8(document, "_id", outcome->id);
     BSON_APPEND_UTF8(document, "tenant", env->actor.tenant);
     BSON_APPEND_INT64(document, "evt_seq", (int64_t)outcome->decided_by);
-    BSON_APPEND_UTF8(document, "actor", env->actor.member);
-    BSON_APPEND_UTF8(document, "event_id", env->event_id);
+    if (!wk_outcome_discreet(env)) {
+        BSON_APPEND_UTF8(document, "actor", env->actor.member);
+        BSON_APPEND_UTF8(document, "event_id", env->event_id);
+    }
     BSON_APPEND_UTF8(document, "type", env->type);
     BSON_APPEND_UTF8(document, "hash", outcome->hash);
     BSON_APPEND_INT64(document, "sequence", (int64_t)outcome->sequence);

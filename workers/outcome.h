@@ -4,6 +4,9 @@
  * The document: _id "<tenant>|<actor>|<event id>", tenant, actor, event_id, type, hash (of type and
  * payload), sequence (of the first acceptance), status, code, field, text, received_at; evt_seq is
  * the sequence of the message that decided: another one only after a dead letter was replayed.
+ * A discreet one (nobody's, or of a type YZ_BY_MEMBER_DISCREETLY) has _id "<tenant>|$|<hash of
+ * member and event id>", neither actor nor event_id, and a hash that only who knows the event id
+ * can compare; it is not pushed.
  *
  * Lifetime  plain structs.
  * Thread    any.
@@ -28,8 +31,12 @@ struct wk_outcome {
     struct yz_violation reason; /* unless applied */
 };
 
+bool wk_outcome_discreet(const struct yz_envelope *env);
 void wk_outcome_id(const struct yz_envelope *env, char out[WK_ID_MAX]);
-void wk_outcome_hash(const char *type, const void *payload, size_t len, char out[33]);
+/* _id of a discreet one; the actor may be nobody. */
+void wk_outcome_discreet_id(const struct yz_actor *actor, const char *event_id,
+                            char out[WK_ID_MAX]);
+void wk_outcome_hash(const struct yz_envelope *env, const void *payload, size_t len, char out[33]);
 /* A new document; the caller's to destroy. */
 bson_t *wk_outcome_document(const struct wk_outcome *outcome, const struct yz_envelope *env);
 /* false: the document has no such form. */

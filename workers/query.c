@@ -7,6 +7,7 @@
 #include "common/memory.h"
 #include "schemas/codec.h"
 #include "schemas/contract.h"
+#include "schemas/receipt.h"
 #include "workers/registry.h"
 #include "workers/stream.h"
 
@@ -411,8 +412,11 @@ static enum yz_err read_request(struct server *server, natsMsg *msg, struct yz_a
     if (!*type)
         return v->err;
     if ((err = yz_pb_decode((*type)->request, natsMsg_GetData(msg),
-                            (size_t)natsMsg_GetDataLength(msg), &server->arena, request, v)) ||
-        ((*type)->check && (err = (*type)->check(*request, v))))
+                            (size_t)natsMsg_GetDataLength(msg), &server->arena, request, v)))
+        return err;
+    if (yz_receipt_in_clear(*request))
+        return yz_violate(v, YZ_INVALID_VALUE, "receipt", "It was not concealed.");
+    if ((*type)->check && (err = (*type)->check(*request, v)))
         return err;
     err = yz_authorize((*type)->authority, actor,
                        (*type)->org_path ? (*type)->org_path(*request) : NULL);

@@ -142,8 +142,8 @@ static void tell_actor(struct wk_batch *batch, size_t index)
 {
     struct wk_item *item = &batch->items[index];
 
-    if (item->by_row)
-        return;
+    if (item->by_row || wk_outcome_discreet(&item->env))
+        return; /* nobody asked for it, or it is asked for */
     wk_fold_begin(batch->fold, &item->event, index);
     /* Its effects, or that it was refused, may have been pushed before it came to that. */
     if (item->outcome.status == WK_DEAD_LETTERED)

@@ -45,6 +45,11 @@ def new_id(prefix=""):
     return prefix + uuid.uuid4().hex[:24]
 
 
+def new_receipt():
+    """16 digits as a client draws them; easy ones are drawn again by whoever is refused, not here."""
+    return "".join(secrets.choice("0123456789") for _ in range(9)) + "3801657"
+
+
 class Keys:
     """A folder of token keys, one of each algorithm, as the gateway reads it, and their private halves."""
 

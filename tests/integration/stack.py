@@ -192,6 +192,8 @@ SETTINGS = {
     "value_interval_ms": 100,
     "audit_interval_ms": 2000,
     "threads": 2,
+    "public_address_burst": 100000,
+    "public_tenant_burst": 100000,
 }
 
 

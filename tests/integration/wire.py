@@ -17,7 +17,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("YZ_BUILD_DIR", ROOT / "build" / "debug")).resolve()
-FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth", "lesson", "study", "member", "org"]
+FILES = ["envelope", "client", "event", "notice", "meeting", "thread", "auth", "lesson", "study", "member", "org", "complaint"]
 
 # type: message. The tables of PROTOCOL.md, written down a second time on purpose.
 EVENTS = {
@@ -75,6 +75,17 @@ EVENTS = {
     "org.followed": "OrgFollowed",
     "auth.revoked": "AuthRevoked",
     "auth.restored": "AuthRestored",
+    "complaint.handler_registered": "ComplaintHandlerRegistered",
+    "complaint.filed": "ComplaintFiled",
+    "complaint.filed_named": "ComplaintFiledNamed",
+    "complaint.message_added": "ComplaintMessageAdded",
+    "complaint.rated": "ComplaintRated",
+    "complaint.acknowledged": "ComplaintAcknowledged",
+    "complaint.replied": "ComplaintReplied",
+    "complaint.extension_requested": "ComplaintExtensionRequested",
+    "complaint.extended": "ComplaintExtended",
+    "complaint.resolved": "ComplaintResolved",
+    "complaint.clock_rung": "ComplaintClockRung",
 }
 QUERIES = {
     "event.outcome": ("EventOutcomeRequest", "EventOutcomeReply"),
@@ -112,6 +123,12 @@ QUERIES = {
     "org.tree": ("OrgTreeRequest", "OrgTreeReply"),
     "org.history": ("OrgHistoryRequest", "OrgHistoryReply"),
     "auth.revocations": ("AuthRevocationsRequest", "AuthRevocationsReply"),
+    "event.outcome_of_nonce": ("EventOutcomeOfNonceRequest", "EventOutcomeReply"),
+    "complaint.keys": ("ComplaintKeysRequest", "ComplaintKeysReply"),
+    "complaint.read": ("ComplaintReadRequest", "ComplaintReadReply"),
+    "complaint.mine": ("ComplaintMineRequest", "ComplaintMineReply"),
+    "complaint.get": ("ComplaintGetRequest", "ComplaintGetReply"),
+    "complaint.accesses": ("ComplaintAccessesRequest", "ComplaintAccessesReply"),
 }
 PUSHES = {
     "event.outcome": "Outcome",
@@ -146,6 +163,7 @@ PUSHES = {
     "member.file_changed": "MemberFileChanged",
     "org.changed": "OrgChanged",
     "auth.revocation": "AuthRevocation",
+    "complaint.updated": "ComplaintUpdated",
 }
 
 

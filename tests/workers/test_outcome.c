@@ -29,7 +29,7 @@ static struct wk_outcome refused(const struct yz_envelope *env)
         .sequence = 7, .decided_by = 9, .received_at_ms = 1767225600123, .status = WK_REFUSED};
 
     wk_outcome_id(env, outcome.id);
-    wk_outcome_hash(env->type, "abc", 3, outcome.hash);
+    wk_outcome_hash(env, "abc", 3, outcome.hash);
     yz_violate(&outcome.reason, YZ_CODE_EXPIRED, "code", NULL);
     return outcome;
 }
@@ -66,12 +66,15 @@ static void test_a_document_of_another_form_is_none(void **state)
 
 static void test_type_and_payload_make_the_hash(void **state)
 {
+    struct yz_envelope env = envelope();
     char a[33], b[33], c[33];
 
     (void)state;
-    wk_outcome_hash("thread.posted", "abc", 3, a);
-    wk_outcome_hash("thread.posted", "abd", 3, b);
-    wk_outcome_hash("thread.poste", "dabc", 4, c);
+    snprintf(env.type, sizeof env.type, "thread.posted");
+    wk_outcome_hash(&env, "abc", 3, a);
+    wk_outcome_hash(&env, "abd", 3, b);
+    snprintf(env.type, sizeof env.type, "thread.poste");
+    wk_outcome_hash(&env, "dabc", 4, c);
     assert_string_not_equal(a, b);
     assert_string_not_equal(a, c);
 }

@@ -22,7 +22,7 @@ static Yizhan__V1__Outcome__Status status_of(enum wk_status status)
     return YIZHAN__V1__OUTCOME__STATUS__STATUS_UNSPECIFIED;
 }
 
-static bool fill_outcome(const struct wk_query *query, const bson_t *row,
+static bool fill_outcome(const struct wk_query *query, const bson_t *row, const char *event_id,
                          Yizhan__V1__Outcome *outcome)
 {
     struct wk_outcome stored;
@@ -31,7 +31,7 @@ static bool fill_outcome(const struct wk_query *query, const bson_t *row,
     if (!wk_outcome_read(row, &stored) || !wk_document_keep(query->arena, row, &kept))
         return false;
     yizhan__v1__outcome__init(outcome);
-    outcome->event_id = (char *)(uintptr_t)wk_document_text(&kept, "event_id");
+    outcome->event_id = (char *)(uintptr_t)event_id; /* a discreet one's document has none */
     outcome->type = (char *)(uintptr_t)wk_document_text(&kept, "type");
     outcome->status = status_of(stored.status);
     outcome->code = (char *)(uintptr_t)wk_document_text(&kept, "code");
@@ -42,40 +42,69 @@ static bool fill_outcome(const struct wk_query *query, const bson_t *row,
     return true;
 }
 
-/* Only one's own: the actor is part of the document's id. */
-static enum yz_err answer_outcome(const struct wk_query *query, ProtobufCMessage **reply,
-                                  struct yz_violation *v)
+/* The outcome document `id`; *found false: there is none. */
+static enum yz_err find_outcome(const struct wk_query *query, const char *id, const char *event_id,
+                                Yizhan__V1__Outcome *outcome, bool *found)
 {
-    const Yizhan__V1__EventOutcomeRequest *request =
-        (const Yizhan__V1__EventOutcomeRequest *)query->request;
+    bson_t row;
+    enum yz_err err = wk_store_get(query->store, WK_OUTCOMES, id, &row, found);
+
+    if (!err && *found && !fill_outcome(query, &row, event_id, outcome))
+        err = YZ_INTERNAL;
+    bson_destroy(&row);
+    return err;
+}
+
+/* Only one's own: the actor is part of the document's id, and of a discreet one's hash. */
+static enum yz_err answer_for(const struct wk_query *query, const char *event_id,
+                              ProtobufCMessage **reply, struct yz_violation *v)
+{
     Yizhan__V1__EventOutcomeReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
     Yizhan__V1__Outcome *outcome = yz_arena_alloc(query->arena, sizeof *outcome);
     char id[WK_ID_MAX];
-    bson_t row;
-    bool found;
-    enum yz_err err;
+    bool found = false;
+    enum yz_err err = YZ_OK;
 
     if (!answer || !outcome)
         return yz_violate(v, YZ_BUSY, NULL, NULL);
-    wk_id(id, query->actor->tenant, query->actor->member, request->event_id, NULL);
-    err = wk_store_get(query->store, WK_OUTCOMES, id, &row, &found);
-    if (!err && !found)
-        err = yz_violate(v, YZ_NOT_FOUND, "eventId", "No event with this id is settled yet.");
-    else if (err || !fill_outcome(query, &row, outcome))
-        err = yz_violate(v, err ? err : YZ_INTERNAL, NULL, NULL);
-    bson_destroy(&row);
+    if (!yz_actor_is_nobody(query->actor)) {
+        wk_id(id, query->actor->tenant, query->actor->member, event_id, NULL);
+        err = find_outcome(query, id, event_id, outcome, &found);
+    }
+    if (!err && !found) {
+        wk_outcome_discreet_id(query->actor, event_id, id);
+        err = find_outcome(query, id, event_id, outcome, &found);
+    }
     if (err)
-        return err;
+        return yz_violate(v, err, NULL, NULL);
+    if (!found)
+        return yz_violate(v, YZ_NOT_FOUND, "eventId", "No event with this id is settled yet.");
     yizhan__v1__event_outcome_reply__init(answer);
     answer->outcome = outcome;
     *reply = &answer->base;
     return YZ_OK;
 }
 
+static enum yz_err answer_outcome(const struct wk_query *query, ProtobufCMessage **reply,
+                                  struct yz_violation *v)
+{
+    return answer_for(query, ((const Yizhan__V1__EventOutcomeRequest *)query->request)->event_id,
+                      reply, v);
+}
+
+static enum yz_err answer_outcome_of_nonce(const struct wk_query *query, ProtobufCMessage **reply,
+                                           struct yz_violation *v)
+{
+    return answer_for(query,
+                      ((const Yizhan__V1__EventOutcomeOfNonceRequest *)query->request)->event_id,
+                      reply, v);
+}
+
 static const struct wk_event_handler events[] = {{0}};
 
 static const struct wk_query_handler queries[] = {
     {"event.outcome", answer_outcome},
+    {"event.outcome_of_nonce", answer_outcome_of_nonce},
     {0},
 };
 

@@ -1,0 +1,176 @@
+#include "gateway/conceal.h"
+
+#include "common/log.h"
+#include "common/subject.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define SECRET_MIN 32
+#define SECRET_MAX 4096
+#define PERSONAL   "yizhan receipt 1"
+
+struct job {
+    uv_work_t work;
+    TAILQ_ENTRY(job) entry;
+    struct gw_conceal *conceal; /* NULL: it is gone, nobody waits */
+    gw_concealed_fn *on_done;
+    void *arg;
+    uint8_t salt[crypto_pwhash_SALTBYTES];
+    char receipt[YZ_RECEIPT_DIGITS + 1];
+    char concealed[YZ_RECEIPT_CONCEALED_MAX];
+    bool failed;
+};
+
+TAILQ_HEAD(jobs, job);
+
+struct gw_conceal {
+    uv_loop_t *loop;
+    uint8_t key[crypto_generichash_KEYBYTES];
+    struct jobs waiting, running;
+    size_t waiting_count, running_count;
+};
+
+static enum yz_err refuse_secret(const char *reason)
+{
+    yz_error("receipt_secret_unusable", "setting=receipt_secret_file reason=\"%s\"", reason);
+    return YZ_INVALID_VALUE;
+}
+
+/* Without a file the key is a constant: the hash is slow, and that is all. */
+static enum yz_err read_key(const char *path, uint8_t key[crypto_generichash_KEYBYTES])
+{
+    uint8_t secret[SECRET_MAX];
+    size_t len = 0;
+    FILE *file;
+
+    if (*path) {
+        file = fopen(path, "rb");
+        if (!file)
+            return refuse_secret("it cannot be read");
+        len = fread(secret, 1, sizeof secret, file);
+        fclose(file);
+        if (len < SECRET_MIN)
+            return refuse_secret("it has less than 32 bytes");
+    }
+    crypto_generichash(key, crypto_generichash_KEYBYTES, secret, len, (const uint8_t *)PERSONAL,
+                       strlen(PERSONAL));
+    sodium_memzero(secret, sizeof secret);
+    return YZ_OK;
+}
+
+enum yz_err gw_conceal_new(const struct yz_conf *conf, uv_loop_t *loop, struct gw_conceal **out)
+{
+    struct gw_conceal *conceal = calloc(1, sizeof *conceal);
+    enum yz_err err = YZ_INTERNAL;
+
+    if (conceal && sodium_init() >= 0)
+        err = read_key(conf->receipt_secret_file, conceal->key);
+    if (err) {
+        free(conceal);
+        return err;
+    }
+    conceal->loop = loop;
+    TAILQ_INIT(&conceal->waiting);
+    TAILQ_INIT(&conceal->running);
+    *out = conceal;
+    return YZ_OK;
+}
+
+static void free_job(struct job *job)
+{
+    sodium_memzero(job, sizeof *job);
+    free(job);
+}
+
+/* In a thread of the pool. */
+static void compute(uv_work_t *work)
+{
+    struct job *job = work->data;
+    unsigned char hash[YZ_RECEIPT_HASH_BYTES];
+    size_t mark = strlen(YZ_RECEIPT_MARK);
+
+    job->failed = crypto_pwhash(hash, sizeof hash, job->receipt, strlen(job->receipt), job->salt,
+                                CONCEAL_OPS, CONCEAL_BYTES, crypto_pwhash_ALG_ARGON2ID13) != 0;
+    sodium_memzero(job->receipt, sizeof job->receipt);
+    if (job->failed)
+        return;
+    memcpy(job->concealed, YZ_RECEIPT_MARK, mark);
+    yz_hex(hash, sizeof hash, job->concealed + mark);
+}
+
+static void start_next(struct gw_conceal *conceal);
+
+static void on_computed(uv_work_t *work, int status)
+{
+    struct job *job = work->data;
+    struct gw_conceal *conceal = job->conceal;
+
+    if (conceal) {
+        TAILQ_REMOVE(&conceal->running, job, entry);
+        conceal->running_count--;
+        start_next(conceal);
+        /* It fails when the memory is not there: for now. */
+        job->on_done(job->arg, job->failed || status < 0 ? YZ_BUSY : YZ_OK, job->concealed);
+    }
+    free_job(job);
+}
+
+static void start_next(struct gw_conceal *conceal)
+{
+    struct job *job;
+
+    while (conceal->running_count < CONCEAL_AT_ONCE && (job = TAILQ_FIRST(&conceal->waiting))) {
+        TAILQ_REMOVE(&conceal->waiting, job, entry);
+        conceal->waiting_count--;
+        TAILQ_INSERT_TAIL(&conceal->running, job, entry);
+        conceal->running_count++;
+        (void)uv_queue_work(conceal->loop, &job->work, compute, on_computed);
+    }
+}
+
+enum yz_err gw_conceal(struct gw_conceal *conceal, const char *tenant, const char *receipt,
+                       gw_concealed_fn *on_done, void *arg)
+{
+    struct job *job;
+
+    if (conceal->waiting_count >= CONCEAL_QUEUE_MAX)
+        return YZ_BUSY;
+    job = calloc(1, sizeof *job);
+    if (!job)
+        return YZ_INTERNAL;
+    job->work.data = job;
+    job->conceal = conceal;
+    job->on_done = on_done;
+    job->arg = arg;
+    snprintf(job->receipt, sizeof job->receipt, "%s", receipt);
+    crypto_generichash(job->salt, sizeof job->salt, (const uint8_t *)tenant, strlen(tenant),
+                       conceal->key, sizeof conceal->key);
+    TAILQ_INSERT_TAIL(&conceal->waiting, job, entry);
+    conceal->waiting_count++;
+    start_next(conceal);
+    return YZ_OK;
+}
+
+void gw_conceal_free(struct gw_conceal *conceal)
+{
+    struct job *job;
+
+    if (!conceal)
+        return;
+    while ((job = TAILQ_FIRST(&conceal->running))) {
+        TAILQ_REMOVE(&conceal->running, job, entry);
+        job->on_done(job->arg, YZ_DRAINING, "");
+        job->conceal = NULL; /* the pool has it; freed when that is done */
+    }
+    while ((job = TAILQ_FIRST(&conceal->waiting))) {
+        TAILQ_REMOVE(&conceal->waiting, job, entry);
+        job->on_done(job->arg, YZ_DRAINING, "");
+        free_job(job);
+    }
+    sodium_memzero(conceal, sizeof *conceal);
+    free(conceal);
+}

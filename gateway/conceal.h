@@ -1,0 +1,40 @@
+/* conceal.h: puts a receipt's Argon2id hash in its place, so that nobody behind this process ever
+ * sees the receipt: see schemas/receipt.h.
+ *
+ * The salt is BLAKE2b of the tenant's name under the secret of receipt_secret_file, the same in
+ * every gateway: without it nobody who has the database can try receipts. One receipt costs
+ * CONCEAL_OPS passes over CONCEAL_BYTES of memory; receipts stay valid only for as long as these
+ * and the secret do.
+ *
+ * Lifetime  one per process; the loop runs once more after gw_conceal_free.
+ * Thread    loop; the hashes are computed by libuv's thread pool.
+ * Limits    CONCEAL_AT_ONCE at a time, CONCEAL_QUEUE_MAX waiting, else YZ_BUSY.
+ */
+#ifndef GW_CONCEAL_H
+#define GW_CONCEAL_H
+
+#include "common/conf.h"
+#include "schemas/receipt.h"
+
+#include <uv.h>
+
+#define CONCEAL_OPS       2
+#define CONCEAL_BYTES     (64 << 20)
+#define CONCEAL_AT_ONCE   2
+#define CONCEAL_QUEUE_MAX 64
+
+struct gw_conceal;
+
+/* A secret that cannot be read is logged, and YZ_INVALID_VALUE. */
+YZ_MUST_USE enum yz_err gw_conceal_new(const struct yz_conf *conf, uv_loop_t *loop,
+                                       struct gw_conceal **conceal);
+/* What is not done is answered YZ_DRAINING, inside. */
+void gw_conceal_free(struct gw_conceal *conceal);
+
+/* concealed is "" unless err is YZ_OK. */
+typedef void gw_concealed_fn(void *arg, enum yz_err err, const char *concealed);
+/* YZ_OK: on_done is called once, later. The receipt is copied, and wiped when it is done. */
+YZ_MUST_USE enum yz_err gw_conceal(struct gw_conceal *conceal, const char *tenant,
+                                   const char *receipt, gw_concealed_fn *on_done, void *arg);
+
+#endif

@@ -1,0 +1,184 @@
+#include "workers/domains/complaint_route.h"
+
+#include "workers/document.h"
+#include "workers/roster.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void wk_route_case(const char *org_path, const Yizhan__V1__ComplaintAccused *accused,
+                   int64_t now_ms, struct wk_route_case *out)
+{
+    out->place = accused && *accused->org_path ? accused->org_path : org_path;
+    out->member = accused ? accused->member_id : "";
+    out->accused = accused != NULL;
+    out->now_ms = now_ms;
+}
+
+void wk_route_orgs(const char *place, struct wk_route_orgs *orgs)
+{
+    memset(orgs, 0, sizeof *orgs);
+    for (const char *end = place; orgs->count < YZ_ORG_DEPTH_MAX; end++) {
+        end += strcspn(end, "/");
+        snprintf(orgs->paths[orgs->count++], YZ_ORG_PATH_MAX, "%.*s", (int)(end - place), place);
+        if (*end == '\0')
+            return;
+    }
+}
+
+/* "secretary,inspector" has `role`. */
+static bool lists(const char *roles, const char *role)
+{
+    size_t len = strlen(role);
+
+    while (*roles) {
+        size_t entry = strcspn(roles, ",");
+
+        if (entry == len && strncmp(roles, role, len) == 0)
+            return true;
+        roles += entry + (roles[entry] == ',');
+    }
+    return false;
+}
+
+static bool leads_branch(const bson_t *branch, const char *member)
+{
+    struct wk_branch_member entry;
+
+    return branch && wk_branch_find(branch, member, &entry) && entry.left_at_ms == 0 &&
+           (lists(entry.roles, "secretary") || lists(entry.roles, "admin"));
+}
+
+/* The highest org over the place that the member leads, else the place. */
+static const char *raise(const struct wk_route_case *what, const struct wk_route_orgs *orgs)
+{
+    for (size_t i = 0; *what->member && i < orgs->count; i++) {
+        if (leads_branch(orgs->branches[i], what->member))
+            return orgs->paths[i];
+    }
+    return what->place;
+}
+
+static bool declared_leader(const bson_t *handler, const char *place)
+{
+    bson_iter_t leads;
+
+    if (!wk_document_array(handler, "l", &leads))
+        return false;
+    while (bson_iter_next(&leads)) {
+        if (BSON_ITER_HOLDS_UTF8(&leads) && yz_org_covers(bson_iter_utf8(&leads, NULL), place))
+            return true;
+    }
+    return false;
+}
+
+static bool is_leader(const bson_t *handler, const char *member, const char *place,
+                      const struct wk_route_orgs *orgs)
+{
+    for (size_t i = 0; i < orgs->count && yz_org_covers(orgs->paths[i], place); i++) {
+        if (leads_branch(orgs->branches[i], member))
+            return true;
+    }
+    return declared_leader(handler, place);
+}
+
+static bool is_independent(const bson_t *handler)
+{
+    bson_iter_t it;
+
+    return bson_iter_init_find(&it, handler, "n") && bson_iter_as_bool(&it);
+}
+
+struct search {
+    const struct wk_route_case *what;
+    const struct wk_route_orgs *orgs;
+    const char *place; /* of the accused, raised */
+};
+
+static bool is_eligible(const struct search *s, const bson_t *document, const struct wk_handler *h)
+{
+    if (s->what->now_ms < wk_document_time_ms(document, "f") ||
+        s->what->now_ms >= wk_document_time_ms(document, "u") || !h->public_key)
+        return false;
+    if (!s->what->accused)
+        return true;
+    if (!yz_org_covers(h->scope, s->place) || strcmp(h->member, s->what->member) == 0 ||
+        is_leader(document, h->member, s->place, s->orgs))
+        return false;
+    return is_independent(document) ||
+           (strcmp(h->scope, s->place) != 0 && !yz_org_covers(s->place, h->home));
+}
+
+static const uint8_t *key_of(const bson_t *document)
+{
+    bson_subtype_t subtype;
+    const uint8_t *key = NULL;
+    uint32_t len = 0;
+    bson_iter_t it;
+
+    if (bson_iter_init_find(&it, document, "p") && BSON_ITER_HOLDS_BINARY(&it))
+        bson_iter_binary(&it, &subtype, &len, &key);
+    return len == WK_PUBLIC_KEY_BYTES ? key : NULL;
+}
+
+static void add_org(const struct search *s, size_t at, struct wk_route *route)
+{
+    bson_iter_t entries;
+
+    if (!s->orgs->handlers[at] || !wk_document_array(s->orgs->handlers[at], "handlers", &entries))
+        return;
+    while (bson_iter_next(&entries) && route->count < WK_ROUTE_MAX) {
+        struct wk_handler *h = &route->handlers[route->count];
+        const uint8_t *data;
+        bson_t document;
+        uint32_t len;
+
+        if (!BSON_ITER_HOLDS_DOCUMENT(&entries))
+            continue;
+        bson_iter_document(&entries, &len, &data);
+        if (!bson_init_static(&document, data, len))
+            continue;
+        *h = (struct wk_handler){.member = wk_document_text(&document, "m"),
+                                 .home = wk_document_text(&document, "h"),
+                                 .key_id = wk_document_text(&document, "i"),
+                                 .scope = s->orgs->paths[at],
+                                 .public_key = key_of(&document)};
+        h->eligible = is_eligible(s, &document, h);
+        route->eligible += h->eligible;
+        route->count++;
+    }
+}
+
+void wk_route_find(const struct wk_route_case *what, const struct wk_route_orgs *orgs,
+                   struct wk_route *route)
+{
+    struct search s = {what, orgs, what->accused ? raise(what, orgs) : what->place};
+    const char *nearest = NULL;
+
+    route->count = route->eligible = 0;
+    for (size_t at = orgs->count; at-- > 0;)
+        add_org(&s, at, route);
+    for (size_t i = 0; i < route->count; i++) {
+        struct wk_handler *h = &route->handlers[i];
+
+        if (h->eligible && !nearest)
+            nearest = h->scope;
+        h->nearest = h->eligible && strcmp(h->scope, nearest) == 0;
+    }
+}
+
+const struct wk_handler *wk_route_key(const struct wk_route *route, const char *key_id)
+{
+    const struct wk_handler *found = NULL;
+
+    for (size_t i = 0; i < route->count; i++) {
+        const struct wk_handler *h = &route->handlers[i];
+
+        if (strcmp(h->key_id, key_id) != 0)
+            continue;
+        if (h->eligible)
+            return h;
+        found = found ? found : h;
+    }
+    return found;
+}
