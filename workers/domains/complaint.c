@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HOUR_MS 3600000
+
 /* What several events of the domain do. */
 
 void wk_complaint_ref(const struct wk_event *event, char id[YZ_ID_MAX])
@@ -416,6 +418,7 @@ static void read_case(const struct wk_event *event, struct wk_route_case *what)
     const Yizhan__V1__ComplaintFiled *filed = filed_of(event);
 
     wk_route_case(filed->org_path, filed->accused, event->received_at_ms, what);
+    what->latest_ms += HOUR_MS - 1;
 }
 
 static void needs_filed(const struct wk_event *event, struct wk_needs *needs)

@@ -12,7 +12,7 @@ void wk_route_case(const char *org_path, const Yizhan__V1__ComplaintAccused *acc
     out->place = accused && *accused->org_path ? accused->org_path : org_path;
     out->member = accused ? accused->member_id : "";
     out->accused = accused != NULL;
-    out->now_ms = now_ms;
+    out->now_ms = out->latest_ms = now_ms;
 }
 
 void wk_route_orgs(const char *place, struct wk_route_orgs *orgs)
@@ -97,7 +97,7 @@ struct search {
 
 static bool is_eligible(const struct search *s, const bson_t *document, const struct wk_handler *h)
 {
-    if (s->what->now_ms < wk_document_time_ms(document, "f") ||
+    if (s->what->latest_ms < wk_document_time_ms(document, "f") ||
         s->what->now_ms >= wk_document_time_ms(document, "u") || !h->public_key)
         return false;
     if (!s->what->accused)

@@ -28,7 +28,8 @@ struct wk_route_case {
     const char *place;  /* the accused's org, else the org that it is about */
     const char *member; /* accused; "" */
     bool accused;       /* anybody, member or org */
-    int64_t now_ms;
+    int64_t now_ms;     /* it is not earlier than this, */
+    int64_t latest_ms;  /* and not later: a complaint's time is known to the hour only */
 };
 void wk_route_case(const char *org_path, const Yizhan__V1__ComplaintAccused *accused,
                    int64_t now_ms, struct wk_route_case *out);

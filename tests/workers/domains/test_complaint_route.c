@@ -230,7 +230,8 @@ static size_t try_one(void)
     struct wk_route_case what = {.place = world.paths[place],
                                  .member = member >= 0 ? world.people[member].name : "",
                                  .accused = accused,
-                                 .now_ms = NOW};
+                                 .now_ms = NOW,
+                                 .latest_ms = NOW};
     static struct wk_route route;
     struct wk_route_orgs orgs;
     bson_t *documents[2 * YZ_ORG_DEPTH_MAX];
@@ -272,7 +273,8 @@ static void test_random_trees(void **state)
 
 static void test_missing_documents_are_nobody(void **state)
 {
-    struct wk_route_case what = {.place = "g1/c1", .member = "", .accused = false, .now_ms = NOW};
+    struct wk_route_case what = {
+        .place = "g1/c1", .member = "", .accused = false, .now_ms = NOW, .latest_ms = NOW};
     static struct wk_route route;
     struct wk_route_orgs orgs;
 

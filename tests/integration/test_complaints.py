@@ -1,0 +1,310 @@
+"""Complaints: filed by nobody in particular, read by receipt, answered by handlers, and seen by nobody else."""
+
+import base64
+import functools
+import json
+import re
+import subprocess
+
+import pytest
+from nacl.encoding import RawEncoder
+from nacl.hash import blake2b
+from nacl.public import PrivateKey, SealedBox
+from nacl.pwhash import argon2id
+
+from meeting import rfc3339
+from people import new_id, new_receipt
+from stack import Town
+from waiting import until
+
+SETTINGS = {"public_tenants": "closed-one,open-one"}
+AGENT = "Anonymous-Browser/7.7"
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+@functools.cache
+def reply_key_of(tenant, receipt):
+    """As PROTOCOL.md says."""
+    salt = blake2b(b"yizhan reply key 1\n" + tenant.encode(), digest_size=16, encoder=RawEncoder)
+    seed = argon2id.kdf(32, receipt.encode(), salt, opslimit=2, memlimit=64 << 20)
+    return PrivateKey.from_seed(seed)
+
+
+def seal(public, text):
+    return b64(SealedBox(public).encrypt(text.encode()))
+
+
+def unseal(private, sealed):
+    return SealedBox(private).decrypt(base64.b64decode(sealed)).decode()
+
+
+class Office:
+    """The tenant open-one (its name is a setting), with handlers: one above the branch, one of the branch itself."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.town = Town(stack, "open-one")
+        self.admin = stack.phone(self.town.person("a1", "g1", ("member", "admin@g1")))
+        self.keys = {}
+        self.handlers = {}
+        for member, scope, home in (("h1", "g1/c1", "g1/c1/office"), ("h2", "g1", "g1/office"), ("h3", "g1/c1/b1", "g1/c1/b1")):
+            self.enroll(member, scope, home)
+
+    def enroll(self, member, scope, home):
+        self.keys[f"k-{member}"] = key = PrivateKey.generate()
+        self.admin.done("complaint.handler_registered", {
+            "orgPath": scope, "memberId": member, "homePath": home, "keyId": f"k-{member}", "publicKey": b64(bytes(key.public_key)),
+            "from": rfc3339(-60), "until": rfc3339(86400)})  # fmt: skip
+        person = self.town.person(member, home)
+        self.handlers[member] = self.stack.phone(person, subscribe=[f"member.{member}"])
+
+    def http(self, path, body, **options):
+        return self.stack.http("POST", f"/v1/public/{self.town.name}/{path}", body, headers={"User-Agent": AGENT}, **options)
+
+    def ask(self, name, payload, min_sequence=0):
+        path = "query/" + name.replace(".", "/") + (f"?minSequence={min_sequence}" if min_sequence else "")
+        return self.http(path, payload)
+
+    def send(self, type_, payload, event_id=None):
+        return self.http("events", {"eventId": event_id or new_id("n"), "type": type_, "payload": payload})
+
+    def outcome(self, event_id, sequence):
+        status, _, answer = self.ask("event.outcome_of_nonce", {"eventId": event_id}, sequence)
+        assert status == 200, answer
+        return answer["outcome"]
+
+    def filed(self, receipt, text="有人收受礼品", keys=("k-h1",), **more):
+        return {"receipt": receipt, "orgPath": "g1/c1/b1", "category": "CONDUCT", "accused": {"orgPath": "g1/c1/b1", "memberId": "u9"},
+                "content": [{"keyId": k, "sealed": seal(self.keys[k].public_key, text)} for k in keys],
+                "replyKey": b64(bytes(reply_key_of(self.town.name, receipt).public_key)),
+                "copy": seal(reply_key_of(self.town.name, receipt).public_key, text), **more}  # fmt: skip
+
+    def file(self, receipt, **more):
+        event_id = new_id("n")
+        status, _, accepted = self.send("complaint.filed", self.filed(receipt, **more), event_id)
+        assert status == 202, accepted
+        return event_id, int(accepted["sequence"])
+
+    def read(self, receipt, sequence=0):
+        status, _, answer = self.ask("complaint.read", {"receipt": receipt}, sequence)
+        assert status == 200, answer
+        return answer
+
+
+@pytest.fixture(scope="module")
+def office(stack):
+    return Office(stack)
+
+
+def test_the_whole_way_without_a_name(office):
+    receipt = new_receipt()
+    status, _, keys = office.ask("complaint.keys", {"orgPath": "g1/c1/b1", "accused": {"orgPath": "g1/c1/b1", "memberId": "u9"}})
+    assert status == 200
+    assert [(k["keyId"], k.get("nearest", False)) for k in keys["keys"]] == [("k-h1", True), ("k-h2", False)]
+    handler, other = office.handlers["h1"], office.handlers["h2"]
+    event_id, sequence = office.file(receipt, keys=("k-h1",))
+    assert office.outcome(event_id, sequence)["status"] == "APPLIED"
+    seen = office.read(receipt, sequence)
+    assert seen["complaint"]["state"] == "FILED" and seen["complaint"]["filedAt"].endswith(":00:00Z")
+    private = reply_key_of("open-one", receipt)
+    assert unseal(private, seen["entries"][0]["sealed"][0]["sealed"]) == "有人收受礼品"
+
+    pushed = handler.wait_push(type_="complaint.updated")[-1]
+    case = seen["complaint"]["complaintId"]
+    assert pushed["payload"] == {"complaintId": case, "kind": "NEW"} and pushed["time"].endswith(":00:00Z")
+    assert [c["complaintId"] for c in handler.query("complaint.mine")["complaints"]] == [case]
+    got = handler.query("complaint.get", {"complaintId": case, "purpose": "办理"})
+    assert unseal(office.keys["k-h1"], got["entries"][0]["sealed"][0]["sealed"]) == "有人收受礼品"
+    handler.done("complaint.acknowledged", {"complaintId": case})
+    answer = seal(reply_key_public(got), "请补充时间。")
+    handler.done("complaint.replied", {"complaintId": case, "sealed": answer})
+    seen = office.read(receipt)
+    assert seen["complaint"]["state"] == "ACKNOWLEDGED"
+    assert [unseal(private, e["sealed"][0]["sealed"]) for e in seen["entries"]] == ["有人收受礼品", "请补充时间。"]
+
+    more = {"receipt": receipt, "content": [{"keyId": "k-h1", "sealed": seal(office.keys["k-h1"].public_key, "上周五。")}]}
+    event_id = new_id("n")
+    status, _, accepted = office.send("complaint.message_added", more, event_id)
+    assert status == 202 and office.outcome(event_id, accepted["sequence"])["status"] == "APPLIED"
+    got = handler.query("complaint.get", {"complaintId": case, "after": 2})
+    assert unseal(office.keys["k-h1"], got["entries"][0]["sealed"][0]["sealed"]) == "上周五。"
+
+    handler.done("complaint.extension_requested", {"complaintId": case, "days": 30})
+    assert handler.refused("complaint.extended", {"complaintId": case, "days": 30}) == "second_person"
+    other.done("complaint.extended", {"complaintId": case, "days": 30})
+    handler.done("complaint.resolved", {"complaintId": case, "result": "UPHELD", "sealed": answer})
+    event_id = new_id("n")
+    status, _, accepted = office.send("complaint.rated", {"receipt": receipt, "rating": 5}, event_id)
+    assert office.outcome(event_id, accepted["sequence"])["status"] == "APPLIED"
+    seen = office.read(receipt)["complaint"]
+    assert (seen["state"], seen["result"], seen["rating"], seen["extendedDays"]) == ("RATED", "UPHELD", 5, 30)
+    assert handler.query("complaint.mine", {"closed": True})["complaints"][0]["complaintId"] == case
+
+    # who read it, for those who oversee; what it says, for none but its handlers
+    overseer = office.stack.phone(office.town.person("i1", "g1", ("member", "inspector@g1")))
+    looked = overseer.query("complaint.accesses", {"complaintId": case})["accesses"]
+    assert [a["memberId"] for a in looked] == ["h1", "h1"] and looked[-1]["purpose"] == "办理"
+    for phone in (office.admin, overseer, other, office.handlers["h3"]):
+        assert phone.error_of({"query": {"type": "complaint.get", "payload": {"complaintId": case}}})["code"] == "not_found"
+    for phone in (office.handlers["h3"], other):
+        assert phone.error_of({"query": {"type": "complaint.accesses", "payload": {"complaintId": case}}})["code"] == "not_found"
+
+
+def reply_key_public(got):
+    from nacl.public import PublicKey
+
+    return PublicKey(base64.b64decode(got["replyKey"]))
+
+
+def test_a_token_does_not_come_with_it(office, encoding):
+    """By WebSocket, with a token: nothing of the one who sent it goes further than the gateway."""
+    whistler = "whistler-" + encoding
+    phone = office.stack.phone(office.town.person(whistler, "g1/c1/b1"), encoding=encoding, subscribe=[f"member.{whistler}"])
+    receipt = new_receipt()
+    accepted = phone.emit("complaint.filed", office.filed(receipt), occurredAt="2026-01-01T08:00:00Z")
+    assert office.outcome(accepted["eventId"], accepted["sequence"])["status"] == "APPLIED"
+    assert phone.query("complaint.read", {"receipt": receipt})["complaint"]["state"] == "FILED"
+    # refused: told to whoever asks with the nonce, pushed to nobody
+    refused = phone.emit("complaint.filed", office.filed(receipt))
+    outcome = office.outcome(refused["eventId"], refused["sequence"])
+    assert (outcome["status"], outcome["code"], outcome["field"]) == ("REFUSED", "receipt_taken", "receipt")
+    assert phone.error_of({"query": {"type": "event.outcome", "payload": {"eventId": refused["eventId"]}}})["code"] == "not_found"
+    phone.read_for(0.5)
+    assert not phone.of(type_="event.outcome")
+
+
+def test_under_ones_name(office):
+    member = "openly-named"
+    phone = office.stack.phone(office.town.person(member, "g1/c1/b1"))
+    receipt = new_receipt()
+    accepted = phone.emit("complaint.filed_named", office.filed(receipt))
+    assert phone.outcome(accepted)["status"] == "APPLIED"
+    case = phone.query("complaint.read", {"receipt": receipt})["complaint"]
+    assert case["named"]
+    got = office.handlers["h1"].query("complaint.get", {"complaintId": case["complaintId"]})
+    assert json.loads(unseal(office.keys["k-h1"], got["reporter"][0]["sealed"])) == {"memberId": member, "orgPath": "g1/c1/b1"}
+
+
+def test_a_wrong_receipt_opens_nothing(office):
+    office.file(new_receipt())
+    for receipt in (new_receipt(), new_receipt()):
+        status, _, problem = office.ask("complaint.read", {"receipt": receipt})
+        assert (status, problem["code"], problem["field"]) == (404, "not_found", "payload.receipt")
+    for receipt in ("1234567890123456", "7777777777777777", "12", "$r1$" + "0" * 64):
+        status, _, problem = office.ask("complaint.read", {"receipt": receipt})
+        assert (status, problem["code"], problem["field"]) == (400, "invalid_value", "payload.receipt"), receipt
+
+
+def test_a_stored_hash_is_no_receipt(office):
+    """What stands in a stolen database opens nothing."""
+    receipt = new_receipt()
+    office.file(receipt)
+    for type_, payload in (("complaint.rated", {"receipt": "$r1$" + "ab" * 32, "rating": 1}),):
+        status, _, problem = office.send(type_, payload)
+        assert (status, problem["code"], problem["field"]) == (400, "invalid_value", "payload.receipt")
+
+
+def test_the_same_nonce_with_another_payload(office):
+    receipt = new_receipt()
+    payload = office.filed(receipt)
+    event_id = new_id("n")
+    status, _, first = office.send("complaint.filed", payload, event_id)
+    status, _, again = office.send("complaint.filed", payload, event_id)
+    assert status == 202 and again["duplicate"] and again["sequence"] == first["sequence"]
+    status, _, other = office.send("complaint.filed", {**payload, "category": "SERVICE"}, event_id)
+    assert status == 202 and other["sequence"] != first["sequence"]
+    assert office.outcome(event_id, other["sequence"])["status"] == "APPLIED"  # of the first
+    assert office.read(receipt)["complaint"]["category"] == "CONDUCT"
+
+
+def test_keys_that_must_not_be_used(office):
+    for keys, code, field in ((("k-h3",), "key_not_eligible", "content[0].keyId"), (("k-h2",), "nearest_missing", "content")):
+        event_id, sequence = office.file(new_receipt(), keys=keys)
+        outcome = office.outcome(event_id, sequence)
+        assert (outcome["status"], outcome["code"], outcome["field"]) == ("REFUSED", code, field)
+
+
+def test_the_public_paths(office):
+    stack = office.stack
+    status, _, problem = stack.http("POST", "/v1/public/other-one/events", {})
+    assert (status, problem["code"]) == (404, "unknown_path")
+    for type_ in ("thread.posted", "complaint.acknowledged", "complaint.filed_named"):
+        payload = {"complaint.filed_named": office.filed(new_receipt()), "complaint.acknowledged": {"complaintId": "c1"},
+                   "thread.posted": {"orgPath": "g1", "threadId": "t", "messageId": "m", "text": "t"}}[type_]  # fmt: skip
+        token = stack.keys.token(office.town.person("m1"))
+        status, _, problem = office.http("events", {"eventId": new_id("n"), "type": type_, "payload": payload}, token=token)
+        assert (status, problem["code"]) == (403, "forbidden"), type_
+    status, _, problem = office.ask("complaint.mine", {})
+    assert (status, problem["code"]) == (403, "forbidden")
+    status, _, problem = stack.http("GET", f"/v1/public/open-one/query/complaint/read?receipt={new_receipt()}")
+    assert (status, problem["code"]) == (405, "method_not_allowed")
+    status, _, answer = stack.http("GET", "/v1/public/open-one/query/complaint/keys?orgPath=g1/c1/b1")
+    assert status == 200 and answer["keys"][0]["keyId"] == "k-h3"
+    status, _, problem = office.ask("complaint.nothing", {})
+    assert (status, problem["code"]) == (404, "unknown_type")
+
+
+def test_limits_by_address_and_tenant(new_stack):
+    stack = new_stack(public_tenants="open-one", public_address_burst=3, public_address_per_hour=1)
+    for _ in range(3):
+        assert stack.http("POST", "/v1/public/open-one/query/complaint/keys", {"orgPath": "g1"})[0] == 200
+    status, headers, problem = stack.http("POST", "/v1/public/open-one/query/complaint/keys", {"orgPath": "g1"})
+    assert (status, problem["code"]) == (429, "rate_limited") and int(headers["Retry-After"]) > 3000
+    # a token does not help
+    phone = stack.phone(Town(stack, "open-one").person("m1"))
+    assert phone.error_of({"query": {"type": "complaint.keys", "payload": {"orgPath": "g1"}}})["code"] == "rate_limited"
+
+
+def everything_stored(stack):
+    """All streams and all documents, as text."""
+    words = []
+    for name in stack.documents.list_collection_names():
+        words += [repr(row) for row in stack.documents[name].find({})]
+    return "\n".join(words)
+
+
+def test_nothing_is_found_afterwards(office):
+    """In logs, streams, broker's files and documents: no receipt, no text, no address, no browser, no sender."""
+    stack = office.stack
+    sender, receipt, named = "sender-to-find", new_receipt(), new_receipt()
+    text = "plain-words-to-find"
+    phone = stack.phone(office.town.person(sender, "g1/c1/b1"))
+    accepted = phone.emit("complaint.filed", office.filed(receipt, text=text))
+    office.outcome(accepted["eventId"], accepted["sequence"])
+    openly = phone.emit("complaint.filed_named", office.filed(named, text=text))
+    assert phone.outcome(openly)["status"] == "APPLIED"
+    event_id, sequence = office.file(new_receipt(), text=text)
+    office.outcome(event_id, sequence)
+    for asked in (receipt, named):
+        case = office.read(asked)["complaint"]["complaintId"]
+        assert office.handlers["h1"].query("complaint.get", {"complaintId": case})
+    logs = "\n".join(p.text() for p in stack.gateways + stack.workers)
+    documents = everything_stored(stack)
+    for needle in (receipt, named, text, AGENT, accepted["eventId"], openly["eventId"], event_id):
+        assert needle not in logs and needle not in documents, needle
+    assert sender not in documents
+    assert not [line for line in logs.splitlines() if re.search(r"127\.0\.0\.1:\d+", line) and "nats" not in line and "mongo" not in line
+                and "listen" not in line and "admin" not in line]  # fmt: skip
+    # The broker has let go of the events; what is left in its files are pushes.
+    until(lambda: stack.bus.stream("EVENTS")["state"]["messages"] == 0, 20, what="all events are settled")
+    for needle in (receipt, named, text, AGENT):
+        found = subprocess.run(["grep", "-rlaF", needle, str(stack.folder / "jetstream"), str(stack.folder / "documents")],
+                               capture_output=True, text=True, check=False)  # fmt: skip
+        assert found.stdout == "", f"{needle} stands in {found.stdout}"
+
+
+def test_the_documents(office):
+    receipt = new_receipt()
+    event_id, sequence = office.file(receipt)
+    assert office.outcome(event_id, sequence)["status"] == "APPLIED"
+    rows = office.town.find("outcomes", evt_seq=sequence)
+    assert len(rows) == 1 and rows[0]["_id"].startswith("open-one|$|")
+    assert "actor" not in rows[0] and "event_id" not in rows[0]
+    assert rows[0]["received_at"].minute == 0 and rows[0]["received_at"].second == 0
+    (case,) = office.town.find("complaints", evt_seq=sequence)
+    assert case["filed_at"].minute == 0 and case["filed_at"].second == 0
+    for row in office.town.find("outbox", cause=sequence):
+        assert row["type"] == "complaint.clock_rung" and not row["member"] and not row["org_path"] and not row["roles"]
