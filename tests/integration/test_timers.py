@@ -27,8 +27,10 @@ class Timers:
         self.due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=due_s)
         self.ids = [new_id("l") for _ in range(COUNT)]
         desk = town.phone(town.secretary)
-        for lesson_id in self.ids:
-            desk.emit("lesson.scheduled", lesson(lesson_id, release_at=self.due.isoformat()))
+        frames = [desk.send({"emit": {"eventId": new_id("e"), "type": "lesson.scheduled",
+                                      "payload": lesson(lesson_id, release_at=self.due.isoformat())}})
+                  for lesson_id in self.ids]  # fmt: skip
+        assert {desk.reply(frame)[0] for frame in frames} == {"accepted"}
         until(lambda: len(self.rows()) == COUNT, what="every lesson has its row")
 
     def rows(self, **which):
@@ -74,14 +76,14 @@ def kill_all(stack):
 
 
 def test_both_release_once(town):
-    timers = Timers(town, 3)
+    timers = Timers(town, 4)
     assert not timers.pushes()
     timers.wait_due()
     timers.check("two workers up")
 
 
 def test_no_worker_is_there_at_the_due_time(stack, town):
-    timers = Timers(town, 3)
+    timers = Timers(town, 4)
     kill_all(stack)
     timers.wait_due(1)
     assert not timers.pushes() and len(timers.rows(state="due")) == COUNT
@@ -109,14 +111,14 @@ def test_the_workers_die_over_their_rows(stack, town, point):
 
 def test_a_worker_is_killed_at_the_due_time(stack, town):
     """The other one takes its partitions with their rows."""
-    timers = Timers(town, 3)
+    timers = Timers(town, 4)
     timers.wait_due()
     stack.workers[0].kill()
     timers.check("one of two workers killed at it")
 
 
 def test_the_broker_is_away_at_the_due_time(stack, town):
-    timers = Timers(town, 3)
+    timers = Timers(town, 4)
     stack.nats.kill()
     timers.wait_due(1)
     assert len(timers.rows(state="due")) == COUNT
@@ -126,7 +128,7 @@ def test_the_broker_is_away_at_the_due_time(stack, town):
 
 
 def test_the_database_is_silent_at_the_due_time(stack, town):
-    timers = Timers(town, 3)
+    timers = Timers(town, 4)
     stack.database.stop_still()
     timers.wait_due(1)
     assert not timers.pushes()

@@ -24,6 +24,7 @@
 #define DONE_ROWS 20000
 #define BULK      1000
 #define CONSUMERS 2
+#define LATER_MS  3600000
 
 static atomic_bool stopping;
 static struct wk_batch_means means;
@@ -137,28 +138,37 @@ static void stop_worker(void)
     wk_lease_free(means.lease);
 }
 
-static bool read_due(void *arg, const bson_t *row)
+static bool on_id(void *arg, const bson_t *row)
 {
+    char(**next)[WK_ID_MAX] = arg;
     bson_iter_t it;
 
-    if (bson_iter_init_find(&it, row, "due_at"))
-        *(int64_t *)arg = bson_iter_date_time(&it);
+    assert_true(bson_iter_init_find(&it, row, "_id"));
+    snprintf(*(*next)++, WK_ID_MAX, "%s", bson_iter_utf8(&it, NULL));
     return true;
 }
 
-/* When the last of the rows written so far is due. */
-static int64_t last_due_ms(void)
+/* All rows that wait become due at once; when the last of them was. */
+static int64_t make_due(size_t wanted)
 {
     struct wk_store *store = wk_store_pop(pool);
-    bson_t filter = BSON_INITIALIZER;
-    bson_t *opts = BCON_NEW("sort", "{", "due_at", BCON_INT32(1), "}");
-    int64_t due_ms = 0;
+    char(*texts)[WK_ID_MAX] = calloc(wanted, WK_ID_MAX), (*next)[WK_ID_MAX] = texts;
+    const char **ids = calloc(wanted, sizeof *ids);
+    bson_t *filter = BCON_NEW("state", "due"), *update;
 
-    assert_int_equal(wk_store_find(store, "outbox", &filter, opts, read_due, &due_ms), YZ_OK);
+    assert_true(texts && ids);
+    assert_int_equal(wk_store_find(store, "outbox", filter, NULL, on_id, &next), YZ_OK);
+    assert_int_equal(next - texts, wanted);
+    for (size_t i = 0; i < wanted; i++)
+        ids[i] = texts[i];
+    update = BCON_NEW("$set", "{", "due_at", BCON_DATE_TIME(yz_clock_wall_ms()), "}");
+    assert_int_equal(wk_store_update_many(store, "outbox", ids, wanted, update), YZ_OK);
     wk_store_push(pool, store);
-    bson_destroy(opts);
-    bson_destroy(&filter);
-    return due_ms;
+    bson_destroy(update);
+    bson_destroy(filter);
+    free(ids);
+    free(texts);
+    return yz_clock_wall_ms();
 }
 
 static void wait_rows(const char *state, size_t wanted)
@@ -190,13 +200,12 @@ static void test_many_rows_due_at_one_moment(void **state)
     start_worker("many");
     for (int i = 0; i < CAUSES; i++) {
         snprintf(name, sizeof name, "many%d", i);
-        /* All at the same time, whatever the pace of the events that write them. */
-        snprintf(text, sizeof text, "rows %d 4000", ROWS_OF);
+        snprintf(text, sizeof text, "rows %d %d", ROWS_OF, LATER_MS);
         emit(name, text);
     }
     wait_rows("due", ROWS);
-    due_ms = last_due_ms();
     assert_int_equal(count("posts", BCON_NEW("text", "row")), 0);
+    due_ms = make_due(ROWS);
     wait_rows("done", ROWS);
     published_ms = yz_clock_wall_ms();
     wait_outcomes(ROWS);
@@ -229,14 +238,16 @@ static void test_a_row_due_at_once_wakes_the_scanner(void **state)
 /* Neither the worker's leases nor the broker are there when the rows are due. */
 static void test_the_broker_is_away_at_the_due_time(void **state)
 {
+    char text[32];
     int64_t due_ms;
 
     (void)state;
     start_worker("away");
-    emit("away", "rows 40 1500");
+    snprintf(text, sizeof text, "rows 40 %d", LATER_MS);
+    emit("away", text);
     wait_rows("due", 40);
-    due_ms = last_due_ms();
     service_signal(&nats, SIGSTOP);
+    due_ms = make_due(40);
     while (yz_clock_wall_ms() < due_ms + 1000)
         nats_Sleep(50);
     assert_int_equal(count("outbox", BCON_NEW("state", "due")), 40);
