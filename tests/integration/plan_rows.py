@@ -74,6 +74,11 @@ ROWS = {
         "org_path": org_of_notice(k), "lesson_id": f"l{k}", "version": 1, "kind": ("MICRO_LESSON", "MICRO_HISTORY")[k % 2],
         "state": ("LESSON_RELEASED", "LESSON_RELEASED", "LESSON_SCHEDULED")[k // 2 % 3], "title": f"微党课 {k}",
         "released_at": at(k), "sequence": k + 1}),
+    "study_progress": lambda k: (f"m{k % 500}|l{k // 500}|1", {
+        "member": f"m{k % 500}", "org_path": path_of(k % 500), "lesson_id": f"l{k // 500}", "version": 1,
+        "completed": k % 3 > 0, "completed_at": at(k), "covered_ms": 60000}),
+    "study_hours": lambda k: (f"m{k % 200}|s{k}", {
+        "member": f"m{k % 200}", "year": 2026, "sequence": k + 1, "minutes": 5, "at": at(k)}),
 }  # fmt: skip
 
 BY_ID = {
@@ -88,6 +93,7 @@ BY_ID = {
     "thread_marks": lambda k: (f"{path_of(k)}|{thread_of(k)}|m{k}", {"read_up_to": 1}),
     "lesson_versions": lambda k: (f"l{k}|1", {
         "org_path": org_of_notice(k), "lesson_id": f"l{k}", "version": 1, "state": "LESSON_RELEASED", "content": CONTENT}),
+    "study_members": lambda k: (f"m{k}", {"member": f"m{k}"}),
     "revocations": lambda k: (f"m{k}", {"member_id": f"m{k}", "voids": []}),
 }  # fmt: skip
 
@@ -120,6 +126,9 @@ QUERIES = {
     "thread.flags": [{"orgPath": PATH}, {"orgPath": PATH, "before": "20000", "limit": 100}],
     "thread.history": [POST],
     "auth.revocations": [{"orgPath": PATH, "memberId": "m7"}],
+    "study.progress": [{"lessonId": "l7"}, {"lessonId": "l7", "version": 1}],
+    "study.hours": [{"year": 2026}, {"year": 2026, "before": "20000", "limit": 100}],
+    "study.branch": [{"orgPath": PATH, "lessonId": "l7", "version": 1}],
     "lesson.feed": [{}, {"kind": "MICRO_HISTORY", "before": "20000", "limit": 100}],
     "lesson.get": [LESSON],
     "lesson.bundle": [LESSON],
