@@ -79,6 +79,15 @@ ROWS = {
         "completed": k % 3 > 0, "completed_at": at(k), "covered_ms": 60000}),
     "study_hours": lambda k: (f"m{k % 200}|s{k}", {
         "member": f"m{k % 200}", "year": 2026, "sequence": k + 1, "minutes": 5, "at": at(k)}),
+    "members": lambda k: (f"m{k}", {
+        "member_id": f"m{k}", "org_path": path_of(k), "scopes": ["g1", path_of(k).rpartition("/")[0], path_of(k)],
+        "status": "MEMBER_ARCHIVED" if k % 20 == 3 else "MEMBER_ACTIVE", "kind": "FULL", "name": f"张{k}",
+        "name_key": f"张{k:06d}|m{k}", "revision": 1}),
+    "member_changes": lambda k: (f"m{k % 500}|{k + 1}", {"member_id": f"m{k % 500}", "revision": k + 1, "changed_at": at(k)}),
+    "accesses": lambda k: (f"a{k}", {"owner": f"m{k % 500}", "object_kind": "member", "object": f"m{k % 500}", "actor": "sec",
+                                     "at": at(k), "key": f"{k:015d}"}),
+    "orgs": lambda k: (branch_of(k), {"org_path": branch_of(k), "parent": branch_of(k).rpartition("/")[0], "live": True}),
+    "org_changes": lambda k: (f"{path_of(k)}|{k}", {"org_path": path_of(k), "sequence": k + 1}),
 }  # fmt: skip
 
 BY_ID = {
@@ -94,6 +103,7 @@ BY_ID = {
     "lesson_versions": lambda k: (f"l{k}|1", {
         "org_path": org_of_notice(k), "lesson_id": f"l{k}", "version": 1, "state": "LESSON_RELEASED", "content": CONTENT}),
     "study_members": lambda k: (f"m{k}", {"member": f"m{k}"}),
+    "member_keys": lambda k: (f"nobody{k}", {}),
     "revocations": lambda k: (f"m{k}", {"member_id": f"m{k}", "voids": []}),
 }  # fmt: skip
 
@@ -129,6 +139,13 @@ QUERIES = {
     "study.progress": [{"lessonId": "l7"}, {"lessonId": "l7", "version": 1}],
     "study.hours": [{"year": 2026}, {"year": 2026, "before": "20000", "limit": 100}],
     "study.branch": [{"orgPath": PATH, "lessonId": "l7", "version": 1}],
+    "member.search": [{"orgPath": "g1", "namePrefix": "张00"}, {"orgPath": PATH, "after": "张02", "limit": 100}],
+    "member.get": [{}, {"memberId": "m107", "purpose": "核对"}],
+    "member.changes": [{}, {"before": "20000", "limit": 100}],
+    "member.accesses": [{}, {"before": f"{20000:015d}", "limit": 100}],
+    "member.roster": [{"orgPath": PATH}],
+    "org.tree": [{"parent": PATH}, {"parent": PATH, "after": f"{PATH}/x2007", "limit": 100}],
+    "org.history": [{"orgPath": PATH}, {"orgPath": PATH, "before": "20000", "limit": 100}],
     "lesson.feed": [{}, {"kind": "MICRO_HISTORY", "before": "20000", "limit": 100}],
     "lesson.get": [LESSON],
     "lesson.bundle": [LESSON],
