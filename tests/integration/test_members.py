@@ -161,3 +161,19 @@ def test_the_tree_moves_with_all_that_is_in_it(town, desk):
     changes = me.query("org.history", {"orgPath": "g1/c1/b1"})["changes"]
     assert [(c["change"], c.get("otherPath", "")) for c in changes] == [("ORG_MOVED_OUT", "g1/c2/b1"), ("ORG_FOUNDED", "")]
     until(lambda: town.find("orgs", org_path="g1/c1/b1/x1", live=False), what="the old org below is gone")
+
+
+def test_each_list_walks_an_index(town, desk):
+    """No scan and no sort in memory, whatever the collection holds."""
+    register(desk, "m1", "g1/c1/b1")
+    finds = [
+        ("members", {"tenant": town.name, "scopes": "g1", "status": "MEMBER_ACTIVE", "name_key": {"$gte": "张", "$lt": "李"}}, "name_key"),
+        ("member_changes", {"tenant": town.name, "member_id": "m1", "revision": {"$lt": 9}}, "revision"),
+        ("accesses", {"tenant": town.name, "owner": "m1", "key": {"$lt": "~"}}, "key"),
+        ("orgs", {"tenant": town.name, "parent": "g1", "live": True, "org_path": {"$gt": ""}}, "org_path"),
+        ("org_changes", {"tenant": town.name, "org_path": "g1", "sequence": {"$lt": 2**62}}, "sequence"),
+    ]
+    for collection, filter_, order in finds:
+        plan = town.stack.documents[collection].find(filter_).sort(order, 1).explain()
+        stages = str(plan["queryPlanner"]["winningPlan"])
+        assert "IXSCAN" in stages and "COLLSCAN" not in stages and "'SORT'" not in stages, (collection, stages)
