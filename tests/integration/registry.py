@@ -37,7 +37,7 @@ def id_number(serial):
     """A valid one, of somebody who does not exist."""
     digits = f"11010119900307{serial % 1000:03}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-    return digits + "10X98765432"[sum(int(d) * w for d, w in zip(digits, weights)) % 11]
+    return digits + "10X98765432"[sum(int(d) * w for d, w in zip(digits, weights, strict=True)) % 11]
 
 
 __all__ = ["BASIS", "chief", "file_of", "found", "id_number", "register", "roster", "wait_roster"]

@@ -19,7 +19,8 @@ def orgs(town):
 
 
 def row(n, **changes):
-    fields = {"member_id": f"m{n}", "org_path": f"g1/b{1 + n % 2}", "name": f"张{n}", "kind": "正式党员", "id_number": id_number(n),
+    fields = {"member_id": f"m{n}", "org_path": f"g1/b{1 + n % 2}", "name": f"张{n}", "kind": "正式党员",
+              "id_number": id_number(n),
               "phone": f"138{n:08}", "dues_base": "5000.50", "birthday": "1990-03-07", "roles": ""}  # fmt: skip
     return {**fields, **changes}
 
@@ -34,8 +35,9 @@ def write(path, rows, columns=COLUMNS, encoding="utf-8", mark=""):
 
 
 def run(town, path, *words, code=0):
-    return json.loads(town.stack.ctl("import", "--members", path, "--tenant", town.name, "--member", "chief", "--path", "g1",
-                                     "--role", "admin@g1", "--basis", "党员名册", "--json", *words, code=code).splitlines()[0])  # fmt: skip
+    who = ("--tenant", town.name, "--member", "chief", "--path", "g1", "--role", "admin@g1")
+    said = town.stack.ctl("import", "--members", path, *who, "--basis", "党员名册", "--json", *words, code=code)
+    return json.loads(said.splitlines()[0])
 
 
 def test_a_file_of_500_rows_twice(town, orgs, tmp_path):
@@ -54,7 +56,8 @@ def test_a_file_of_500_rows_twice(town, orgs, tmp_path):
     assert len(town.find("outcomes")) == events
     own = town.phone(town.person("m7", "g1/b2")).query("member.get")["file"]
     assert own["phone"] == "13800000007" and own["duesBaseFen"] == "500050" and len(own["roles"]) == 2
-    token = json.loads(town.stack.ctl("token", "--tenant", town.name, "--member", "m7", "--from-registry", "--kid", "hs", "--json"))
+    who = ("--tenant", town.name, "--member", "m7", "--from-registry", "--kid", "hs")
+    token = json.loads(town.stack.ctl("token", *who, "--json"))
     assert token["claims"]["path"] == "g1/b2" and token["claims"]["roles"] == ["member", "secretary@g1/b2", "inspector@g1"]
     with town.stack.connect() as phone:
         phone.hello(token["token"])
@@ -76,8 +79,9 @@ def test_all_errors_and_nothing_imported(town, orgs, tmp_path):
     rows[10].update(org_path="g2/b1")
     answer = run(town, write(tmp_path / "roll.csv", rows), code=1)
     found_errors = [(e["line"], e["column"]) for e in answer["errors"]]
-    assert found_errors == [(3, "birthday"), (3, "id_number"), (4, "name"), (5, "member_id"), (6, "org_path"), (7, "kind"), (7, "phone"),
-                            (8, "member_id"), (8, "name"), (9, "id_number"), (10, "roles"), (11, "dues_base"), (12, "org_path"),
+    assert found_errors == [(3, "birthday"), (3, "id_number"), (4, "name"), (5, "member_id"), (6, "org_path"), (7, "kind"),
+                            (7, "phone"), (8, "member_id"), (8, "name"), (9, "id_number"),
+                            (10, "roles"), (11, "dues_base"), (12, "org_path"),
                             (12, "org_path")]  # fmt: skip
     assert "110101199003078031" not in str(answer)
     assert not town.find("members") and answer["imported"] == 0
