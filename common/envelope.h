@@ -86,6 +86,9 @@ bool yz_violation_read(natsMsg *msg, struct yz_violation *v);
 #define YZ_HEADER_ORIGIN_SEQUENCE "Yz-Origin-Sequence"
 /* RFC 3339, the broker's time of first acceptance */
 #define YZ_HEADER_ORIGIN_TIME "Yz-Origin-Time"
+/* on an event of an operator, who brings in what happened before: RFC 3339, in place of the
+ * broker's time; believed on its own subject only */
+#define YZ_HEADER_PAST_TIME "Yz-Past-Time"
 /* on an event that a worker made from a row of the outbox; believed on its own subject only, as are
  * the three of a replay */
 #define YZ_HEADER_CAUSE "Yz-Cause" /* sequence of the event that wrote the row */

@@ -1,6 +1,7 @@
 #include "workers/item.h"
 
 #include "common/bus.h"
+#include "common/clock.h"
 #include "common/fault.h"
 #include "workers/deadletter.h"
 
@@ -79,15 +80,33 @@ static enum yz_err read_event(struct wk_item *item, struct yz_arena *arena,
     return YZ_OK;
 }
 
+/* An operator brings in what happened before this system was there: it has a time, but no place of
+ * its own in EVENTS. */
+static bool is_of_the_past(natsMsg *msg, int64_t *happened_at_ms)
+{
+    const char *time = NULL;
+    int64_t seconds;
+    int32_t nanos;
+
+    if (!yz_event_subject_is_own(natsMsg_GetSubject(msg)) ||
+        natsMsgHeader_Get(msg, YZ_HEADER_PAST_TIME, &time) != NATS_OK ||
+        !yz_clock_parse(time, strlen(time), &seconds, &nanos))
+        return false;
+    *happened_at_ms = seconds * 1000 + nanos / 1000000;
+    return true;
+}
+
 static void read_place(struct wk_item *item)
 {
     uint64_t origin;
-    int64_t accepted_at_ms;
-    bool replayed = wk_deadletter_origin(item->delivery.msg, &origin, &accepted_at_ms);
+    int64_t time_ms;
+    bool replayed = wk_deadletter_origin(item->delivery.msg, &origin, &time_ms);
 
     item->event.env = &item->env;
     item->event.sequence = item->delivery.sequence;
-    item->event.received_at_ms = replayed ? accepted_at_ms : item->delivery.stored_at_ms;
+    item->event.received_at_ms = replayed || is_of_the_past(item->delivery.msg, &time_ms)
+                                     ? time_ms
+                                     : item->delivery.stored_at_ms;
     item->outcome.sequence = replayed ? origin : item->delivery.sequence;
     item->outcome.decided_by = item->delivery.sequence;
     item->outcome.received_at_ms = item->event.received_at_ms;

@@ -25,6 +25,7 @@ extern const struct ctl_command ctl_dlq_show;
 extern const struct ctl_command ctl_dlq_replay;
 extern const struct ctl_command ctl_dlq_drop;
 extern const struct ctl_command ctl_epoch_raise_command;
+extern const struct ctl_command ctl_demo;
 
 /* --json */
 extern const struct ctl_flag ctl_flags_output[];

@@ -24,5 +24,6 @@ const struct ctl_command *const ctl_commands[] = {
     &ctl_dlq_replay,
     &ctl_dlq_drop,
     &ctl_epoch_raise_command,
+    &ctl_demo,
     NULL,
 };
