@@ -115,6 +115,9 @@ static bool copy_pairs(struct lws *wsi, struct gw_head *head, struct yz_violatio
         equals = strchr(text, '=');
         if (equals)
             *equals = '\0';
+        /* A bare '?' or '&': libwebsockets puts a slash for what is empty at the end. */
+        if (!equals && (*text == '\0' || strcmp(text, "/") == 0))
+            continue;
         head->pairs[*count].name = text;
         head->pairs[(*count)++].value = equals ? equals + 1 : "";
     }

@@ -4,7 +4,6 @@ import json
 import urllib.parse
 
 import pytest
-
 from meeting import Meeting
 from people import new_id
 
@@ -50,6 +49,12 @@ def test_a_query_by_http(town):
     status, headers, reply = get(town, "/v1/query/notice/list", limit=5, min_sequence=sequence)
     assert status == 200 and headers["Content-Type"].startswith("application/json")
     assert reply["notices"][0]["noticeId"] == "n1" and reply["notices"][0]["body"] == "内容"
+
+
+@pytest.mark.parametrize("query", ["?", "?limit=5&", "?&limit=5"])
+def test_an_empty_pair_is_none(town, query):
+    token = town.stack.keys.token(town.secretary)
+    assert town.stack.http("GET", f"/v1/query/notice/list{query}", token=token)[0] == 200
 
 
 def test_query_fields_are_percent_decoded(town):
