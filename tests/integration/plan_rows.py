@@ -46,6 +46,13 @@ def org_of_notice(k):
     return "g1" if k % 50 == 0 else path_of(k).rpartition("/")[0] if k % 10 == 7 else path_of(k)
 
 
+def looked_at(k):
+    """Members' files and complaints in turn."""
+    if k // 500 % 2:
+        return {"owner": "", "object_kind": "complaint", "object": f"c{k % 500}"}
+    return {"owner": f"m{k % 500}", "object_kind": "member", "object": f"m{k % 500}"}
+
+
 # collection: row k of a tenant: (its _id behind the tenant, fields). A collection whose documents are found only by _id
 # is in BY_ID: its plan is the same with any number of them.
 ROWS = {
@@ -84,8 +91,12 @@ ROWS = {
         "status": "MEMBER_ARCHIVED" if k % 20 == 3 else "MEMBER_ACTIVE", "kind": "FULL", "name": f"张{k}",
         "name_key": f"张{k:06d}|m{k}", "revision": 1}),
     "member_changes": lambda k: (f"m{k % 500}|{k + 1}", {"member_id": f"m{k % 500}", "revision": k + 1, "changed_at": at(k)}),
-    "accesses": lambda k: (f"a{k}", {"owner": f"m{k % 500}", "object_kind": "member", "object": f"m{k % 500}", "actor": "sec",
-                                     "at": at(k), "key": f"{k:015d}"}),
+    "accesses": lambda k: (f"a{k}", {**looked_at(k), "actor": "sec", "at": at(k), "key": f"{k:015d}"}),
+    "complaints": lambda k: (f"c{k}", {
+        "complaint_id": f"c{k}", "org_path": path_of(k), "routed_to": "g1", "category": "CONDUCT", "accused": "",
+        "handlers": [f"m{k % 100}", f"m{k % 97}x"], "due_key": f"{k:015d}-c{k}", "entries": 1,
+        "filed_at": at(k), "acknowledge_by": at(k), "resolve_by": at(k),
+        **({"open": True, "state": "FILED"} if k // 100 % 3 else {"open": False, "state": "RESOLVED", "closed_at": at(k)})}),
     "orgs": lambda k: (branch_of(k), {"org_path": branch_of(k), "parent": branch_of(k).rpartition("/")[0], "live": True}),
     "org_changes": lambda k: (f"{path_of(k)}|{k}", {"org_path": path_of(k), "sequence": k + 1}),
 }  # fmt: skip
@@ -103,6 +114,8 @@ BY_ID = {
     "lesson_versions": lambda k: (f"l{k}|1", {
         "org_path": org_of_notice(k), "lesson_id": f"l{k}", "version": 1, "state": "LESSON_RELEASED", "content": CONTENT}),
     "study_members": lambda k: (f"m{k}", {"member": f"m{k}"}),
+    "complaint_messages": lambda k: (f"c{k}", {"entries": [{"s": 1, "f": "REPORTER", "a": at(k), "k": []}]}),
+    "complaint_handlers": lambda k: (branch_of(k), {"handlers": []}),
     "member_keys": lambda k: (f"nobody{k}", {}),
     "revocations": lambda k: (f"m{k}", {"member_id": f"m{k}", "voids": []}),
 }  # fmt: skip
@@ -111,6 +124,11 @@ MEETING = {"orgPath": PATH, "meetingId": "k7"}
 THREAD = {"orgPath": PATH, "threadId": "t7-0"}
 POST = {**THREAD, "sequence": "8"}
 LESSON = {"lessonId": "l7"}
+COMPLAINT = {"complaintId": "c7"}
+DUE = f"{20000:015d}-c"
+
+# Stand in requests for what belongs to the one complaint that the test files.
+RECEIPT, NONCE = "the receipt", "the nonce"
 
 # query: its requests, each with parameters of its kind, as member and secretary of PATH; none may be refused.
 QUERIES = {
@@ -149,4 +167,10 @@ QUERIES = {
     "lesson.feed": [{}, {"kind": "MICRO_HISTORY", "before": "20000", "limit": 100}],
     "lesson.get": [LESSON],
     "lesson.bundle": [LESSON],
+    "event.outcome_of_nonce": [{"eventId": NONCE}],
+    "complaint.keys": [{"orgPath": PATH, "accused": {"orgPath": PATH, "memberId": "m107"}}],
+    "complaint.read": [{"receipt": RECEIPT}],
+    "complaint.mine": [{}, {"cursor": DUE, "limit": 100}, {"closed": True}, {"closed": True, "cursor": DUE, "limit": 100}],
+    "complaint.get": [{**COMPLAINT, "purpose": "办理"}],
+    "complaint.accesses": [COMPLAINT, {**COMPLAINT, "cursor": f"{20000:015d}", "limit": 100}],
 }
