@@ -205,7 +205,8 @@ static void begin_public(struct gw_http *http, struct gw_exchange *exchange,
 
     if (rest && rest - tenant < YZ_ID_MAX)
         snprintf(to, YZ_ID_MAX, "%.*s", (int)(rest - tenant), tenant);
-    if (!yz_id_valid(to) || !http->parts.anyone || !gw_anyone_serves(http->parts.anyone, to))
+    if (!rest || !yz_id_valid(to) || !http->parts.anyone ||
+        !gw_anyone_serves(http->parts.anyone, to))
         gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
     else if (strcmp(rest, "/events") == 0)
         (void)takes_body(http, exchange, request);

@@ -241,7 +241,7 @@ static enum yz_err let_go(struct held *held, const char *concealed)
     err = encode(intake, message, &v);
     if (err)
         return err;
-    if (held->query)
+    if (!held->event)
         return gw_query_ask(intake->query, held->ticket, &held->actor, held->query->name,
                             intake->encoded.data, intake->encoded.len, held->min_sequence);
     fill_envelope(intake, &env, &held->actor, held->event_id, held->event, message);

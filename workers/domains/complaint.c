@@ -322,7 +322,7 @@ static bool same_key(const bson_t *entry, const ProtobufCBinaryData *key)
 
     if (bson_iter_init_find(&it, entry, "p") && BSON_ITER_HOLDS_BINARY(&it))
         bson_iter_binary(&it, &subtype, &len, &data);
-    return len == key->len && memcmp(data, key->data, len) == 0;
+    return data && len == key->len && memcmp(data, key->data, len) == 0;
 }
 
 static enum yz_err judge_handler(const struct wk_event *event, struct wk_fold *fold,

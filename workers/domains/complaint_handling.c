@@ -63,13 +63,14 @@ static enum yz_err judge_copies(const bson_t *complaint, Yizhan__V1__ComplaintSe
 }
 
 static void tell(const struct wk_event *event, struct wk_fold *fold, const bson_t *complaint,
-                 const char *field, Yizhan__V1__ComplaintUpdated *updated)
+                 const char *field, const Yizhan__V1__ComplaintUpdated *updated)
 {
+    Yizhan__V1__ComplaintUpdated whole = *updated;
     char id[YZ_ID_MAX];
 
     wk_complaint_ref(event, id);
-    updated->complaint_id = id;
-    wk_complaint_tell(fold, complaint, field, actor_of(event), updated);
+    whole.complaint_id = id;
+    wk_complaint_tell(fold, complaint, field, actor_of(event), &whole);
 }
 
 /* complaint.acknowledged */
