@@ -206,7 +206,8 @@ static const struct {
     const char *code, *temporary, *text;
     int status;
 } errors[] = {
-#define YZ_ERR(name, code, temporary, status, text) {code, (temporary) ? "yes" : "no", text, status},
+#define YZ_ERR(name, code, temporary, status, text)                                                \
+    {code, (temporary) ? "yes" : "no", text, status},
 #define YZ_CLOSE(name, ws_code, code, text)
 #include "common/err.def"
 #undef YZ_ERR
