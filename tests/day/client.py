@@ -108,6 +108,7 @@ class Client:
         if not self.phone:
             return
         for push in self.phone.pushes[self._told :]:
-            self.transcript.add("push", member=self.name, channel=push["channel"], type=push["type"], id=push.get("id", ""),
-                                name=push.get("name", ""), offset=int(push.get("offset", 0)), payload=push["payload"])  # fmt: skip
+            self.transcript.add("push", member=self.name, channel=push["channel"], type=push["type"],
+                                id=push.get("id", ""), name=push.get("name", ""), offset=int(push.get("offset", 0)),
+                                payload=push["payload"])  # fmt: skip
         self._told = len(self.phone.pushes)

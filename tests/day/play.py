@@ -9,6 +9,7 @@ import random
 import time
 
 from client import Client
+from complaints import Complaints
 from people import Person, checkin_code, code_slot
 from waiting import until
 
@@ -29,6 +30,7 @@ class Day:
         self.random = random.Random(seed)
         self.disturb = disturb
         self.clients = {}
+        self.complaints = Complaints(self)
         self.meeting = {"orgPath": BRANCHES[0], "meetingId": "theme-day"}
         self.meeting_channel = f"meeting.{BRANCHES[0]}.theme-day"
         self.thread = {"orgPath": BRANCHES[0], "threadId": "after-the-theme-day"}
@@ -74,7 +76,8 @@ class Day:
 
     def run(self):
         steps = (self.found, self.publish, self.convene, self.schedule, self.read, self.study, self.check_in, self.vote,
-                 self.discuss, self.correct, self.close, self.look_back)  # fmt: skip
+                 self.discuss, self.complaints.complain, self.correct, self.complaints.answer, self.close,
+                 self.look_back)  # fmt: skip
         for step in steps:
             step()
             self.disturb()

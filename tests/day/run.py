@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import random
+import secrets
 import sys
 import tempfile
 import threading
@@ -37,7 +38,7 @@ class Killer:
         self._thread.join()
 
     def _run(self):
-        while not self._over.wait(self.random.uniform(1, 4)):
+        while not self._over.wait(self.random.uniform(4, 8)):
             worker = self.random.choice(self.stack.workers)
             worker.kill()
             self.kills += 1
@@ -54,8 +55,11 @@ def snapshot(stack):
 def play(seed, kill, folder=None, say=lambda text: None):
     """(documents, transcript, kills) of one day."""
     folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="yizhan-day-"))
+    receipt_secret = folder / "receipt.secret"
+    receipt_secret.write_bytes(secrets.token_bytes(32))
+    receipt_secret.chmod(0o600)
     # The clients speak one after another: a silent one is not away.
-    stack = Stack(workers=2 if kill else 1, idle_timeout_ms=1800000)
+    stack = Stack(workers=2 if kill else 1, idle_timeout_ms=1800000, public_tenants=TENANT, receipt_secret_file=receipt_secret)
     transcript = Transcript(folder / "transcript.jsonl")
     try:
         stack.start()
