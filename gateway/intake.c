@@ -320,6 +320,12 @@ static enum yz_err publish(struct gw_intake *intake, const struct yz_actor *acto
                           intake->encoded.len);
 }
 
+static void refuse_type(const struct gw_emit *emit, struct yz_violation *v)
+{
+    (void)yz_violate(v, emit->type && emit->type[0] ? YZ_UNKNOWN_TYPE : YZ_MISSING_FIELD, "type",
+                     NULL);
+}
+
 /* Everything that can be wrong with the event itself. */
 static enum yz_err check_event(struct gw_intake *intake, const struct yz_actor *actor,
                                const struct gw_emit *emit, const struct yz_event_type *type,
@@ -327,10 +333,6 @@ static enum yz_err check_event(struct gw_intake *intake, const struct yz_actor *
 {
     enum yz_err err;
 
-    if (!emit->type || emit->type[0] == '\0')
-        return yz_violate(v, YZ_MISSING_FIELD, "type", NULL);
-    if (!type)
-        return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
     if (!emit->event_id || emit->event_id[0] == '\0')
         return yz_violate(v, YZ_MISSING_FIELD, "eventId", NULL);
     if (!yz_id_valid(emit->event_id))
@@ -364,7 +366,9 @@ enum yz_err gw_intake_event(struct gw_intake *intake, const struct yz_actor *act
     /* First of all, so that what is refused under overload costs little. */
     if (gw_uplink_room(intake->uplink, actor, v) != YZ_OK)
         return fail_event(intake, v->err);
-    if ((type && admit(intake, type->authority, actor->tenant, emit->from, v) != YZ_OK) ||
+    if (!type)
+        refuse_type(emit, v);
+    if (!type || admit(intake, type->authority, actor->tenant, emit->from, v) != YZ_OK ||
         check_event(intake, actor, emit, type, &message, v) != YZ_OK) {
         yz_count(&intake->metrics->events_refused, 1);
         return v->err;
