@@ -517,6 +517,7 @@ static void commit(struct wk_fold *fold, struct entry *e)
 
     if (e->sequence >= sequence) {
         /* A replay over a document that holds this event already. */
+        drop_derived(e);
         bson_destroy(e->staged);
     } else {
         if (e->document)

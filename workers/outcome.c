@@ -19,7 +19,10 @@ bool wk_outcome_discreet(const struct yz_envelope *env)
 {
     const struct yz_event_type *type = yz_event_type_find(env->type, NULL);
 
-    return yz_actor_is_nobody(&env->actor) || (type && type->authority == YZ_BY_MEMBER_DISCREETLY);
+    /* Also one that came with an actor, where none belongs. */
+    return yz_actor_is_nobody(&env->actor) ||
+           (type &&
+            (type->authority == YZ_BY_ANYONE || type->authority == YZ_BY_MEMBER_DISCREETLY));
 }
 
 void wk_outcome_discreet_id(const struct yz_actor *actor, const char *event_id, char out[WK_ID_MAX])

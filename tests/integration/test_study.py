@@ -181,17 +181,26 @@ def test_who_of_the_branch_has_completed_it(town):
     assert member.error_of({"query": {"type": "study.branch", "payload": asked}})["code"] == "forbidden"
 
 
+def test_a_row_of_sessions_makes_no_time(town):
+    """What one session claimed before its time, the next one has not."""
+    phone = town.phone(town.person("m1"))
+    for name in ("l1", "l2"):
+        publish(town, name)
+    Session(phone, "l1").watch((0, 60000))
+    assert Session(phone, "l2").refused((0, 60000)) == ("too_fast", "intervals")
+
+
 def test_the_hours_by_cursor(town):
     phone = town.phone(town.person("m1"), subscribe=["member.m1"])
     for n in range(5):
-        publish(town, f"l{n}")
-        Session(phone, f"l{n}").watch((0, 60000))
+        publish(town, f"l{n}", reading_ms=12000)
+        Session(phone, f"l{n}").watch((0, 12000))
         phone.wait_push(n + 1, type_="study.credited")
     first = phone.query("study.hours", {"limit": 3})
-    assert [e["source"] for e in first["entries"]] == ["l4/1", "l3/1", "l2/1"] and first["minutes"] == 5
+    assert [e["source"] for e in first["entries"]] == ["l4/1", "l3/1", "l2/1"] and first["minutes"] == 1
     last = phone.query("study.hours", {"limit": 3, "before": first["nextBefore"]})
     assert [e["source"] for e in last["entries"]] == ["l1/1", "l0/1"]
-    assert last["minutes"] == 5 and not last.get("nextBefore")
+    assert last["minutes"] == 1 and not last.get("nextBefore")
     assert not phone.query("study.hours", {"year": 1999}).get("entries")
 
 

@@ -88,7 +88,7 @@ def under_torture(tmp_path):
     stacks = []
 
     def start(name):
-        stack = Stack(tmp_path, gateways=2, threads=1, ack_wait_ms=2000, uplink_timeout_ms=3000,
+        stack = Stack(tmp_path, idle_timeout_ms=1800000, gateways=2, threads=1, ack_wait_ms=2000, uplink_timeout_ms=3000,
                       hello_timeout_ms=10000, session_frames_burst=100000)  # fmt: skip
         stacks.append(stack)
         plan = Plan(tmp_path)

@@ -2,6 +2,7 @@
 
 #include "common/envelope.h"
 #include "common/log.h"
+#include "schemas/contract.h"
 #include "workers/ctl/jetstream.h"
 #include "workers/ctl/letter.h"
 
@@ -44,13 +45,18 @@ static const char *header(natsMsg *msg, const char *key)
 static enum ctl_exit drop(const struct ctl *ctl, natsConnection *nc, natsMsg *letter,
                           uint64_t sequence)
 {
+    const struct yz_event_type *type = yz_event_type_find(header(letter, "ce-type"), NULL);
+    /* Who complained stands in no log. */
+    bool told =
+        type && type->authority != YZ_BY_ANYONE && type->authority != YZ_BY_MEMBER_DISCREETLY;
+
     if (!ctl_letter_remove(ctl, nc, sequence))
         return CTL_FAILED;
     yz_log_write(YZ_LOG_WARN, "deadletter_dropped",
                  "sequence=%" PRIu64 " tenant=%s actor=%s event_id=%s type=%s origin=%s "
                  "code=%s reason=\"%s\"",
-                 sequence, header(letter, "ce-tenant"), header(letter, "ce-actor"),
-                 header(letter, "ce-id"), header(letter, "ce-type"),
+                 sequence, header(letter, "ce-tenant"), told ? header(letter, "ce-actor") : "",
+                 told ? header(letter, "ce-id") : "", header(letter, "ce-type"),
                  header(letter, YZ_HEADER_ORIGIN_SEQUENCE), header(letter, YZ_HEADER_DEAD_REASON),
                  ctl_text(ctl, "reason"));
     if (ctl->json)

@@ -1,6 +1,7 @@
 #include "workers/ctl/emit.h"
 
 #include "common/clock.h"
+#include "schemas/receipt.h"
 #include "workers/ctl/actor.h"
 #include "workers/ctl/ask.h"
 #include "workers/ctl/jetstream.h"
@@ -80,6 +81,9 @@ static enum yz_err prepare(const struct ctl *ctl, const struct yz_event_type *ty
         ctl_in_payload(v);
         return err;
     }
+    if (type->authority == YZ_BY_ANYONE || yz_receipt_field(payload->message))
+        return yz_violate(v, YZ_FORBIDDEN, "type",
+                          "Only a gateway takes this: it conceals the receipt and the sender.");
     if ((err = ctl_check(type->check, type->authority, type->org_path, &env->actor,
                          payload->message, v)) ||
         (err = fill_envelope(ctl, type, payload->message, env, v)))

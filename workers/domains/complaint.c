@@ -325,6 +325,17 @@ static bool same_key(const bson_t *entry, const ProtobufCBinaryData *key)
     return data && len == key->len && memcmp(data, key->data, len) == 0;
 }
 
+/* The actor is an admin of an org above: of a top org, of that org itself. */
+static bool is_set_from_above(const struct wk_event *event, const char *org_path)
+{
+    const char *slash = strrchr(org_path, '/');
+    char above[YZ_ORG_PATH_MAX];
+
+    snprintf(above, sizeof above, "%.*s",
+             (int)(slash ? (size_t)(slash - org_path) : strlen(org_path)), org_path);
+    return yz_actor_has_role(&event->env->actor, "admin", above);
+}
+
 static enum yz_err judge_handler(const struct wk_event *event, struct wk_fold *fold,
                                  struct yz_violation *v)
 {
@@ -333,6 +344,10 @@ static enum yz_err judge_handler(const struct wk_event *event, struct wk_fold *f
     bson_t entry;
     int32_t count;
 
+    /* Else who leads an org would name the one to whom complaints about itself go. */
+    if (handler->independent && !is_set_from_above(event, handler->org_path))
+        return yz_violate(v, YZ_FORBIDDEN, "independent",
+                          "An independent handler is registered by an org above.");
     handlers_id(event->env->actor.tenant, handler->org_path, id);
     if (!find_handler(wk_get(fold, WK_COMPLAINT_HANDLERS, id), handler->key_id, &entry, &count))
         return count < WK_HANDLERS_MAX

@@ -30,10 +30,11 @@ bool wk_bits_has(const struct wk_bits *bits, int64_t place)
 
 void wk_bits_set(struct wk_bits *bits, int64_t place, bool in)
 {
-    uint8_t bit = (uint8_t)(1U << (place % 8));
+    uint8_t bit;
 
     if (place < 0 || place / 8 >= (int64_t)bits->len)
         return;
+    bit = (uint8_t)(1U << (place % 8));
     if (in)
         bits->bytes[place / 8] |= bit;
     else

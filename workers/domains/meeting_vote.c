@@ -332,6 +332,13 @@ enum yz_err wk_meeting_judge_vote_closed(const struct wk_event *event, struct wk
     return is_decided(vote) ? yz_violate(v, YZ_VOTE_CLOSED, "voteId", NULL) : YZ_OK;
 }
 
+/* Field of the meeting with how many voters were there when the vote was closed. It stands in the
+ * document from which they are counted: a replay may find that written with who came after. */
+static void present_field(const struct wk_event *event, char out[YZ_ID_MAX + 16])
+{
+    snprintf(out, YZ_ID_MAX + 16, "vote_present_%s", vote_of(event));
+}
+
 static bson_t *decide(const struct wk_event *event, struct wk_fold *fold, const bson_t *meeting,
                       const bson_t *vote)
 {
@@ -344,12 +351,15 @@ static bson_t *decide(const struct wk_event *event, struct wk_fold *fold, const 
     struct ballots ballots;
     struct wk_tally tally;
     bson_t *decided = bson_copy(vote);
+    char field[YZ_ID_MAX + 16];
 
     wk_roster_voters(event, fold, &voters);
     wk_bits_read(meeting, "present", should, &present);
     read_ballots(vote, should, &ballots);
     tally.should = wk_bits_count(&voters);
-    tally.present = wk_bits_common(&voters, &present);
+    present_field(event, field);
+    tally.present = bson_has_field(meeting, field) ? wk_document_number(meeting, field)
+                                                   : wk_bits_common(&voters, &present);
     tally.yes = wk_bits_count(&ballots.by_choice[YES]);
     BSON_APPEND_INT32(decided, "should", (int32_t)tally.should);
     BSON_APPEND_INT32(decided, "present", (int32_t)tally.present);
@@ -370,7 +380,8 @@ static bson_t *decide(const struct wk_event *event, struct wk_fold *fold, const 
 void wk_meeting_apply_vote_closed(const struct wk_event *event, struct wk_fold *fold)
 {
     const bson_t *meeting = wk_meeting_get(event, fold), *vote = get_vote(event, fold);
-    char id[WK_ID_MAX];
+    char id[WK_ID_MAX], field[YZ_ID_MAX + 16];
+    bson_t *changed;
 
     if (!meeting || !vote)
         return;
@@ -380,7 +391,13 @@ void wk_meeting_apply_vote_closed(const struct wk_event *event, struct wk_fold *
         vote = get_vote(event, fold);
     }
     push_vote(event, fold, vote);
-    set_open_vote(event, fold, meeting, "");
+    present_field(event, field);
+    changed = bson_new();
+    WK_COPY_WITHOUT(meeting, changed, "open_vote", field);
+    BSON_APPEND_UTF8(changed, "open_vote", "");
+    bson_append_int32(changed, field, -1, (int32_t)wk_document_number(vote, "present"));
+    wk_meeting_id(event, id);
+    wk_put(fold, WK_MEETINGS, id, changed);
 }
 
 /* A page of votes being read. */

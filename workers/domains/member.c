@@ -151,8 +151,7 @@ static void insert_change(const struct wk_event *event, struct wk_fold *fold,
               YZ_STALE_REVISION);
 }
 
-/* A role that begins or ends later is told to the branch's roster then. */
-static void owe_terms(const struct wk_event *event, struct wk_fold *fold, const bson_t *file)
+void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, const bson_t *file)
 {
     struct wk_member_term terms[WK_MEMBER_TERMS_MAX];
     size_t count = wk_member_terms(file, terms);
@@ -194,7 +193,7 @@ static void put_file(const struct wk_event *event, struct wk_fold *fold, const s
                           patch->org_path ? patch->org_path : named->org_path,
                           patch->archive_reason != NULL, event->received_at_ms);
     if (!patch->archive_reason)
-        owe_terms(event, fold, changed);
+        wk_member_owe_terms(event, fold, changed);
     wk_member_id(id, event->env->actor.tenant, named->member);
     wk_put(fold, WK_MEMBERS, id, changed);
 }
@@ -403,6 +402,9 @@ static void apply_key_deleted(const struct wk_event *event, struct wk_fold *fold
     BSON_APPEND_UTF8(none, "deleted_by", event->env->actor.member);
     changed = wk_member_patched(wk_fold_context(fold), event, named.member, old, NULL, &patch);
     insert_change(event, fold, &named, old, changed, &patch);
+    /* It is a new revision: the terms of the one before are moot. */
+    if (strcmp(wk_document_text(changed, "status"), "MEMBER_ACTIVE") == 0)
+        wk_member_owe_terms(event, fold, changed);
     wk_put(fold, WK_MEMBERS, id, changed);
     wk_put(fold, WK_MEMBER_KEYS, id, none);
     push_fields(event, fold, &named, WK_MEMBER_BIT(FIELD(KEY)));

@@ -248,7 +248,10 @@ static void owe_follows(const struct wk_event *event, struct wk_fold *fold, cons
             wk_later(fold, ROW_ON, event->received_at_ms, "member.branch_moved", &rest.base);
             return;
         }
-        owe_follow(event, fold, ROW_FIRST + count++, member.member, moved->org_path, moved->to);
+        /* By its place, which stays: a replay may find others gone. */
+        owe_follow(event, fold, ROW_FIRST + (int)(member.place - moved->from_place), member.member,
+                   moved->org_path, moved->to);
+        count++;
     }
 }
 
@@ -331,6 +334,7 @@ void wk_member_apply_followed(const struct wk_event *event, struct wk_fold *fold
                               event->received_at_ms);
         push_followed(event, fold, wk_document_number(file, "revision"));
     }
+    wk_member_owe_terms(event, fold, file);
     if (changed)
         wk_put(fold, WK_MEMBERS, id, changed);
 }

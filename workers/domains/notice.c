@@ -22,6 +22,13 @@ Yizhan__V1__NoticeState wk_notice_state(const bson_t *notice)
                                                      &yizhan__v1__notice_state__descriptor);
 }
 
+bool wk_notice_was_released(const bson_t *notice)
+{
+    bson_iter_t inbox;
+
+    return bson_iter_init_find(&inbox, notice, "inbox");
+}
+
 Yizhan__V1__NoticeClass wk_notice_class(const bson_t *notice)
 {
     return (Yizhan__V1__NoticeClass)wk_document_enum(notice, "notice_class",

@@ -35,6 +35,8 @@
 void wk_notice_id(const struct yz_actor *actor, const char *notice_id, char out[WK_ID_MAX]);
 Yizhan__V1__NoticeState wk_notice_state(const bson_t *notice);
 Yizhan__V1__NoticeClass wk_notice_class(const bson_t *notice);
+/* Members were told of it once, whatever became of it: an urgent one that nobody approved never. */
+bool wk_notice_was_released(const bson_t *notice);
 bool wk_notice_expired(const bson_t *notice, int64_t now_ms);
 /* Urgent, and released by a second person: neither quiet hours nor a budget hold it back. */
 bool wk_notice_passes(const bson_t *notice);

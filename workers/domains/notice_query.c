@@ -322,6 +322,10 @@ static Yizhan__V1__NoticePosted *read_entry(const struct wk_query *query, const 
     if (path)
         memcpy(copy, path, size);
     notice->addressed_path = copy;
+    /* Who was left out is between the publisher and those who oversee. */
+    if (!wk_notice_overseen(e->row, query->actor) &&
+        strcmp(notice->publisher, query->actor->member) != 0)
+        notice->audience->n_exclude = 0;
     yizhan__v1__notice_mine__init(mine);
     mine->delivered = e->done[WK_DELIVERED];
     mine->read = e->done[WK_READ];
@@ -417,8 +421,7 @@ static bool may_get(const bson_t *notice, const struct yz_actor *actor)
     if (strcmp(wk_document_text(notice, "publisher"), actor->member) == 0 ||
         wk_notice_overseen(notice, actor))
         return true;
-    return wk_notice_state(notice) != YIZHAN__V1__NOTICE_STATE__NOTICE_PENDING &&
-           wk_notice_addresses(notice, actor, NULL);
+    return wk_notice_was_released(notice) && wk_notice_addresses(notice, actor, NULL);
 }
 
 enum yz_err wk_notice_get(const struct wk_query *query, ProtobufCMessage **reply,

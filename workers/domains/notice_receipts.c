@@ -360,7 +360,7 @@ static const bson_t *get_notice(const struct wk_event *event, struct wk_fold *fo
 static enum yz_err judge_reader(const struct wk_event *event, const bson_t *notice,
                                 const char *field, struct yz_violation *v)
 {
-    if (!notice || wk_notice_state(notice) == YIZHAN__V1__NOTICE_STATE__NOTICE_PENDING)
+    if (!notice || !wk_notice_was_released(notice))
         return yz_violate(v, YZ_NOT_FOUND, field, "There is no such notice.");
     if (!wk_notice_addresses(notice, &event->env->actor, NULL))
         return yz_violate(v, YZ_NOT_IN_AUDIENCE, field, NULL);

@@ -216,7 +216,7 @@ static const char *taken_over(const struct wk_event *event, const bson_t *sessio
 }
 
 static bson_t *new_session(const struct wk_event *event, int64_t duration_ms, const char *took_over,
-                           int64_t grace_ms)
+                           int64_t budget_ms)
 {
     const Yizhan__V1__StudyStarted *started = started_of(event);
     const struct wk_watched nothing = {0};
@@ -234,7 +234,7 @@ static bson_t *new_session(const struct wk_event *event, int64_t duration_ms, co
     BSON_APPEND_INT64(session, "seq", 0);
     BSON_APPEND_DATE_TIME(session, "active_at", event->received_at_ms);
     BSON_APPEND_DATE_TIME(session, "progress_at", event->received_at_ms);
-    BSON_APPEND_INT64(session, "budget_ms", grace_ms);
+    BSON_APPEND_INT64(session, "budget_ms", budget_ms);
     wk_watched_append(session, "claimed", &nothing);
     BSON_APPEND_BOOL(session, "ended", false);
     return session;
@@ -322,23 +322,44 @@ static void push_started(const struct wk_event *event, struct wk_fold *fold, con
     push_session(event, fold, message);
 }
 
+/* The time that a session may claim at once: what its member's last one left, and what has passed
+ * since; else a row of short sessions would be a lesson in a second. old: the last session, or
+ * NULL. */
+static int64_t first_budget_ms(const struct wk_event *event, const bson_t *old, int64_t grace_ms)
+{
+    struct wk_watched claimed;
+    int64_t passed_ms, left_ms;
+
+    if (!old)
+        return grace_ms;
+    wk_watched_read(old, "claimed", &claimed);
+    passed_ms = event->received_at_ms - wk_document_time_ms(old, "progress_at");
+    left_ms = wk_document_number(old, "budget_ms") + (passed_ms > 0 ? passed_ms : 0) -
+              wk_watched_ms(&claimed);
+    if (left_ms < 0)
+        return 0;
+    return left_ms < grace_ms ? left_ms : grace_ms;
+}
+
 static void apply_started(const struct wk_event *event, struct wk_fold *fold)
 {
     const struct wk_study_step step = first_step(event);
     const struct yz_actor *actor = &event->env->actor;
     const bson_t *lesson = get_lesson(event, fold);
     char id[WK_ID_MAX], took_over[YZ_ID_MAX];
+    int64_t budget_ms;
 
     if (!lesson)
         return;
+    budget_ms =
+        first_budget_ms(event, wk_study_session(event, fold), rules_of(event, fold)->grace_ms);
     snprintf(took_over, sizeof took_over, "%s", taken_over(event, wk_study_session(event, fold)));
     push_started(event, fold, took_over);
     session_id(event, step.session_id, id);
     wk_put(fold, WK_STUDY_SESSIONS, id, new_begun(event));
     wk_study_member_id(id, actor->tenant, actor->member);
     wk_put(fold, WK_STUDY_MEMBERS, id,
-           new_session(event, wk_document_number(lesson, "duration_ms"), took_over,
-                       rules_of(event, fold)->grace_ms));
+           new_session(event, wk_document_number(lesson, "duration_ms"), took_over, budget_ms));
     if (wk_study_progress(event, &step, fold))
         return;
     wk_study_progress_id(id, actor->tenant, actor->member, step.lesson_id, step.version);
