@@ -32,6 +32,16 @@ int64_t yz_clock_mono_us(void)
     return read_us(CLOCK_MONOTONIC);
 }
 
+/* Not pthread_cond_timedwait: under libfaketime, as in the runs with faults, that one is over at
+ * once. */
+int yz_clock_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_mono_ms)
+{
+    struct timespec until = {.tv_sec = until_mono_ms / 1000,
+                             .tv_nsec = until_mono_ms % 1000 * 1000000};
+
+    return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &until);
+}
+
 #define SECONDS_MIN (-62135596800LL) /* 0001-01-01T00:00:00Z */
 #define SECONDS_MAX 253402300799LL   /* 9999-12-31T23:59:59Z */
 

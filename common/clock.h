@@ -7,6 +7,7 @@
 #ifndef YZ_CLOCK_H
 #define YZ_CLOCK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +16,9 @@ int64_t yz_clock_wall_ms(void);
 int64_t yz_clock_wall_us(void);
 int64_t yz_clock_mono_ms(void);
 int64_t yz_clock_mono_us(void);
+/* Wait for cond (of the default clock) until that time of the monotonic clock; mutex is held before
+ * and after. 0: signalled, or for no reason; ETIMEDOUT: it is time. */
+int yz_clock_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_mono_ms);
 
 #define YZ_RFC3339_MAX 40
 /* "2026-03-01T08:00:00.123Z"; nanos 0..999,999,999, fraction in 0, 3, 6 or 9 digits as proto3 JSON

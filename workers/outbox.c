@@ -17,7 +17,6 @@
 
 #define OUTBOX   "outbox"
 #define ROWS_MAX 1000
-#define NAP_MS   10
 #define SCAN_MS  500
 
 struct wk_outbox {
@@ -304,20 +303,15 @@ static bool scan(struct wk_outbox *outbox)
     return more;
 }
 
-/* In short sleeps: a timed wait for a condition returns at once where the clock is a faked one, as
- * in the runs with faults, and a scanner without a pause takes the database for itself. */
 static void wait_for_next_scan(struct wk_outbox *outbox)
 {
-    bool over = false;
+    int64_t until_mono_ms = yz_clock_mono_ms() + SCAN_MS;
 
-    for (int waited_ms = 0; !over && waited_ms < SCAN_MS; waited_ms += NAP_MS) {
-        pthread_mutex_lock(&outbox->mutex);
-        over = outbox->stopping || outbox->woken;
-        outbox->woken = false;
-        pthread_mutex_unlock(&outbox->mutex);
-        if (!over)
-            nats_Sleep(NAP_MS);
-    }
+    pthread_mutex_lock(&outbox->mutex);
+    if (!outbox->stopping && !outbox->woken)
+        yz_clock_wait(&outbox->cond, &outbox->mutex, until_mono_ms);
+    outbox->woken = false;
+    pthread_mutex_unlock(&outbox->mutex);
 }
 
 static void *run(void *arg)
@@ -336,7 +330,6 @@ enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
                             struct wk_outbox **outbox)
 {
     struct wk_outbox *o = yz_calloc(1, sizeof *o);
-    pthread_condattr_t monotonic;
 
     if (!o || wk_publisher_new(conf, "yz-worker outbox", metrics, &o->pub) != YZ_OK) {
         free(o);
@@ -348,10 +341,7 @@ enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
     o->lease = lease;
     o->metrics = metrics;
     pthread_mutex_init(&o->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&o->cond, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&o->cond, NULL);
     if (pthread_create(&o->thread, NULL, run, o) != 0)
         abort();
     *outbox = o;

@@ -124,7 +124,6 @@ static bool parse_status(const struct wk_pull *pull, natsMsg *msg, unsigned *par
 static bool sort_arrivals(struct wk_pull *pull, int64_t timeout_ms)
 {
     int64_t until_ms = yz_clock_mono_ms() + timeout_ms;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     natsMsg **arrived;
     size_t count, cap;
     int waited = 0;
@@ -132,7 +131,7 @@ static bool sort_arrivals(struct wk_pull *pull, int64_t timeout_ms)
 
     pthread_mutex_lock(&pull->mutex);
     while (pull->count == 0 && !pull->woken && timeout_ms > 0 && waited == 0)
-        waited = pthread_cond_timedwait(&pull->cond, &pull->mutex, &until);
+        waited = yz_clock_wait(&pull->cond, &pull->mutex, until_ms);
     arrived = pull->arrived;
     count = pull->count;
     cap = pull->cap;
@@ -411,7 +410,6 @@ enum yz_err wk_pull_new(const struct yz_conf *conf, natsConnection *nc,
                         wk_pull_broken_fn *on_broken, void *arg, struct wk_pull **pull)
 {
     struct wk_pull *p = yz_calloc(1, sizeof *p);
-    pthread_condattr_t monotonic;
     enum yz_err err;
 
     if (!p)
@@ -421,10 +419,7 @@ enum yz_err wk_pull_new(const struct yz_conf *conf, natsConnection *nc,
     p->on_broken = on_broken;
     p->arg = arg;
     pthread_mutex_init(&p->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->cond, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&p->cond, NULL);
     err = subscribe(p);
     if (err)
         wk_pull_free(p);

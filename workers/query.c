@@ -182,15 +182,11 @@ static struct job *take_queued(struct wk_query_service *service)
 
 static void wait_for_change(struct wk_query_service *service)
 {
-    struct timespec until;
-
     if (!service->parked) {
         pthread_cond_wait(&service->changed, &service->mutex);
         return;
     }
-    until.tv_sec = service->parked->due_mono_ms / 1000;
-    until.tv_nsec = service->parked->due_mono_ms % 1000 * 1000000;
-    pthread_cond_timedwait(&service->changed, &service->mutex, &until);
+    yz_clock_wait(&service->changed, &service->mutex, service->parked->due_mono_ms);
 }
 
 /* The next thing to do, waiting for it; NULL when the service has stopped and nothing is left.
@@ -523,13 +519,9 @@ static void *serve(void *arg)
 
 static void init_locks(struct wk_query_service *service)
 {
-    pthread_condattr_t monotonic;
 
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&service->mutex, NULL);
-    pthread_cond_init(&service->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&service->changed, NULL);
 }
 
 static enum yz_err start_threads(struct wk_query_service *service)
@@ -581,18 +573,16 @@ enum yz_err wk_query_start(const struct wk_context *context, natsConnection *nc,
  */
 static bool end_subscription(struct wk_query_service *service)
 {
-    struct timespec until;
+    int64_t until_mono_ms = yz_clock_mono_ms() + COMPLETE_WAIT_MS;
     bool complete;
 
     if (!service->subscription)
         return true;
     if (natsSubscription_Drain(service->subscription) != NATS_OK)
         natsSubscription_Unsubscribe(service->subscription);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += COMPLETE_WAIT_MS / 1000;
     pthread_mutex_lock(&service->mutex);
     while (!service->complete &&
-           pthread_cond_timedwait(&service->changed, &service->mutex, &until) == 0)
+           yz_clock_wait(&service->changed, &service->mutex, until_mono_ms) == 0)
         ;
     complete = service->complete;
     pthread_mutex_unlock(&service->mutex);

@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const struct {
@@ -137,6 +138,22 @@ static void clocks_run(void **state)
     assert_true(yz_clock_mono_ms() >= mono_us / 1000);
 }
 
+/* A wait that nobody ends takes until its time and is never over before it. */
+static void a_wait_ends_at_its_time(void **state)
+{
+    pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+    int64_t until_mono_ms = yz_clock_mono_ms() + 60;
+
+    (void)state;
+    pthread_mutex_lock(&mutex);
+    while (yz_clock_wait(&cond, &mutex, until_mono_ms) == 0)
+        ;
+    assert_true(yz_clock_mono_ms() >= until_mono_ms);
+    assert_int_equal(yz_clock_wait(&cond, &mutex, until_mono_ms - 1000), ETIMEDOUT);
+    pthread_mutex_unlock(&mutex);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +162,7 @@ int main(void)
         cmocka_unit_test(bad_times_are_refused),
         cmocka_unit_test(unwritable_times_are_refused),
         cmocka_unit_test(clocks_run),
+        cmocka_unit_test(a_wait_ends_at_its_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
