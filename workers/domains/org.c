@@ -231,7 +231,8 @@ static void set_child(struct org *org, const char *id, const struct child *size)
         org->count++;
     }
     org->children[at] = *size;
-    snprintf(org->children[at].id, sizeof org->children[at].id, "%s", id);
+    snprintf(org->children[at].id, sizeof org->children[at].id, "%.*s",
+             (int)sizeof org->children[at].id - 1, id);
 }
 
 static void drop_child(struct org *org, const char *id)
