@@ -191,6 +191,39 @@ static void a_replay_of_the_decision_decides_nothing_anew(void **state)
     told_deinit(&t);
 }
 
+/* What a crash between two writes leaves: the vote as it was before it was decided, the meeting
+ * with whoever checked in after. */
+static void a_replay_of_the_decision_counts_nobody_who_came_after(void **state)
+{
+    struct told t, again;
+    struct wk_event closing;
+    struct yz_envelope env;
+    bson_t *undecided;
+
+    (void)state;
+    begin(&t);
+    applied(&t, "s1", "meeting.vote_opened", VOTE("v1", "ORDINARY_VOTE", ""));
+    applied(&t, "u1", "meeting.vote_cast", CAST("v1", "VOTE_YES"));
+    undecided = bson_copy(vote_of(&t, "v1"));
+    applied(&t, "s1", "meeting.vote_closed", ENDED("v1"));
+    closing = t.drive.event;
+    env = t.drive.env;
+    closing.env = &env;
+    check_in(&t, "u3");
+    check_in(&t, "u4");
+    told_init(&again);
+    wk_fold_preset(again.drive.fold, WK_VOTES, MEETING "|v1", undecided, closing.sequence - 1);
+    wk_fold_preset(again.drive.fold, WK_MEETINGS, MEETING, meeting_of(&t), t.drive.event.sequence);
+    wk_fold_preset(again.drive.fold, WK_ROSTERS, MEETING,
+                   drive_document(&t.drive, WK_ROSTERS, MEETING), 100);
+    assert_int_equal(drive_apply(&again.drive, &closing), YZ_OK);
+    expect_decision(&again, REJECTED, 4, 2, 1);
+    assert_int_equal(wk_document_number(vote_of(&again, "v1"), "present"), 2);
+    bson_destroy(undecided);
+    told_deinit(&again);
+    told_deinit(&t);
+}
+
 static uint64_t random_state = 20260101;
 
 static int64_t drawn(int64_t below)
@@ -269,6 +302,7 @@ int main(void)
         cmocka_unit_test(who_may_not_vote),
         cmocka_unit_test(votes_are_opened_one_at_a_time),
         cmocka_unit_test(a_replay_of_the_decision_decides_nothing_anew),
+        cmocka_unit_test(a_replay_of_the_decision_counts_nobody_who_came_after),
         cmocka_unit_test(decisions_are_those_of_the_words),
         cmocka_unit_test(the_edges_of_half),
     };
