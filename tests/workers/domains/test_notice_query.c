@@ -386,6 +386,83 @@ static void who_may_see_what_waits(void **state)
     assert_int_equal(ask(&foreign, "notice.get", &get.base, &got), YZ_NOT_FOUND);
 }
 
+static void recall(struct drive *d, const char *id)
+{
+    Yizhan__V1__NoticeRecalled r = YIZHAN__V1__NOTICE_RECALLED__INIT;
+
+    r.notice_id = (char *)(uintptr_t)id;
+    r.reason = "时间有误";
+    assert_int_equal(drive(d, "s1", "w", "notice.recalled", &r.base), YZ_OK);
+}
+
+static void what_was_recalled_before_it_was_approved_is_shown_to_no_reader(void **state)
+{
+    Yizhan__V1__NoticeGetRequest get = YIZHAN__V1__NOTICE_GET_REQUEST__INIT;
+    const struct yz_actor chief = {"t1", "s2", "p", "member,secretary@p"},
+                          author = {"t1", "s1", "w", "member"},
+                          reader = {"t1", "u1", "p/r/b1", "member"};
+    Yizhan__V1__NoticeGetReply *got;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    publish(&d, "dropped", "p/r", NULL, YIZHAN__V1__NOTICE_CLASS__URGENT);
+    recall(&d, "dropped");
+    publish(&d, "seen", "p/r", NULL, YIZHAN__V1__NOTICE_CLASS__INFO);
+    recall(&d, "seen");
+    write_documents(&d);
+    get.notice_id = "dropped";
+    assert_int_equal(ask(&reader, "notice.get", &get.base, &got), YZ_NOT_FOUND);
+    assert_int_equal(ask(&author, "notice.get", &get.base, &got), YZ_OK);
+    assert_int_equal(ask(&chief, "notice.get", &get.base, &got), YZ_OK);
+    assert_int_equal(got->notice->state, YIZHAN__V1__NOTICE_STATE__NOTICE_RECALLED);
+    get.notice_id = "seen";
+    assert_int_equal(ask(&reader, "notice.get", &get.base, &got), YZ_OK);
+    assert_int_equal(got->notice->state, YIZHAN__V1__NOTICE_STATE__NOTICE_RECALLED);
+}
+
+/* A reader learns whom it is for, and not who was left out. */
+static void who_was_left_out_is_not_told_to_readers(void **state)
+{
+    static const struct {
+        struct yz_actor actor;
+        size_t left_out;
+    } cases[] = {
+        {{"t1", "u1", "i/x/b1", "member,secretary@i/x/b1"}, 0},
+        {{"t1", "u2", "i/x/b1", "member,inspector@i/x"}, 2},
+        {{"t1", "s2", "i/x", "member,secretary@i"}, 2},
+        {{"t1", "s1", "w", "member"}, 2},
+    };
+    char *roles[] = {"secretary", "inspector"}, *exclude[] = {"u8", "u9"};
+    Yizhan__V1__NoticeAudience audience = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+    Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
+    Yizhan__V1__NoticeGetRequest get = YIZHAN__V1__NOTICE_GET_REQUEST__INIT;
+    Yizhan__V1__NoticeListReply *listed;
+    Yizhan__V1__NoticeGetReply *got;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    d.sequence = 100000; /* the newest of all */
+    audience.roles = roles;
+    audience.n_roles = 2;
+    audience.exclude = exclude;
+    audience.n_exclude = 2;
+    publish(&d, "without", "i/x", &audience, YIZHAN__V1__NOTICE_CLASS__INFO);
+    write_documents(&d);
+    get.notice_id = "without";
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(ask(&cases[i].actor, "notice.get", &get.base, &got), YZ_OK);
+        assert_int_equal(got->notice->audience->n_roles, 2);
+        assert_int_equal(got->notice->audience->n_exclude, cases[i].left_out);
+    }
+    assert_int_equal(ask(&cases[0].actor, "notice.list", &list.base, &listed), YZ_OK);
+    assert_true(listed->n_notices > 0);
+    assert_string_equal(listed->notices[0]->notice_id, "without");
+    assert_int_equal(listed->notices[0]->audience->n_roles, 2);
+    assert_int_equal(listed->notices[0]->audience->n_exclude, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +471,8 @@ int main(void)
         cmocka_unit_test(the_unread_come_in_pages),
         cmocka_unit_test(what_is_for_others_does_not_stop_the_pages),
         cmocka_unit_test(who_may_see_what_waits),
+        cmocka_unit_test(what_was_recalled_before_it_was_approved_is_shown_to_no_reader),
+        cmocka_unit_test(who_was_left_out_is_not_told_to_readers),
     };
 
     return cmocka_run_group_tests(tests, start_all, stop_all);

@@ -241,6 +241,35 @@ static void approving_needs_a_notice_that_waits(void **state)
     drive_deinit(&d);
 }
 
+/* Members never heard of it: a recall does not tell them that it was there. */
+static void one_that_nobody_approved_stays_unseen_when_recalled(void **state)
+{
+    Yizhan__V1__NoticeReceived received = YIZHAN__V1__NOTICE_RECEIVED__INIT;
+    char *ids[] = {"n1"};
+    struct drive d;
+
+    (void)state;
+    received.notice_ids = ids;
+    received.n_notice_ids = 1;
+    drive_init(&d);
+    assert_int_equal(publish(&d, "s1", &urgent), YZ_OK);
+    assert_int_equal(recall(&d, "s1", CHIEF), YZ_OK);
+    assert_int_equal(read_by(&d, "u1", "g1/c1/b1", "member"), YZ_NOT_FOUND);
+    assert_string_equal(d.v.field, "noticeId");
+    assert_int_equal(confirm(&d, "u1"), YZ_NOT_FOUND);
+    assert_int_equal(drive(&d, "u1", "g1/c1/b1", "notice.received", &received.base), YZ_NOT_FOUND);
+    assert_null(drive_document(&d, "notice_receipts", "t1|n1|g1/c1/b1"));
+    drive_deinit(&d);
+
+    /* One that was approved was seen, and may have been read. */
+    drive_init(&d);
+    assert_int_equal(publish(&d, "s1", &urgent), YZ_OK);
+    assert_int_equal(approve(&d, "s2", CHIEF), YZ_OK);
+    assert_int_equal(recall(&d, "s1", CHIEF), YZ_OK);
+    assert_int_equal(read_by(&d, "u1", "g1/c1/b1", "member"), YZ_OK);
+    drive_deinit(&d);
+}
+
 static void recalling(void **state)
 {
     const struct wish asks = {.notice_class = YIZHAN__V1__NOTICE_CLASS__CONFIRM};
@@ -410,6 +439,7 @@ int main(void)
         cmocka_unit_test(only_whom_it_addresses_may_read),
         cmocka_unit_test(an_urgent_one_waits_for_a_second_person),
         cmocka_unit_test(approving_needs_a_notice_that_waits),
+        cmocka_unit_test(one_that_nobody_approved_stays_unseen_when_recalled),
         cmocka_unit_test(recalling),
         cmocka_unit_test(confirming),
         cmocka_unit_test(in_quiet_hours_the_push_waits),
