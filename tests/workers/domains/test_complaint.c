@@ -31,7 +31,8 @@ static void begin(struct drive *d)
 }
 
 /* Handler h<n> with key k<n>. */
-static enum yz_err enroll(struct drive *d, int n, const char *org_path, const char *home)
+static enum yz_err register_handler(struct drive *d, int n, const char *org_path, const char *home,
+                                    bool independent)
 {
     Yizhan__V1__ComplaintHandlerRegistered m = YIZHAN__V1__COMPLAINT_HANDLER_REGISTERED__INIT;
     Google__Protobuf__Timestamp from = wk_timestamp(DRIVE_START - 1000);
@@ -47,7 +48,13 @@ static enum yz_err enroll(struct drive *d, int n, const char *org_path, const ch
     m.public_key = bytes(publics[n], 32);
     m.from = &from;
     m.until = &until;
+    m.independent = independent;
     return drive(d, "a1", "g1", "complaint.handler_registered", &m.base);
+}
+
+static enum yz_err enroll(struct drive *d, int n, const char *org_path, const char *home)
+{
+    return register_handler(d, n, org_path, home, false);
 }
 
 /* h0 and h1 over g1/c1, h2 over g1, h3 belongs to the branch itself. */
@@ -265,6 +272,46 @@ static void test_handlers_and_their_keys(void **state)
     assert_int_equal(enroll(&d, 0, "g1/c1", "g1/c1/office"), YZ_OK); /* the same again */
     memcpy(publics[0], publics[1], 32);
     refused(&d, enroll(&d, 0, "g1/c1", "g1/c1/office"), YZ_EXISTS, "keyId");
+    drive_deinit(&d);
+}
+
+/* Who leads an org does not name the one to whom complaints about itself go. */
+static void test_an_independent_handler_is_named_from_above(void **state)
+{
+    static const struct {
+        const char *org_path, *roles;
+        enum yz_err err;
+    } cases[] = {
+        {"g1/c1", "member,admin@g1/c1", YZ_FORBIDDEN},
+        {"g1/c1", "member,secretary@g1,admin@g1/c1", YZ_FORBIDDEN},
+        {"g1/c1", "member,admin@g", YZ_FORBIDDEN},
+        {"g1/c1", "member,admin@g1/c1/b1", YZ_FORBIDDEN},
+        {"g1/c1", "member,admin@g1", YZ_OK},
+        {PLACE, "member,admin@g1/c1/b1", YZ_FORBIDDEN},
+        {PLACE, "member,admin@g1/c1", YZ_OK},
+        {"g1/c1/b2", "member,admin@g1", YZ_OK},
+        {"g1", "member,admin@g1/c1", YZ_FORBIDDEN},
+        {"g1", "member,admin@g1", YZ_OK}, /* nobody is above */
+    };
+    char handlers_id[WK_ID_MAX];
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        enum yz_err err;
+
+        d.roles = cases[i].roles;
+        err = register_handler(&d, 0, cases[i].org_path, "g9", true);
+        if (err != cases[i].err)
+            fail_msg("%s over %s: %s", cases[i].roles, cases[i].org_path, yz_err_code(err));
+        wk_id(handlers_id, "t1", cases[i].org_path, NULL);
+        if (err)
+            assert_string_equal(d.v.field, "independent");
+        assert_int_equal(drive_document(&d, WK_COMPLAINT_HANDLERS, handlers_id) != NULL, !err);
+    }
+    d.roles = "member,admin@g1/c1";
+    assert_int_equal(enroll(&d, 1, "g1/c1", "g1/c1/office"), YZ_OK); /* one that is not */
     drive_deinit(&d);
 }
 
@@ -602,6 +649,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filed_and_answered),
         cmocka_unit_test(test_handlers_and_their_keys),
+        cmocka_unit_test(test_an_independent_handler_is_named_from_above),
         cmocka_unit_test(test_an_org_has_so_many_keys),
         cmocka_unit_test(test_what_filing_is_refused_for),
         cmocka_unit_test(test_without_an_accused),
