@@ -74,9 +74,9 @@ size_t wk_member_terms(const bson_t *file, struct wk_member_term terms[WK_MEMBER
 /* "secretary" */
 const char *wk_member_role_name(Yizhan__V1__MemberRole role);
 
-/* Owe the branch's roster what the file says of it: that it has the member, or, left, has not. */
 /* A role of the file that begins or ends later is told to the branch's roster then. */
 void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, const bson_t *file);
+/* Owe the branch's roster what the file says of it: that it has the member, or, left, has not. */
 void wk_member_owe_placing(const struct wk_event *event, struct wk_fold *fold, int ordinal,
                            const bson_t *file, const char *org_path, bool left, int64_t at_ms);
 /* Tell the member that the file was changed, by whom and what. */

@@ -10,8 +10,10 @@
 #define FIELD(name)  YIZHAN__V1__MEMBER_FIELD__FIELD_##name
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
+#define ROWS_MAX 4096
+
 static struct drive d;
-static size_t rows_done;
+static bool row_done[ROWS_MAX];
 
 static void preset_org(const char *path, bool live)
 {
@@ -28,7 +30,7 @@ static int set_up(void **state)
     (void)state;
     drive_init(&d);
     d.roles = "member,secretary@g1";
-    rows_done = 0;
+    memset(row_done, 0, sizeof row_done);
     preset_org("g1/b1", true);
     preset_org("g1/b2", true);
     preset_org("g1/old", false);
@@ -43,20 +45,28 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* What was owed and is due becomes events, those that they owe too. */
-static void run_due_rows(void)
+static size_t row_count(void)
 {
     size_t count;
 
-    for (wk_fold_rows(d.fold, &count); rows_done < count; wk_fold_rows(d.fold, &count)) {
-        const struct wk_fold_row *row = &wk_fold_rows(d.fold, &count)[rows_done];
+    wk_fold_rows(d.fold, &count);
+    return count;
+}
+
+/* What was owed and is due becomes events, each once, and what they owe too. */
+static void run_due_rows(void)
+{
+    for (size_t at = 0; at < row_count(); at++) {
+        size_t count;
+        const struct wk_fold_row *row = &wk_fold_rows(d.fold, &count)[at];
         const struct yz_event_type *type = yz_event_type_find(row->type, NULL);
         ProtobufCMessage *message;
         char name[YZ_TYPE_MAX];
 
-        rows_done++;
-        if (row->due_at_ms > d.now_ms)
+        assert_true(at < ROWS_MAX);
+        if (row_done[at] || row->due_at_ms > d.now_ms)
             continue;
+        row_done[at] = true;
         assert_int_equal(type->authority, YZ_BY_SYSTEM);
         snprintf(name, sizeof name, "%s", row->type);
         message = protobuf_c_message_unpack(type->payload, NULL, row->payload_len, row->payload);
@@ -385,15 +395,14 @@ static void test_key_deleted(void **state)
     assert_int_equal(drive(&d, "sec", "g1", "member.changed", &message.base), YZ_OK);
 }
 
-/* The roster knows who is secretary now, and learns of the end of the term when it comes. */
-static void test_roles_and_terms(void **state)
+/* m1 of g1/b1 will be its secretary from the first second to the fifth. */
+static void register_with_term(void)
 {
     Yizhan__V1__MemberRoleTerm term = YIZHAN__V1__MEMBER_ROLE_TERM__INIT, *terms[] = {&term};
     Google__Protobuf__Timestamp from = wk_timestamp(DRIVE_START + 1000),
                                 until = wk_timestamp(DRIVE_START + 5000);
     Yizhan__V1__MemberFile file = new_file("Zhang");
 
-    (void)state;
     d.roles = "member,admin@g1";
     term.role = YIZHAN__V1__MEMBER_ROLE__ROLE_SECRETARY;
     term.scope = (char *)(uintptr_t) "g1/b1";
@@ -403,15 +412,25 @@ static void test_roles_and_terms(void **state)
     file.n_roles = 1;
     assert_int_equal(register_file("m1", "g1/b1", &file), YZ_OK);
     run_due_rows();
-    assert_string_equal(place_of("g1/b1", "m1").roles, "");
+}
+
+static void expect_term(const char *org_path)
+{
+    assert_string_equal(place_of(org_path, "m1").roles, "");
     d.now_ms = DRIVE_START + 1000;
-    rows_done = 0;
     run_due_rows();
-    assert_string_equal(place_of("g1/b1", "m1").roles, "secretary");
+    assert_string_equal(place_of(org_path, "m1").roles, "secretary");
     d.now_ms = DRIVE_START + 5000;
-    rows_done = 0;
     run_due_rows();
-    assert_string_equal(place_of("g1/b1", "m1").roles, "");
+    assert_string_equal(place_of(org_path, "m1").roles, "");
+}
+
+/* The roster knows who is secretary now, and learns of the end of the term when it comes. */
+static void test_roles_and_terms(void **state)
+{
+    (void)state;
+    register_with_term();
+    expect_term("g1/b1");
 }
 
 /* A secretary who renames leaves the roles as they are, and cannot give or take one. */
@@ -498,6 +517,7 @@ static void branch_moves(const char *from, const char *to)
 static void test_members_follow(void **state)
 {
     char member[16], name[16];
+    size_t placing;
 
     (void)state;
     for (int i = 0; i < 150; i++) {
@@ -511,9 +531,10 @@ static void test_members_follow(void **state)
     assert_int_equal(archived(2), YZ_OK); /* m1 */
     run_due_rows();
     assert_int_equal(registered("late", "g1/b1"), YZ_OK); /* its placing is still under way */
-    rows_done++;
+    placing = row_count() - 1;
+    row_done[placing] = true;
     branch_moves("g1/b1", "g1/b2");
-    rows_done--;
+    row_done[placing] = false;
     for (int i = 0; i < 150; i++) {
         snprintf(member, sizeof member, "m%d", i);
         if (i == 1)
@@ -528,6 +549,97 @@ static void test_members_follow(void **state)
     assert_int_equal(place("late", 1, false), YZ_OK);
     run_due_rows();
     assert_string_equal(wk_document_text(file_of("late"), "org_path"), "g1/b2");
+}
+
+/* What a term owed was of a revision that the move, or the key's end, has made an old one. */
+static void test_terms_are_owed_again_after_a_move(void **state)
+{
+    (void)state;
+    register_with_term();
+    branch_moves("g1/b1", "g1/b2");
+    expect_term("g1/b2");
+}
+
+static void test_terms_are_owed_again_without_the_key(void **state)
+{
+    (void)state;
+    register_with_term();
+    assert_int_equal(delete_key(2), YZ_OK);
+    expect_term("g1/b1");
+}
+
+/* No term brings an archived member back on the roster. */
+static void test_an_archived_file_owes_no_terms(void **state)
+{
+    (void)state;
+    register_with_term();
+    assert_int_equal(archived(2), YZ_OK);
+    assert_int_equal(delete_key(3), YZ_OK);
+    run_due_rows();
+    d.now_ms = DRIVE_START + 1000;
+    run_due_rows();
+    assert_int_equal(place_of("g1/b1", "m1").left_at_ms, DRIVE_START);
+    assert_string_equal(place_of("g1/b1", "m1").roles, "");
+}
+
+/* The member whom the row of this event with this ordinal takes along; "" when there is none. */
+static void follower_of(size_t from_row, uint64_t sequence, int ordinal, char out[YZ_ID_MAX])
+{
+    out[0] = '\0';
+    for (size_t at = from_row; at < row_count(); at++) {
+        size_t count;
+        const struct wk_fold_row *row = &wk_fold_rows(d.fold, &count)[at];
+        Yizhan__V1__MemberFollowed *followed;
+
+        if (row->sequence != sequence || row->ordinal != ordinal)
+            continue;
+        assert_string_equal(row->type, "member.followed");
+        followed = yizhan__v1__member_followed__unpack(NULL, row->payload_len, row->payload);
+        assert_non_null(followed);
+        snprintf(out, YZ_ID_MAX, "%s", followed->member_id);
+        yizhan__v1__member_followed__free_unpacked(followed, NULL);
+        return;
+    }
+}
+
+/* Rows are known by their event and ordinal: one that is there is not written again. So an ordinal
+ * that named another member in a replay, when some have gone already, would leave one behind. */
+static void test_replay_of_a_branchs_move(void **state)
+{
+    Yizhan__V1__MemberBranchMoved message = YIZHAN__V1__MEMBER_BRANCH_MOVED__INIT;
+    char member[YZ_ID_MAX], again[YZ_ID_MAX];
+    size_t first_row, rows, replayed = 0;
+    struct wk_event moving;
+    struct yz_envelope env;
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        snprintf(member, sizeof member, "m%d", i);
+        assert_int_equal(registered(member, "g1/b1"), YZ_OK);
+    }
+    run_due_rows();
+    first_row = row_count();
+    message.org_path = (char *)(uintptr_t) "g1/b1";
+    message.to = (char *)(uintptr_t) "g1/b2";
+    assert_int_equal(drive(&d, "adm", "g1", "member.branch_moved", &message.base), YZ_OK);
+    moving = d.event;
+    env = d.env;
+    moving.env = &env;
+    rows = row_count();
+    assert_int_equal(rows - first_row, 6);
+    /* Two of the branch have left before the replay. */
+    assert_int_equal(place("m0", 2, true), YZ_OK);
+    assert_int_equal(place("m3", 2, true), YZ_OK);
+    rows = row_count();
+    assert_int_equal(drive_apply(&d, &moving), YZ_OK);
+    for (int ordinal = 0; ordinal < 64; ordinal++) {
+        follower_of(first_row, moving.sequence, ordinal, member);
+        follower_of(rows, moving.sequence, ordinal, again);
+        if (*again)
+            assert_string_equal(again, member);
+        replayed += *again != 0;
+    }
+    assert_int_equal(replayed, 4);
 }
 
 /* A role in what was moved goes along; one over all of it stays. */
@@ -604,6 +716,10 @@ int main(void)
         TEST(test_late_placing_is_moot),
         TEST(test_places_run_out),
         TEST(test_members_follow),
+        TEST(test_terms_are_owed_again_after_a_move),
+        TEST(test_terms_are_owed_again_without_the_key),
+        TEST(test_an_archived_file_owes_no_terms),
+        TEST(test_replay_of_a_branchs_move),
         TEST(test_scopes_follow),
         TEST(test_replays),
     };
