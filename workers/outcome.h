@@ -4,9 +4,9 @@
  * The document: _id "<tenant>|<actor>|<event id>", tenant, actor, event_id, type, hash (of type and
  * payload), sequence (of the first acceptance), status, code, field, text, received_at; evt_seq is
  * the sequence of the message that decided: another one only after a dead letter was replayed.
- * A discreet one (nobody's, or of a type YZ_BY_MEMBER_DISCREETLY) has _id "<tenant>|$|<hash of
- * member and event id>", neither actor nor event_id, and a hash that only who knows the event id
- * can compare; it is not pushed.
+ * A discreet one (nobody's, or of a type YZ_BY_ANYONE or YZ_BY_MEMBER_DISCREETLY) has _id
+ * "<tenant>|$|<hash of member and event id>", neither actor nor event_id, and a hash that only who
+ * knows the event id can compare; it is not pushed.
  *
  * Lifetime  plain structs.
  * Thread    any.

@@ -203,6 +203,22 @@ static void test_what_is_derived_follows_its_document(void **state)
     assert_int_equal(read_double(), 12);
 }
 
+/* What a replay staged is dropped, and what was derived from it goes with it. */
+static void test_what_a_replay_derived_is_forgotten(void **state)
+{
+    struct wk_event event = {.sequence = 6, .env = &env};
+
+    (void)state;
+    preset(9, 20);
+    assert_int_equal(read_double(), 18);
+    wk_fold_begin(fold, &event, 0);
+    wk_put(fold, "things", ID, number(2));
+    assert_int_equal(read_double(), 4);
+    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(read_number(), 9);
+    assert_int_equal(read_double(), 18);
+}
+
 static void test_each_sees_the_one_before(void **state)
 {
     (void)state;
@@ -343,6 +359,7 @@ int main(void)
         TEST(test_what_is_not_known_to_be_stored_is_not_kept),
         TEST(test_foreign_documents_are_not_kept),
         TEST(test_what_is_derived_follows_its_document),
+        TEST(test_what_a_replay_derived_is_forgotten),
         TEST(test_each_sees_the_one_before),
         TEST(test_a_replay_leaves_a_newer_document_alone),
         TEST(test_a_taken_key_leaves_nothing_behind),

@@ -79,6 +79,34 @@ static void test_type_and_payload_make_the_hash(void **state)
     assert_string_not_equal(a, c);
 }
 
+/* Also when a fault let an actor through where none belongs. */
+static void test_of_what_anyone_may_send_no_actor_is_stored(void **state)
+{
+    static const char *const types[] = {"complaint.filed", "complaint.message_added",
+                                        "complaint.rated", "complaint.filed_named"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct yz_envelope env = envelope();
+        struct wk_outcome outcome;
+        bson_t *document;
+        char *text;
+
+        snprintf(env.type, sizeof env.type, "%s", types[i]);
+        snprintf(env.actor.member, sizeof env.actor.member, "WHO");
+        snprintf(env.event_id, sizeof env.event_id, "NONCE");
+        outcome = refused(&env);
+        document = wk_outcome_document(&outcome, &env);
+        text = bson_as_canonical_extended_json(document, NULL);
+        assert_true(wk_outcome_discreet(&env));
+        assert_true(strncmp(outcome.id, "t1|$|", 5) == 0);
+        assert_null(strstr(text, "WHO"));
+        assert_null(strstr(text, "NONCE"));
+        bson_free(text);
+        bson_destroy(document);
+    }
+}
+
 static void test_the_actor_is_told(void **state)
 {
     struct yz_envelope env = envelope();
@@ -146,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_document_there_and_back),
         cmocka_unit_test(test_a_document_of_another_form_is_none),
         cmocka_unit_test(test_type_and_payload_make_the_hash),
+        cmocka_unit_test(test_of_what_anyone_may_send_no_actor_is_stored),
         cmocka_unit_test(test_the_actor_is_told),
         cmocka_unit_test(test_fates),
         cmocka_unit_test(test_fate_of_a_dead_letter),
