@@ -61,13 +61,13 @@ struct wk_lease {
 
     pthread_mutex_t mutex; /* over what follows; never held during I/O */
     struct partition partitions[YZ_PARTITIONS];
-    bool suspended; /* no beat for too long */
+    bool suspended;       /* no beat for too long */
+    int64_t beat_mono_ms; /* last one stored */
 
     /* the keeper's own */
     struct peer peers[WORKERS_MAX];
     size_t peer_count;
     int64_t watching_since_mono_ms;
-    int64_t beat_mono_ms; /* last one stored */
     int64_t beat_due_mono_ms;
     int64_t started_ms;
     int64_t stop_until_mono_ms;
@@ -80,8 +80,29 @@ static void changed(struct wk_lease *lease)
     atomic_fetch_add(&lease->version, 1);
 }
 
-uint64_t wk_lease_version(const struct wk_lease *lease)
+/* beat: one was stored just now. A request for one may be under way for longer than the others
+ * wait for it, so that not only the keeper has to look. */
+static void judge_beat(struct wk_lease *lease, bool beat)
 {
+    bool suspended, differs;
+
+    pthread_mutex_lock(&lease->mutex);
+    if (beat)
+        lease->beat_mono_ms = yz_clock_mono_ms();
+    suspended = yz_clock_mono_ms() - lease->beat_mono_ms >= lease->conf->lease_ttl_ms;
+    differs = lease->suspended != suspended;
+    lease->suspended = suspended;
+    pthread_mutex_unlock(&lease->mutex);
+    if (differs)
+        changed(lease);
+    /* With each beat again: two threads that saw it differ may have told it in the other order. */
+    if (differs || beat)
+        yz_trouble_note(&lease->metrics->troubles, YZ_TROUBLE_leases_suspended, suspended);
+}
+
+uint64_t wk_lease_version(struct wk_lease *lease)
+{
+    judge_beat(lease, false);
     return atomic_load(&lease->version);
 }
 
@@ -321,20 +342,6 @@ static int64_t beat_interval_ms(const struct wk_lease *lease)
     return third < BEAT_MAX_MS ? third : BEAT_MAX_MS;
 }
 
-static void set_suspended(struct wk_lease *lease, bool suspended)
-{
-    bool differs;
-
-    pthread_mutex_lock(&lease->mutex);
-    differs = lease->suspended != suspended;
-    lease->suspended = suspended;
-    pthread_mutex_unlock(&lease->mutex);
-    if (!differs)
-        return;
-    changed(lease);
-    yz_trouble_note(&lease->metrics->troubles, YZ_TROUBLE_leases_suspended, suspended);
-}
-
 static void say_missing(struct wk_lease *lease, const char *missing)
 {
     const char *before = atomic_exchange(&lease->missing, missing);
@@ -369,7 +376,7 @@ static enum yz_err beat(struct wk_lease *lease)
     if (!err) {
         bool late = yz_clock_mono_ms() - lease->beat_mono_ms >= lease->conf->lease_ttl_ms;
 
-        lease->beat_mono_ms = yz_clock_mono_ms();
+        judge_beat(lease, true);
         lease->beat_due_mono_ms = now + beat_interval_ms(lease);
         /* Who could not beat, or slept, could not hear either: the others' beats are waited for
          * again. */
@@ -377,13 +384,11 @@ static enum yz_err beat(struct wk_lease *lease)
             lease->watching_since_mono_ms = lease->beat_mono_ms;
         lease->beat_failed = false;
         peer_seen(lease, lease->worker);
-        set_suspended(lease, false);
         return YZ_OK;
     }
     lease->beat_failed = true;
     lease->beat_due_mono_ms = now + POLL_MS;
-    if (yz_clock_mono_ms() - lease->beat_mono_ms >= lease->conf->lease_ttl_ms)
-        set_suspended(lease, true);
+    judge_beat(lease, false);
     say_missing(lease, natsConnection_Status(lease->nc) == NATS_CONN_STATUS_CONNECTED
                            ? "the bucket WORKERS does not take a beat; yzctl apply makes it"
                            : "not connected to NATS");

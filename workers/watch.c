@@ -276,13 +276,15 @@ static void look_at_events(struct wk_watch *watch, struct wk_store *store)
     bool readable = store && read_known(store, &known);
     json_t *info = ask(watch, YZ_STREAM_EVENTS, &round_trip_us);
 
+    /* Who did not answer in time is slow, too. */
+    if (natsConnection_Status(watch->nc) == NATS_CONN_STATUS_CONNECTED)
+        judge_speed(watch, YZ_TROUBLE_bus_slow, &watch->bus_slow_looks, round_trip_us);
     if (!info) {
         watch->behind_looks = 0; /* who answers next may be another */
         look_for_stalls(watch, NULL);
         return;
     }
     yz_gauge(&watch->metrics->bus_round_trip_us, round_trip_us);
-    judge_speed(watch, YZ_TROUBLE_bus_slow, &watch->bus_slow_looks, round_trip_us);
     judge_clock(watch, info, round_trip_us);
     judge_events(watch, info);
     if (readable)
