@@ -116,6 +116,8 @@ BY_ID = {
     "study_members": lambda k: (f"m{k}", {"member": f"m{k}"}),
     "complaint_messages": lambda k: (f"c{k}", {"entries": [{"s": 1, "f": "REPORTER", "a": at(k), "k": []}]}),
     "complaint_handlers": lambda k: (branch_of(k), {"handlers": []}),
+    "complaint_keys": lambda k: (f"key{k}", {"m": f"m{k}", "terms": []}),
+    "complaint_terms": lambda k: (f"nobody{k}", {"terms": []}),
     "member_keys": lambda k: (f"nobody{k}", {}),
     "revocations": lambda k: (f"m{k}", {"member_id": f"m{k}", "voids": []}),
 }  # fmt: skip

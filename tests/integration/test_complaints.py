@@ -227,6 +227,16 @@ def test_keys_that_must_not_be_used(office):
         assert (outcome["status"], outcome["code"], outcome["field"]) == ("REFUSED", code, field)
 
 
+def test_a_key_id_stands_for_one_key(office):
+    """Else a box that is sealed to one handler would be routed to another, of an org further down."""
+    for org, member in (("g1/c1/b1", "h3"), ("g1/c2", "h1"), ("g1", "h2")):
+        refused = office.admin.emit("complaint.handler_registered", {
+            "orgPath": org, "memberId": member, "homePath": "g1/office", "keyId": "k-h1",
+            "publicKey": b64(bytes(PrivateKey.generate().public_key)), "from": rfc3339(-60), "until": rfc3339(86400)})  # fmt: skip
+        outcome = office.admin.outcome(refused)
+        assert (outcome["status"], outcome["code"], outcome["field"]) == ("REFUSED", "exists", "keyId")
+
+
 def test_the_public_paths(office):
     stack = office.stack
     status, _, problem = stack.http("POST", "/v1/public/other-one/events", {})

@@ -1,10 +1,15 @@
-/* complaint.h: what the files of the domain complaint share: what a reporter does (complaint.c),
- * what a handler does and the clocks (complaint_handling.c), queries (complaint_query.c).
+/* complaint.h: what the files of the domain complaint share: who handles (complaint_appointment.c),
+ * filing (complaint_filing.c), what else a reporter does (complaint_reporter.c), what a handler
+ * does and the clocks (complaint_handling.c), queries (complaint_query.c).
  *
  * Documents, each written by its own aggregate alone:
  *   complaint_handlers  _id "<tenant>|<org path>": handlers, an array of {m: member, h: home path,
  *                       i: key id, p: public key, f, u: from and until, n: independent, l: [orgs
  *                       that it leads]}.
+ *   complaint_keys      _id "<tenant>|<key id>": m: member, p: public key, which never change, and
+ *                       terms, [{o: org, i: key id, f, u}].
+ *   complaint_terms     _id "<tenant>|<member>": terms, as above. The three are of one aggregate of
+ *                       the tenant.
  *   complaints          _id "<tenant>|<id>", the id being yz_receipt_case: no receipt, no reporter,
  *                       no accused. handlers and approvers (member ids) and keys [{i, m, p}] never
  *                       change. accused is a hash with the id: it only tells whether an asker is
@@ -28,6 +33,8 @@
 #define WK_COMPLAINTS         "complaints"
 #define WK_COMPLAINT_MESSAGES "complaint_messages"
 #define WK_COMPLAINT_HANDLERS "complaint_handlers"
+#define WK_COMPLAINT_KEYS     "complaint_keys"
+#define WK_COMPLAINT_TERMS    "complaint_terms"
 #define WK_DIALOGUE_MAX       64
 #define WK_DAY_MS             INT64_C(86400000)
 
@@ -49,6 +56,11 @@ bson_t *wk_complaint_without(const bson_t *complaint, const char *first, ...)
 /* due_key, by which lists are sorted: unique, in the order of time. */
 void wk_complaint_append_due(bson_t *complaint, const char *id, int64_t due_ms);
 void wk_complaint_put(const struct wk_event *event, struct wk_fold *fold, bson_t *complaint);
+void wk_complaint_append_binary(bson_t *to, const char *field, const ProtobufCBinaryData *data);
+/* By a document of complaint_keys or complaint_terms, whoever it is of is appointed over the org,
+ * at a time that is not earlier than now_ms and not later than latest_ms. NULL: nobody. */
+bool wk_complaint_appointed(const bson_t *document, const char *routed_to, int64_t now_ms,
+                            int64_t latest_ms);
 
 /* One more entry of the dialogue, unless it holds this event's already; box may be empty. Returns
  * how many there are then. purge_at_ms 0: not yet known. */
@@ -75,6 +87,9 @@ void wk_complaint_tell(struct wk_fold *fold, const bson_t *complaint, const char
 void wk_complaint_wind(const struct wk_event *event, struct wk_fold *fold, int ordinal,
                        Yizhan__V1__Complaint__Clock clock, int64_t due_ms);
 
+wk_needs_fn wk_needs_appointment, wk_needs_filed;
+wk_judge_fn wk_judge_appointment, wk_judge_filed, wk_judge_message_added, wk_judge_rated;
+wk_apply_fn wk_apply_appointment, wk_apply_filed, wk_apply_message_added, wk_apply_rated;
 wk_judge_fn wk_judge_acknowledged, wk_judge_replied, wk_judge_extension_requested,
     wk_judge_extended, wk_judge_resolved, wk_judge_clock_rung;
 wk_apply_fn wk_apply_acknowledged, wk_apply_replied, wk_apply_extension_requested,

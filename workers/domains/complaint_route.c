@@ -149,6 +149,25 @@ static void add_org(const struct search *s, size_t at, struct wk_route *route)
     }
 }
 
+static bool same_handler(const struct wk_handler *a, const struct wk_handler *b)
+{
+    return strcmp(a->member, b->member) == 0 && a->public_key && b->public_key &&
+           memcmp(a->public_key, b->public_key, WK_PUBLIC_KEY_BYTES) == 0;
+}
+
+/* A key id that stands for two keys is nobody's: a box with it must not reach the wrong one. (None
+ * can be registered; documents may be older than that.) */
+static bool is_ambiguous(const struct wk_route *route, const struct wk_handler *h)
+{
+    for (size_t i = 0; i < route->count; i++) {
+        const struct wk_handler *other = &route->handlers[i];
+
+        if (other != h && strcmp(other->key_id, h->key_id) == 0 && !same_handler(other, h))
+            return true;
+    }
+    return false;
+}
+
 void wk_route_find(const struct wk_route_case *what, const struct wk_route_orgs *orgs,
                    struct wk_route *route)
 {
@@ -161,6 +180,10 @@ void wk_route_find(const struct wk_route_case *what, const struct wk_route_orgs 
     for (size_t i = 0; i < route->count; i++) {
         struct wk_handler *h = &route->handlers[i];
 
+        if (h->eligible && is_ambiguous(route, h)) {
+            h->eligible = false;
+            route->eligible--;
+        }
         if (h->eligible && !nearest)
             nearest = h->scope;
         h->nearest = h->eligible && strcmp(h->scope, nearest) == 0;

@@ -1,0 +1,205 @@
+/* Who is appointed to handle complaints, under which key ids, and what becomes of their cases when
+ * they are no longer. */
+#include "workers/domains/complaint.h"
+
+#include "drive.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#define RECEIPT "$r1$0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define PLACE   "g1/c1/b1"
+#define FROM    (DRIVE_START - 1000)
+#define UNTIL   (DRIVE_START + 1000 * WK_DAY_MS)
+
+static uint8_t publics[4][32], box[64] = {7}, reply_key[32] = {9};
+static char id[YZ_RECEIPT_CASE_MAX], document_id[WK_ID_MAX];
+
+static ProtobufCBinaryData bytes(uint8_t *data, size_t len)
+{
+    return (ProtobufCBinaryData){len, data};
+}
+
+static void begin(struct drive *d)
+{
+    uint8_t secret[32];
+
+    assert_true(sodium_init() >= 0);
+    for (int i = 0; i < 4; i++)
+        crypto_box_keypair(publics[i], secret);
+    drive_init(d);
+    yz_receipt_case(RECEIPT, id);
+    wk_id(document_id, "t1", id, NULL);
+}
+
+struct term {
+    const char *member, *org_path, *home, *key_id;
+    int key;
+    int64_t until_ms;
+};
+
+static enum yz_err appoint(struct drive *d, const struct term *term)
+{
+    Yizhan__V1__ComplaintHandlerRegistered m = YIZHAN__V1__COMPLAINT_HANDLER_REGISTERED__INIT;
+    Google__Protobuf__Timestamp from = wk_timestamp(FROM);
+    Google__Protobuf__Timestamp until = wk_timestamp(term->until_ms ? term->until_ms : UNTIL);
+
+    m.org_path = (char *)(uintptr_t)term->org_path;
+    m.member_id = (char *)(uintptr_t)term->member;
+    m.home_path = (char *)(uintptr_t)term->home;
+    m.key_id = (char *)(uintptr_t)term->key_id;
+    m.public_key = bytes(publics[term->key], 32);
+    m.from = &from;
+    m.until = &until;
+    return drive(d, "a1", "g1", "complaint.handler_registered", &m.base);
+}
+
+static const struct term upper = {"h1", "g1", "g1/office", "k1", 1, 0};
+static const struct term lower = {"h2", "g1/c1", "g1/c1/office", "k2", 2, 0};
+
+static void refused(const struct drive *d, enum yz_err err, enum yz_err expected, const char *field)
+{
+    assert_string_equal(yz_err_code(err), yz_err_code(expected));
+    assert_string_equal(d->v.field, field);
+}
+
+static const bson_t *stored(struct drive *d)
+{
+    const bson_t *complaint = drive_document(d, WK_COMPLAINTS, document_id);
+
+    assert_non_null(complaint);
+    return complaint;
+}
+
+struct boxes {
+    Yizhan__V1__ComplaintSealed sealed, *list[1];
+};
+
+static void seal_to(const char *key_id, struct boxes *b)
+{
+    yizhan__v1__complaint_sealed__init(&b->sealed);
+    b->sealed.key_id = (char *)(uintptr_t)key_id;
+    b->sealed.sealed = bytes(box, sizeof box);
+    b->list[0] = &b->sealed;
+}
+
+static enum yz_err file(struct drive *d, const char *key_id)
+{
+    Yizhan__V1__ComplaintFiled m = YIZHAN__V1__COMPLAINT_FILED__INIT;
+    Yizhan__V1__ComplaintAccused accused = YIZHAN__V1__COMPLAINT_ACCUSED__INIT;
+    struct boxes b;
+
+    seal_to(key_id, &b);
+    accused.org_path = PLACE;
+    accused.member_id = "u9";
+    m.receipt = RECEIPT;
+    m.org_path = PLACE;
+    m.category = YIZHAN__V1__COMPLAINT__CATEGORY__CONDUCT;
+    m.accused = &accused;
+    m.content = b.list;
+    m.n_content = 1;
+    m.reply_key = bytes(reply_key, sizeof reply_key);
+    return drive(d, "", "", "complaint.filed", &m.base);
+}
+
+/* Of two levels of the tree, and of two trees of a tenant. */
+static void test_a_key_id_is_one_key_everywhere(void **state)
+{
+    static const char *const others[] = {"g1/c1", "g1/c1/b1", "g1/c2", "g2", "g1"};
+    struct term term = {.member = "h2", .home = "g1/office", .key_id = "k1", .key = 2};
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    assert_int_equal(appoint(&d, &upper), YZ_OK);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        term.org_path = others[i];
+        refused(&d, appoint(&d, &term), YZ_EXISTS, "keyId");
+        term.member = "h1"; /* the same member, another key */
+        refused(&d, appoint(&d, &term), YZ_EXISTS, "keyId");
+        term.member = "h2"; /* another member, the same key */
+        term.key = 1;
+        refused(&d, appoint(&d, &term), YZ_EXISTS, "keyId");
+        term.key = 2;
+    }
+    assert_null(drive_document(&d, WK_COMPLAINT_HANDLERS, "t1|g1/c1"));
+    assert_int_equal(appoint(&d, &lower), YZ_OK);
+    assert_int_equal(file(&d, "k2"), YZ_OK);
+    assert_true(wk_complaint_lists(stored(&d), "handlers", "h2"));
+    assert_false(wk_complaint_lists(stored(&d), "handlers", "h1"));
+    drive_deinit(&d);
+}
+
+/* One who handles for two orgs has one key for both, and stays its owner when its time is over. */
+static void test_a_key_id_is_never_given_anew(void **state)
+{
+    struct term term = upper;
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    assert_int_equal(appoint(&d, &upper), YZ_OK);
+    term.org_path = "g1/c1";
+    assert_int_equal(appoint(&d, &term), YZ_OK);
+    term.until_ms = FROM + 1;
+    assert_int_equal(appoint(&d, &term), YZ_OK);
+    term.org_path = "g1";
+    assert_int_equal(appoint(&d, &term), YZ_OK);
+    term.member = "h2";
+    term.key = 2;
+    refused(&d, appoint(&d, &term), YZ_EXISTS, "keyId");
+    drive_deinit(&d);
+}
+
+static void test_a_member_has_so_many_terms(void **state)
+{
+    struct term term = upper;
+    char org_path[16];
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    term.org_path = org_path;
+    for (int i = 0; i < 64; i++) {
+        snprintf(org_path, sizeof org_path, "g1/c%d", i);
+        assert_int_equal(appoint(&d, &term), YZ_OK);
+    }
+    assert_int_equal(appoint(&d, &term), YZ_OK); /* the same again */
+    snprintf(org_path, sizeof org_path, "g1/more");
+    refused(&d, appoint(&d, &term), YZ_TOO_MANY, "memberId");
+    drive_deinit(&d);
+}
+
+/* As documents may be that are older than the rule: nobody gets such a box. */
+static void test_a_key_id_of_two_keys_is_nobodys(void **state)
+{
+    struct drive d;
+    bson_t *older;
+
+    (void)state;
+    begin(&d);
+    assert_int_equal(appoint(&d, &lower), YZ_OK);
+    assert_int_equal(appoint(&d, &upper), YZ_OK);
+    older = BCON_NEW("handlers", "[", "{", "m", "h9", "h", "g1/office", "i", "k2", "p",
+                     BCON_BIN(BSON_SUBTYPE_BINARY, publics[3], 32), "f", BCON_DATE_TIME(FROM), "u",
+                     BCON_DATE_TIME(UNTIL), "}", "{", "m", "h1", "h", "g1/office", "i", "k1", "p",
+                     BCON_BIN(BSON_SUBTYPE_BINARY, publics[1], 32), "f", BCON_DATE_TIME(FROM), "u",
+                     BCON_DATE_TIME(UNTIL), "}", "]");
+    wk_fold_preset(d.fold, WK_COMPLAINT_HANDLERS, "t1|g1", older, d.sequence++);
+    bson_destroy(older);
+    refused(&d, file(&d, "k2"), YZ_KEY_NOT_ELIGIBLE, "content[0].keyId");
+    assert_int_equal(file(&d, "k1"), YZ_OK);
+    drive_deinit(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_key_id_is_one_key_everywhere),
+        cmocka_unit_test(test_a_key_id_is_never_given_anew),
+        cmocka_unit_test(test_a_member_has_so_many_terms),
+        cmocka_unit_test(test_a_key_id_of_two_keys_is_nobodys),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
