@@ -437,15 +437,15 @@ class Stack:
         connections = text["connections"] if isinstance(text, dict) else json.loads(text)["connections"]
         return [c.get("subscriptions_list", []) for c in connections if c.get("name") == name]
 
-    def ctl(self, *words, code=0, **settings):
-        """Run yzctl; its standard output. code None: whatever it says of itself."""
+    def ctl(self, *words, code=0, errors=False, **settings):
+        """Run yzctl; its standard output (errors: its standard error instead). code None: whatever it says of itself."""
         done = subprocess.run(
             [str(built("yzctl")), *map(str, words)], capture_output=True, text=True, timeout=120,
             env={**os.environ, **sanitizers.environment(self.folder),
                  **self._env(**{**self.rights.of("operator"), **settings})},
         )  # fmt: skip
         assert code is None or done.returncode == code, f"yzctl {words}: {done.returncode}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        return done.stderr if errors else done.stdout
 
     def apply(self, **settings):
         return self.ctl("apply", **settings)

@@ -7,6 +7,7 @@ import pytest
 import wire
 from handmade import headers, partition
 from people import new_id
+from test_authority import PAYLOADS
 from waiting import until
 
 NOTICE = {"noticeId": "n1", "orgPath": "g1/c1/b1", "noticeClass": "INFO", "title": "t"}
@@ -87,6 +88,39 @@ def test_yzctl_lists_shows_and_drops(town):
     town.stack.ctl("dlq", "drop", mine["sequence"], "--reason", "a test")
     assert not town.stack.bus.messages("DEADLETTERS", f"dlq.{town.name}.>") and not letters(town)
     town.stack.ctl("dlq", "show", mine["sequence"], code=1)
+
+
+@pytest.mark.parametrize(("type_", "told"), [("notice.published", True), ("complaint.filed", False),
+                                             ("complaint.filed_named", False)])  # fmt: skip
+def test_who_sent_a_dropped_letter_is_logged_unless_it_was_a_complaint(town, type_, told):
+    event_id, _ = publish(town, b"\xff", type_.split(".")[0], type_=type_, **{"ce-actor": "somebody"})
+    dead(town)
+    (mine,) = letters(town)
+    said = town.stack.ctl("dlq", "drop", mine["sequence"], "--reason", "a test", errors=True)
+    assert "event=deadletter_dropped" in said and f"type={type_}" in said and f"tenant={town.name}" in said
+    assert ("actor=somebody" in said and f"event_id={event_id}" in said) == told
+    assert ("somebody" in said or event_id in said) == told
+
+
+@pytest.mark.parametrize("type_", ["complaint.filed", "complaint.rated", "complaint.filed_named"])
+def test_who_complained_is_neither_stored_nor_told(town, type_):
+    """Also when a fault let the actor through to the bus."""
+    event_id, sequence = publish(town, b"\xff", "complaint", type_=type_, **{"ce-actor": "somebody"})
+    dead(town)
+    (outcome,) = until(lambda: town.find("outcomes"), 10)
+    assert outcome["status"] == "dead_lettered" and outcome["sequence"] == sequence
+    assert "somebody" not in str(outcome) and event_id not in str(outcome)
+    assert not town.stack.bus.messages("CHANNELS", f"chan.{town.name}.member.somebody")
+
+
+@pytest.mark.parametrize("type_", ["complaint.filed", "complaint.filed_named", "complaint.message_added", "complaint.rated"])
+def test_yzctl_publishes_no_receipt_and_no_sender_of_a_complaint(town, type_):
+    """A gateway would hash the one and drop the other; straight into the stream they would go in clear."""
+    payload = json.dumps(PAYLOADS[type_]("g1/c1/b1"))
+    said = town.stack.ctl("publish", type_, payload, "--tenant", town.name, "--member", "m1", "--path", "g1/c1/b1",
+                          "--role", "member", "--json", code=1)  # fmt: skip
+    error = json.loads(said)["error"]
+    assert (error["code"], error["field"], error["temporary"]) == ("forbidden", "type", False)
 
 
 def letters(town):
