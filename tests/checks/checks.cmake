@@ -23,3 +23,10 @@ set_tests_properties(it.demo PROPERTIES LABELS integration TIMEOUT 300
 # Formatting, clang-tidy, banned calls, shell and Python: both cores for itself.
 add_test(NAME check.lint COMMAND ${CMAKE_SOURCE_DIR}/scripts/lint ${CMAKE_BINARY_DIR})
 set_tests_properties(check.lint PROPERTIES LABELS lint TIMEOUT 1200 PROCESSORS 2 COST 10000)
+
+# What scripts/up builds: optimised, the compiler sees more, and each warning is an error there, too.
+add_test(NAME check.release
+  COMMAND sh -c "\"$0\" --preset release -S \"$1\" -B \"$2\" >/dev/null && exec \"$0\" --build \"$2\" --parallel 1"
+          ${CMAKE_COMMAND} ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/release
+  WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+set_tests_properties(check.release PROPERTIES LABELS check TIMEOUT 900)
