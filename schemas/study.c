@@ -18,6 +18,7 @@
 #define YEAR_MAX        9999
 #define SOURCE_MAX      400
 #define DAY_MINUTES     1440
+#define REASON_MAX      200
 
 static enum yz_err check_lesson(const char *lesson_id, uint32_t version, struct yz_violation *v)
 {
@@ -161,6 +162,20 @@ static enum yz_err check_source(const char *source, struct yz_violation *v)
     return YZ_OK;
 }
 
+/* Nothing is taken back without saying why, and as of when. */
+static enum yz_err check_minutes(const Yizhan__V1__StudyCredited *credited, struct yz_violation *v)
+{
+    enum yz_err err;
+
+    if (credited->minutes == 0 && credited->revision == 0)
+        return yz_violate(v, YZ_MISSING_FIELD, "minutes", NULL);
+    if ((err = yz_check_range(credited->minutes, 0, DAY_MINUTES, "minutes", v)))
+        return err;
+    return credited->minutes == 0
+               ? yz_check_text(credited->reason, REASON_MAX, "reason", v)
+               : yz_check_optional_text(credited->reason, REASON_MAX, "reason", v);
+}
+
 static enum yz_err check_credited(const ProtobufCMessage *message, struct yz_violation *v)
 {
     const Yizhan__V1__StudyCredited *credited = (const Yizhan__V1__StudyCredited *)message;
@@ -169,11 +184,7 @@ static enum yz_err check_credited(const ProtobufCMessage *message, struct yz_vio
     if ((err = yz_check_id(credited->member, "member", v)) ||
         (err = yz_check_enum(&yizhan__v1__study_source__descriptor, (int)credited->source_kind,
                              "sourceKind", v)) ||
-        (err = check_source(credited->source, v)))
-        return err;
-    if (credited->minutes == 0)
-        return yz_violate(v, YZ_MISSING_FIELD, "minutes", NULL);
-    if ((err = yz_check_range(credited->minutes, 1, DAY_MINUTES, "minutes", v)) ||
+        (err = check_source(credited->source, v)) || (err = check_minutes(credited, v)) ||
         (err = yz_check_org_path(credited->org_path, "orgPath", v)))
         return err;
     return yz_check_time(credited->ended_at, "endedAt", v);

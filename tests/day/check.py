@@ -8,7 +8,7 @@ servers, and no code of theirs is used.
 import collections
 
 from complaints import DISCREET, Complained
-from play import BRANCHES, LESSON_MS
+from play import BRANCHES, LESSON_MS, MEETING_S
 
 COMPLETE_PERMILLE = 950
 
@@ -150,21 +150,26 @@ class Checker:
         self.same(len(came), len(applied), "members whose check-in was applied, one each")
         self.same(sorted((row["member"], row["method"]) for row in self.rows("checkins")), sorted(came.items()), "the check-ins")
         meeting = self.rows("meetings", meeting_id="theme-day")
-        corrected = {e["payload"]["member"] for e in self.transcript.events("checkin.corrected")
-                     if e["payload"]["state"] == "PRESENT"}  # fmt: skip
+        present = self.present(came)
         if self.expect_one(meeting, "the meeting"):
             self.same(meeting[0]["state"], "CLOSED", "the meeting")
             self.same(meeting[0]["present_at_close"], len(came), "who was there at the closing")
-            self.same(meeting[0]["present_count"], len(set(came) | corrected), "who was there, corrections counted in")
+            self.same(meeting[0]["present_count"], len(present), "who was there, corrections counted in")
         for answer in self.transcript.answers("meeting.attendance")[-1:]:
             states = collections.defaultdict(set)
             for entry in answer["reply"]["entries"]:
                 states[entry["state"]].add(entry["member"])
-            self.same(sorted(states["PRESENT"]), sorted(set(came) | corrected), "attendance: present")
+            self.same(sorted(states["PRESENT"]), sorted(present), "attendance: present")
             leave = {e["payload"]["member"] for e in self.transcript.events("checkin.leave_decided") if e["payload"]["granted"]}
             self.same(sorted(states["ON_LEAVE"]), sorted(leave - set(came)), "attendance: on leave")
-        counts = [int(push["payload"].get("present", 0)) for push in self.transcript.pushes(type_="meeting.attendance_count")]
-        self.expect(counts and max(counts) == len(set(came) | corrected), f"the live count ended at {counts and max(counts)}")
+        counts = {push["member"]: int(push["payload"].get("present", 0))
+                  for push in self.transcript.pushes(type_="meeting.attendance_count")}  # fmt: skip
+        self.same(set(counts.values()), {len(present)}, "the live count of everybody who saw it")
+
+    def present(self, came):
+        """The last correction of a member stands, else the check-in."""
+        last = {e["payload"]["member"]: e["payload"]["state"] for e in self.transcript.events("checkin.corrected")}
+        return {member for member in {*came, *last} if last.get(member, "PRESENT") == "PRESENT"}
 
     def expect_one(self, rows, what):
         self.same(len(rows), 1, what)
@@ -189,12 +194,19 @@ class Checker:
         self.same(rows[0]["result"], due, "the result of the vote")
 
     def hours(self):
-        """Fill in once: the meeting's minutes for everybody who was there, once, and nobody else."""
-        credited = collections.Counter(row["member"] for row in self.rows("study_hours") if row["source"].endswith("/theme-day"))
-        came = {row["member"] for row in self.rows("checkins")} | {
-            e["payload"]["member"] for e in self.transcript.events("checkin.corrected")}
-        self.same(dict(credited), {member: 1 for member in came}, "the hours of the meeting")
-        times = collections.Counter((row["member"], row["source"]) for row in self.rows("study_hours"))
+        """Fill in once: the meeting's minutes for everybody who was there, once, and nobody else; what a correction takes
+        back stands beside what was credited, with its reason."""
+        credited = collections.Counter()
+        for row in self.rows("study_hours"):
+            if row["source"].endswith("/theme-day"):
+                credited[row["member"]] += row["seconds"]
+        present = self.present({row["member"] for row in self.rows("checkins")})
+        self.same({member: seconds for member, seconds in credited.items() if seconds}, dict.fromkeys(present, MEETING_S),
+                  "the hours of the meeting")  # fmt: skip
+        reasons = {e["payload"]["reason"] for e in self.transcript.events("checkin.corrected")}
+        back = [row for row in self.rows("study_hours") if row["seconds"] < 0]
+        self.expect(back and all(row["reason"] in reasons for row in back), "hours were taken back, each with the reason")
+        times = collections.Counter((row["member"], row["source"]) for row in self.rows("study_hours", source_kind="STUDIED_LESSON"))
         self.same({what: count for what, count in times.items() if count > 1}, {}, "hours credited more than once")
 
     # --- study ---

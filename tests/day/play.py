@@ -17,6 +17,7 @@ GROUP, BRANCHES = "group", ("group/c1/b1", "group/c1/b2")
 SIZE = 12
 CODE_PERIOD_S = 30
 LESSON_MS = 6000
+MEETING_S = 5400
 
 
 def stamp(seconds_from_now):
@@ -124,7 +125,7 @@ class Day:
     def convene(self):
         self.secretary(0).do("meeting.convened", {
             **self.meeting, "kind": "THEME_DAY", "title": "主题党日：学习与讨论", "place": "三楼会议室",
-            "startsAt": stamp(3603), "endsAt": stamp(3603 + 5400), "rosterOfBranch": True, "codePeriodS": CODE_PERIOD_S})
+            "startsAt": stamp(3603), "endsAt": stamp(3603 + MEETING_S), "rosterOfBranch": True, "codePeriodS": CODE_PERIOD_S})
         # An hour before the start everybody on the roster is reminded.
         for client in self.members(0):
             if client.phone:
@@ -280,6 +281,22 @@ class Day:
         secretary.do("checkin.corrected", {**self.meeting, "member": absent.name, "state": "PRESENT", "reason": "签到机坏了"})
         secretary.ask("meeting.attendance", {**self.meeting, "limit": 200}, after=closed)
         secretary.ask("meeting.votes", self.meeting)
+        self.correct_the_hours()
+
+    def correct_the_hours(self):
+        """Two who have the meeting's hours lose them by a correction; one of them gets them again."""
+        present = {e["payload"].get("member") or e["member"] for e in self.transcript.events("checkin.recorded")}
+        gone, back = [client for client in self.members(0)[1:] if client.name in present][:2]
+        for client in (gone, back):
+            self.wait_hours(client, True)
+            self.mark(client, "ABSENT", "提前离开")
+            self.disturb()
+            self.wait_hours(client, False)
+        self.mark(back, "PRESENT", "核对签到表")
+        self.wait_hours(back, True)
+
+    def mark(self, client, state, reason):
+        self.secretary(0).do("checkin.corrected", {**self.meeting, "member": client.name, "state": state, "reason": reason})
 
     def look_back(self):
         """Everybody looks at what it has."""
@@ -299,8 +316,7 @@ class Day:
         """Hours follow a closed meeting by the outbox: wait until those who were there have them."""
         present = [entry["member"] for entry in self.secretary_attendance() if entry["state"] == "PRESENT"]
         for name in present:
-            client = self.clients[name]
-            until(lambda client=client: self.credited(client), timeout=60, what=f"the hours of {name}")
+            self.wait_hours(self.clients[name], True)
         for client in self.clients.values():
             if client.phone:
                 client.phone.read_for(0.3)
@@ -309,9 +325,14 @@ class Day:
     def secretary_attendance(self):
         return self.secretary(0).ask("meeting.attendance", {**self.meeting, "limit": 200})["entries"]
 
+    def wait_hours(self, client, there):
+        until(lambda: self.credited(client) == there, timeout=60, what=f"hours of {client.name}: {there}")
+
     @staticmethod
     def credited(client):
-        reply = client.ask("study.hours")
-        return any(entry["sourceKind"] == "ATTENDED_MEETING" for entry in reply.get("entries", []))
+        """Something is left of what meetings gave."""
+        entries = client.ask("study.hours").get("entries", [])
+        return 0 < sum(int(entry.get("seconds", 0)) - int(entry.get("takenBackSeconds", 0)) for entry in entries
+                       if entry["sourceKind"] == "ATTENDED_MEETING")  # fmt: skip
 
 

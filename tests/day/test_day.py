@@ -38,6 +38,12 @@ def change_one(name, field, change):
     return alter
 
 
+def drop_hours(documents, again=False):
+    """The entry that takes hours back, or the one that gives them again."""
+    documents["study_hours"].remove(next(
+        row for row in documents["study_hours"] if row.get("reason") and (row["seconds"] > 0) == again))
+
+
 def twice(name):
     return lambda documents: documents[name].append(dict(documents[name][0]))
 
@@ -61,6 +67,10 @@ WRONGS = {
     "a ballot is changed": change_one("meeting_ballots", "choice", lambda c: "VOTE_NO" if c != "VOTE_NO" else "VOTE_YES"),
     "the vote's result is turned": change_one("meeting_votes", "result", lambda _: "VOTE_NOT_QUITE"),
     "hours are credited twice": twice("study_hours"),
+    "hours are not taken back": drop_hours,
+    "hours are not given again": lambda documents: drop_hours(documents, again=True),
+    "hours are taken back for no reason": lambda documents: next(
+        row for row in documents["study_hours"] if row["seconds"] < 0).update(reason=""),
     "progress moved backwards": change_one("study_progress", "covered_ms", lambda ms: ms - 1),
     "a receipt is lost": change_one("notice_receipts", "read", lambda bits: bytes(len(bits))),
     "a post is lost": drop_one("posts"),

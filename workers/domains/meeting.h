@@ -111,9 +111,16 @@ int64_t wk_meeting_overdue_ms(const struct wk_rules_calendar *calendar, int64_t 
 /* When the reminder is due, outside the quiet hours; 0: none is. */
 int64_t wk_meeting_remind_ms(const struct wk_rules *rules, int64_t now_ms, int64_t starts_at_ms);
 
-/* meeting_after.c: in apply() of whatever changes a meeting that is closed: ordinals 0 and 1. */
+/* meeting_after.c: who is to have the meeting's hours, or is not any more. */
+struct wk_meeting_presence {
+    const char *member;
+    bool present;
+    const char *reason; /* of the correction that says so; "": none */
+};
+/* In apply() of whatever changes a meeting that is closed: ordinals 0 and 1. presence: NULL: it
+ * changes nobody's. */
 void wk_meeting_follow(const struct wk_event *event, struct wk_fold *fold, const bson_t *meeting,
-                       const char *credited);
+                       const struct wk_meeting_presence *presence);
 /* The event came after the meeting's closing. */
 bool wk_meeting_is_after_close(const struct wk_event *event, const bson_t *meeting);
 

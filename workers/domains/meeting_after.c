@@ -95,9 +95,10 @@ void wk_meeting_apply_reminder_due(const struct wk_event *event, struct wk_fold 
     wk_later(fold, 0, event->received_at_ms, "meeting.reminder_due", &rest.base);
 }
 
-/* The ledger of hours takes each (member, meeting) once, however often it is told. */
+/* The ledger of hours follows what the latest event of the meeting says of each member. A meeting
+ * that gave no hours has none to take back. */
 static void credit(const struct wk_event *event, struct wk_fold *fold, const bson_t *meeting,
-                   const char *member, int ordinal)
+                   const struct wk_meeting_presence *presence, int ordinal)
 {
     Yizhan__V1__StudyCredited credited = YIZHAN__V1__STUDY_CREDITED__INIT;
     Google__Protobuf__Timestamp ended_at = wk_timestamp(wk_meeting_held_ms(meeting));
@@ -106,13 +107,17 @@ static void credit(const struct wk_event *event, struct wk_fold *fold, const bso
     credited.minutes = wk_meeting_minutes(meeting);
     if (credited.minutes == 0)
         return;
+    if (!presence->present)
+        credited.minutes = 0;
     snprintf(source, sizeof source, "%s/%s", wk_document_text(meeting, "org_path"),
              wk_document_text(meeting, "meeting_id"));
-    credited.member = (char *)(uintptr_t)member;
+    credited.member = (char *)(uintptr_t)presence->member;
     credited.source_kind = YIZHAN__V1__STUDY_SOURCE__ATTENDED_MEETING;
     credited.source = source;
     credited.org_path = (char *)(uintptr_t)wk_document_text(meeting, "org_path");
     credited.ended_at = &ended_at;
+    credited.revision = event->sequence;
+    credited.reason = (char *)(uintptr_t)presence->reason;
     wk_later(fold, ordinal, event->received_at_ms, "study.credited", &credited.base);
 }
 
@@ -135,8 +140,10 @@ void wk_meeting_apply_credits_due(const struct wk_event *event, struct wk_fold *
     wk_bits_read(meeting, "present", should, &present);
     part_begin(&part, get_roster(event, fold), due->from);
     while (part_next(&part)) {
+        const struct wk_meeting_presence there = {part.member, true, ""};
+
         if (wk_bits_has(&at_close, part.place) && wk_bits_has(&present, part.place))
-            credit(event, fold, meeting, part.member, (int)(part.place - part.from) + 1);
+            credit(event, fold, meeting, &there, (int)(part.place - part.from) + 1);
     }
     if (part.end >= should)
         return;
@@ -153,17 +160,16 @@ bool wk_meeting_is_after_close(const struct wk_event *event, const bson_t *meeti
     return closed != 0 && (int64_t)event->sequence > closed;
 }
 
-/* Credit one member (NULL: nobody) and tell the branch's figures how the meeting stands. */
 void wk_meeting_follow(const struct wk_event *event, struct wk_fold *fold, const bson_t *meeting,
-                       const char *credited)
+                       const struct wk_meeting_presence *presence)
 {
     Yizhan__V1__MeetingHeld held = YIZHAN__V1__MEETING_HELD__INIT;
     Google__Protobuf__Timestamp held_at = wk_timestamp(wk_meeting_held_ms(meeting));
     int64_t should = wk_document_number(meeting, "should");
     struct wk_bits present, leave;
 
-    if (credited)
-        credit(event, fold, meeting, credited, 0);
+    if (presence)
+        credit(event, fold, meeting, presence, 0);
     wk_bits_read(meeting, "present", should, &present);
     wk_bits_read(meeting, "leave", should, &leave);
     held.org_path = wk_meeting_ref(event)->org_path;

@@ -264,6 +264,7 @@ static void push_confirmed(const struct wk_event *event, struct wk_fold *fold)
 /* The meeting as the event leaves it: what a correction has said stands. */
 void wk_checkin_apply_recorded(const struct wk_event *event, struct wk_fold *fold)
 {
+    const struct wk_meeting_presence there = {present_member(event), true, ""};
     const bson_t *meeting = wk_meeting_get(event, fold);
     int64_t place;
     char id[WK_ID_MAX];
@@ -283,7 +284,7 @@ void wk_checkin_apply_recorded(const struct wk_event *event, struct wk_fold *fol
     wk_meeting_send_attendance(event, fold, wk_document_number(meeting, "present_count"),
                                wk_document_number(meeting, "should"));
     if (wk_meeting_is_after_close(event, meeting) && is_in(meeting, "present", place))
-        wk_meeting_follow(event, fold, meeting, present_member(event));
+        wk_meeting_follow(event, fold, meeting, &there);
 }
 
 /* Leave: one document for each member who asked. The deciding event names the member. */
@@ -557,6 +558,8 @@ static void push_correction(const struct wk_event *event, struct wk_fold *fold)
 void wk_checkin_apply_corrected(const struct wk_event *event, struct wk_fold *fold)
 {
     const Yizhan__V1__CheckinCorrected *c = (const Yizhan__V1__CheckinCorrected *)event->payload;
+    const struct wk_meeting_presence said = {
+        c->member, c->state == YIZHAN__V1__ATTENDANCE_STATE__PRESENT, c->reason};
     const bson_t *meeting = wk_meeting_get(event, fold);
     int64_t place = wk_roster_place(event, fold, c->member);
     char id[WK_ID_MAX];
@@ -571,6 +574,5 @@ void wk_checkin_apply_corrected(const struct wk_event *event, struct wk_fold *fo
     wk_meeting_send_attendance(event, fold, wk_document_number(meeting, "present_count"),
                                wk_document_number(meeting, "should"));
     if (wk_meeting_is_after_close(event, meeting))
-        wk_meeting_follow(event, fold, meeting,
-                          c->state == YIZHAN__V1__ATTENDANCE_STATE__PRESENT ? c->member : NULL);
+        wk_meeting_follow(event, fold, meeting, &said);
 }

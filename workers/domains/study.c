@@ -552,6 +552,7 @@ static const struct wk_collection collections[] = {
     {WK_STUDY_SESSIONS, NULL},
     {WK_STUDY_PROGRESS, progress_indexes},
     {WK_STUDY_HOURS, hours_indexes},
+    {WK_STUDY_SOURCES, NULL},
     {0},
 };
 

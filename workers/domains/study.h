@@ -12,8 +12,12 @@
  * WK_STUDY_SESSIONS  "<tenant>|<member>|<session>": that it was begun, so that its id is used once.
  * WK_STUDY_PROGRESS  "<tenant>|<member>|<lesson>|<version>": duration_ms and the lesson's rule as
  * they were at its first session; watched, covered_ms, quiz_answered, score; concluded: sequence of
- * the event that met the rule; completed, completed_at, rules, org_path. WK_STUDY_HOURS
- * "<tenant>|<member>|<source kind>|<source>": a source is credited once.
+ * the event that met the rule; completed, completed_at, rules, org_path.
+ * WK_STUDY_HOURS     "<tenant>|<member>|<source kind>|<source>": the ledger, never changed: what a
+ * source was credited with at first; with "|<sequence>" behind it what was taken back (seconds < 0)
+ * or credited again since, with reason and by whom. All entries of a year add up to its hours.
+ * WK_STUDY_SOURCES   "<tenant>|<member>|<source kind>|<source>": seconds as they stand by the last
+ * revision of the source, once more than one was told. Where there is none the entry says it.
  */
 #ifndef WK_STUDY_H
 #define WK_STUDY_H
@@ -27,6 +31,7 @@
 #define WK_STUDY_SESSIONS "study_sessions"
 #define WK_STUDY_PROGRESS "study_progress"
 #define WK_STUDY_HOURS    "study_hours"
+#define WK_STUDY_SOURCES  "study_sources"
 
 /* Told to clients beside the rule's heartbeat: a timer of theirs and the way here are not exact. */
 #define WK_STUDY_HEARTBEAT_MARGIN_S 5
@@ -75,19 +80,21 @@ void wk_study_put_progress(const struct wk_event *event, struct wk_fold *fold,
 void wk_study_fill(const bson_t *progress, Yizhan__V1__StudyProgress *message,
                    Google__Protobuf__Timestamp *completed_at);
 
-/* What is credited, once. */
+/* What a source counts for a member, as of a revision of the source. */
 struct wk_study_credit {
     const char *member;
     Yizhan__V1__StudySource kind;
     const char *source;
-    uint32_t seconds;
+    uint32_t seconds; /* 0: nothing any more */
     const char *org_path;
     int64_t ended_at_ms;
+    uint64_t revision;  /* 0: of a source that is credited once, and never again */
+    const char *reason; /* of a correction; "": none */
 };
 void wk_study_credit_need(const struct wk_event *event, const struct wk_study_credit *credit,
                           struct wk_needs *needs);
-/* Into the ledger, and told to the member; without effect when another event credited the source
- * before. */
+/* The difference to what stands into the ledger, and told to the member; without effect when a
+ * later revision was told before, or the source counts as much already. */
 void wk_study_credit(const struct wk_event *event, struct wk_fold *fold,
                      const struct wk_study_credit *credit);
 

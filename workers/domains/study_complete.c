@@ -231,6 +231,7 @@ static struct wk_study_credit credit_of(const struct wk_event *event, char sourc
         .seconds = (completed->duration_ms + 999) / 1000,
         .org_path = completed->org_path,
         .ended_at_ms = wk_timestamp_ms(completed->completed_at),
+        .reason = "",
     };
 }
 

@@ -194,6 +194,7 @@ struct ledger {
 static Yizhan__V1__StudyHours *read_entry(struct yz_arena *arena, const bson_t *row)
 {
     Yizhan__V1__StudyHours *entry = yz_arena_alloc(arena, sizeof *entry);
+    int64_t seconds = wk_document_number(row, "seconds");
     bson_t kept;
 
     if (!entry || !wk_document_keep(arena, row, &kept))
@@ -202,7 +203,9 @@ static Yizhan__V1__StudyHours *read_entry(struct yz_arena *arena, const bson_t *
     entry->source_kind = (Yizhan__V1__StudySource)wk_document_enum(
         &kept, "source_kind", &yizhan__v1__study_source__descriptor);
     entry->source = (char *)(uintptr_t)wk_document_text(&kept, "source");
-    entry->seconds = (uint32_t)wk_document_number(&kept, "seconds");
+    entry->seconds = (uint32_t)(seconds > 0 ? seconds : 0);
+    entry->taken_back_seconds = (uint32_t)(seconds < 0 ? -seconds : 0);
+    entry->reason = (char *)(uintptr_t)wk_document_text(&kept, "reason");
     entry->org_path = (char *)(uintptr_t)wk_document_text(&kept, "org_path");
     entry->ended_at = wk_timestamp_new(arena, wk_document_time_ms(&kept, "ended_at"));
     entry->year = (uint32_t)wk_document_number(&kept, "year");

@@ -16,7 +16,7 @@ DOMAIN = ("notices", "notice_receipts", "meetings", "meeting_rosters", "checkins
           "threads", "thread_writers", "revocations")  # fmt: skip
 FRAME = ("outcomes", "outbox", "attempts", "generations")
 # What the system's own events leave: told to no model, but held against what it says of the meetings behind them.
-FOLLOWING = ("study_hours", "meeting_orgs", "meeting_years")
+FOLLOWING = ("study_hours", "study_sources", "meeting_orgs", "meeting_years")
 OWN = "$t-"  # begins the id of an event that a row of the outbox became
 
 
@@ -143,14 +143,17 @@ def _following(story, domain, found):
     stored = story.snapshot["documents"]
     closed = [m for m in domain.documents["meetings"].values()
               if m["state"] == "CLOSED" and not _is_unsure(domain, "meetings", m)]  # fmt: skip
-    hours = {d["_id"] for d in stored.get("study_hours", [])}
+    hours = collections.Counter()  # (tenant, member, source kind|source): seconds of all entries
+    for row in stored.get("study_hours", []):
+        hours[row["tenant"], row["member"], f"{row['source_kind']}|{row['source']}"] += row["seconds"]
     held = {(year["tenant"], year["org_path"], entry["m"]): entry["p"]
             for year in stored.get("meeting_years", []) for entry in year["meetings"]}  # fmt: skip
     for meeting in closed:
         named = meeting["org_path"], meeting["meeting_id"]
         source = f"ATTENDED_MEETING|{'/'.join(named)}"
-        want = {f"{meeting['tenant']}|{member}|{source}" for member in domain.present(meeting)}
-        have = {id_ for id_ in hours if id_.endswith("|" + source) and id_.startswith(meeting["tenant"] + "|")}
+        want = set(domain.present(meeting))
+        have = {member for (tenant, member, of), seconds in hours.items()
+                if (tenant, of) == (meeting["tenant"], source) and seconds}  # fmt: skip
         if meeting["ends_at"]["ms"] - meeting["starts_at"]["ms"] >= 60_000 and have != want:
             found.append(Violation("a", f"hours of the meeting {'/'.join(named)}: lacking {sorted(want - have)}, and of nobody "
                                         f"present {sorted(have - want)}", [meeting["evt_seq"]]))  # fmt: skip

@@ -184,8 +184,9 @@ static inline size_t fire(struct told *t, size_t at)
     return at;
 }
 
-/* How many rows from `at` on credit this member; NULL: anybody. */
-static inline int credits(struct told *t, size_t at, const char *member)
+/* How many rows from `at` on credit this member, or (taken_back) say that it has no hours any more;
+ * NULL: anybody. */
+static inline int hours_told(struct told *t, size_t at, const char *member, bool taken_back)
 {
     int found = 0;
 
@@ -197,9 +198,15 @@ static inline int credits(struct told *t, size_t at, const char *member)
         if (strcmp(rows[at].type, "study.credited") != 0)
             continue;
         credited = row_of(t, at, "study.credited");
-        found += !member || strcmp(credited->member, member) == 0;
+        found += (credited->minutes == 0) == taken_back &&
+                 (!member || strcmp(credited->member, member) == 0);
     }
     return found;
+}
+
+static inline int credits(struct told *t, size_t at, const char *member)
+{
+    return hours_told(t, at, member, false);
 }
 
 #endif

@@ -311,6 +311,83 @@ static void who_comes_or_is_corrected_later_is_credited_too(void **state)
     told_deinit(&t);
 }
 
+/* The study.credited of the row before the last: a correction writes it before the figures. */
+static const Yizhan__V1__StudyCredited *corrected(struct told *t, const char *member,
+                                                  const char *state)
+{
+    char json[256];
+
+    snprintf(json, sizeof json, "{" IT ",\"member\":\"%s\",\"state\":\"%s\",\"reason\":\"核对\"}",
+             member, state);
+    applied(t, "s1", "checkin.corrected", json);
+    return row_of(t, row_count(t) - 2, "study.credited");
+}
+
+static void a_correction_takes_hours_back_and_gives_them_again(void **state)
+{
+    static const struct {
+        const char *state;
+        uint32_t minutes;
+    } steps[] = {{"ABSENT", 0}, {"ON_LEAVE", 0}, {"PRESENT", 90}, {"ON_LEAVE", 0}};
+    uint64_t last = 0;
+    size_t begin;
+    struct told t;
+
+    (void)state;
+    told_init(&t);
+    convene(&t, "," ROSTER);
+    open_up(&t);
+    check_in(&t, "u2");
+    check_in(&t, "u3");
+    /* Before the closing there is nothing to take back. */
+    begin = row_count(&t);
+    applied(&t, "s1", "checkin.corrected",
+            "{" IT ",\"member\":\"u3\",\"state\":\"ABSENT\",\"reason\":\"r\"}");
+    assert_int_equal(row_count(&t), begin);
+    t.drive.now_ms += 6 * HOUR_MS;
+    close_down(&t);
+    fire(&t, begin);
+    assert_int_equal(credits(&t, begin, NULL), 1);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        const Yizhan__V1__StudyCredited *said = corrected(&t, "u2", steps[i].state);
+        const Yizhan__V1__MeetingHeld *held = row_of(&t, row_count(&t) - 1, "meeting.held");
+
+        assert_string_equal(said->member, "u2");
+        assert_string_equal(said->source, BRANCH "/m1");
+        assert_int_equal(said->minutes, steps[i].minutes);
+        assert_string_equal(said->reason, "核对");
+        assert_true(said->revision > last);
+        last = said->revision;
+        /* The figures follow, too, and by the same revision. */
+        assert_int_equal(held->present, steps[i].minutes ? 1 : 0);
+        assert_int_equal(held->sequence, said->revision);
+        assert_int_equal(yz_event_type_find("study.credited", NULL)->check(&said->base, &t.drive.v),
+                         YZ_OK);
+    }
+    told_deinit(&t);
+}
+
+/* Between the closing and its parts: who is corrected away is not credited by them. */
+static void who_is_corrected_away_before_the_parts_is_not_credited(void **state)
+{
+    size_t begin;
+    struct told t;
+
+    (void)state;
+    told_init(&t);
+    convene(&t, "," ROSTER);
+    open_up(&t);
+    check_in(&t, "u2");
+    begin = row_count(&t);
+    t.drive.now_ms += 6 * HOUR_MS;
+    close_down(&t);
+    assert_int_equal(corrected(&t, "u2", "ABSENT")->minutes, 0);
+    fire(&t, begin);
+    assert_int_equal(credits(&t, begin, NULL), 0);
+    assert_int_equal(hours_told(&t, begin, "u2", true), 1);
+    told_deinit(&t);
+}
+
 /* 450 members go in three parts, none with more rows than a part has places and one for the rest.
  */
 static void a_large_roster_is_gone_through_in_parts(void **state)
@@ -477,6 +554,8 @@ int main(void)
         cmocka_unit_test(reminders_keep_the_quiet_hours),
         cmocka_unit_test(hours_follow_the_closing),
         cmocka_unit_test(who_comes_or_is_corrected_later_is_credited_too),
+        cmocka_unit_test(a_correction_takes_hours_back_and_gives_them_again),
+        cmocka_unit_test(who_is_corrected_away_before_the_parts_is_not_credited),
         cmocka_unit_test(a_large_roster_is_gone_through_in_parts),
         cmocka_unit_test(figures_follow_and_older_ones_do_not_come_back),
         cmocka_unit_test(minutes_have_versions),

@@ -1,4 +1,5 @@
-/* The ledger of hours: a source counts once, in the local year in which it ended. */
+/* The ledger of hours: a source counts once, in the local year in which it ended, and what it no
+ * longer counts is taken back. */
 #include "drive.h"
 
 #include <study.pb-c.h>
@@ -85,6 +86,143 @@ static void test_a_source_counts_once(void **state)
     drive_deinit(&d);
 }
 
+/* Said by the source as of `revision`; minutes 0: with a reason. */
+static Yizhan__V1__StudyCredited said(uint64_t revision, uint32_t minutes)
+{
+    Yizhan__V1__StudyCredited c = credit(DRIVE_START);
+
+    c.revision = revision;
+    c.minutes = minutes;
+    c.reason = minutes ? "" : "核对签到表";
+    return c;
+}
+
+static void tell(struct drive *d, uint64_t revision, uint32_t minutes)
+{
+    Yizhan__V1__StudyCredited c = said(revision, minutes);
+
+    assert_int_equal(drive(d, "s1", "g1/c1/b1", "study.credited", &c.base), YZ_OK);
+}
+
+/* What all entries come to, by the pushes that tell of them: each event's once. */
+static int64_t total(const struct drive *d)
+{
+    size_t count;
+    const struct wk_fold_push *pushes = wk_fold_pushes(d->fold, &count);
+    int64_t seconds = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        Yizhan__V1__StudyHours *hours;
+        bool again = false;
+
+        for (size_t k = 0; k < i; k++)
+            again = again || pushes[k].sequence == pushes[i].sequence;
+        if (again)
+            continue;
+        hours = (Yizhan__V1__StudyHours *)drive_last(&pushes[i], "member.u1", "study.credited");
+        seconds += (int64_t)hours->seconds - (int64_t)hours->taken_back_seconds;
+        yizhan__v1__study_hours__free_unpacked(hours, NULL);
+    }
+    return seconds;
+}
+
+static void test_what_is_no_longer_counted_is_taken_back(void **state)
+{
+    Yizhan__V1__StudyHours *pushed;
+    const bson_t *entry;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    tell(&d, 10, 90);
+    tell(&d, 20, 0);
+    pushed = (Yizhan__V1__StudyHours *)drive_last_push(&d, "member.u1", "study.credited");
+    assert_int_equal(pushed->seconds, 0);
+    assert_int_equal(pushed->taken_back_seconds, 5400);
+    assert_string_equal(pushed->reason, "核对签到表");
+    yizhan__v1__study_hours__free_unpacked(pushed, NULL);
+    /* Nothing was changed: the first entry stands, and beside it one that takes it back. */
+    assert_int_equal(wk_document_number(drive_document(&d, "study_hours", ENTRY), "seconds"), 5400);
+    entry = drive_document(&d, "study_hours", ENTRY "|00000000000000000101");
+    assert_int_equal(wk_document_number(entry, "seconds"), -5400);
+    assert_int_equal(wk_document_number(entry, "year"), 2026);
+    assert_string_equal(wk_document_text(entry, "reason"), "核对签到表");
+    assert_string_equal(wk_document_text(entry, "by"), "s1");
+    assert_string_equal(wk_document_text(entry, "rules"), "2026-1");
+    /* Said again it is taken back once; and it may be credited again. */
+    tell(&d, 30, 0);
+    assert_int_equal(total(&d), 0);
+    tell(&d, 40, 90);
+    assert_int_equal(total(&d), 5400);
+    entry = drive_document(&d, "study_hours", ENTRY "|00000000000000000103");
+    assert_int_equal(wk_document_number(entry, "seconds"), 5400);
+    tell(&d, 50, 60);
+    assert_int_equal(total(&d), 3600);
+    drive_deinit(&d);
+}
+
+/* The outbox gives no order between the rows of two events. */
+static void test_the_last_revision_stands_in_any_order(void **state)
+{
+    static const uint32_t minutes[] = {90, 0, 90, 0};
+    static const size_t orders[][4] = {
+        {0, 1, 2, 3}, {0, 1, 3, 2}, {0, 2, 1, 3}, {0, 2, 3, 1}, {0, 3, 1, 2}, {0, 3, 2, 1},
+        {1, 0, 2, 3}, {1, 0, 3, 2}, {1, 2, 0, 3}, {1, 2, 3, 0}, {1, 3, 0, 2}, {1, 3, 2, 0},
+        {2, 0, 1, 3}, {2, 0, 3, 1}, {2, 1, 0, 3}, {2, 1, 3, 0}, {2, 3, 0, 1}, {2, 3, 1, 0},
+        {3, 0, 1, 2}, {3, 0, 2, 1}, {3, 1, 0, 2}, {3, 1, 2, 0}, {3, 2, 0, 1}, {3, 2, 1, 0},
+    };
+
+    (void)state;
+    for (size_t count = 1; count <= 4; count++) {
+        for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+            struct drive d;
+
+            drive_init(&d);
+            for (size_t k = 0; k < 4; k++) {
+                if (orders[i][k] >= count)
+                    continue;
+                tell(&d, 10 + orders[i][k], minutes[orders[i][k]]);
+                /* The event over what it left already. */
+                assert_int_equal(drive_apply(&d, &d.event), YZ_OK);
+            }
+            assert_int_equal(total(&d), minutes[count - 1] * 60);
+            drive_deinit(&d);
+        }
+    }
+}
+
+/* The first event again, when the documents hold a later one's effect: it says what it said. */
+static void test_replay_behind_a_later_one(void **state)
+{
+    Yizhan__V1__StudyCredited first = said(10, 90), second = said(20, 0), third = said(30, 90);
+    Yizhan__V1__StudyCredited *const all[] = {&first, &second, &third};
+    struct wk_event events[3];
+    struct yz_envelope envs[3];
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(drive(&d, "s1", "g1/c1/b1", "study.credited", &all[i]->base), YZ_OK);
+        envs[i] = d.env;
+        events[i] = d.event;
+        events[i].env = &envs[i];
+    }
+    for (size_t i = 0; i < 3; i++) {
+        Yizhan__V1__StudyHours *pushed;
+
+        assert_int_equal(drive_apply(&d, &events[i]), YZ_OK);
+        pushed = (Yizhan__V1__StudyHours *)drive_last_push(&d, "member.u1", "study.credited");
+        assert_int_equal(pushed->seconds, i == 1 ? 0 : 5400);
+        assert_int_equal(pushed->taken_back_seconds, i == 1 ? 5400 : 0);
+        yizhan__v1__study_hours__free_unpacked(pushed, NULL);
+    }
+    assert_int_equal(drive_push_count(&d), 6);
+    assert_int_equal(wk_document_number(drive_document(&d, "study_sources", ENTRY), "revision"),
+                     30);
+    drive_deinit(&d);
+}
+
 static void test_replay(void **state)
 {
     Yizhan__V1__StudyCredited c = credit(DRIVE_START);
@@ -105,6 +243,9 @@ int main(void)
         cmocka_unit_test(test_credited),
         cmocka_unit_test(test_the_year_is_the_local_one),
         cmocka_unit_test(test_a_source_counts_once),
+        cmocka_unit_test(test_what_is_no_longer_counted_is_taken_back),
+        cmocka_unit_test(test_the_last_revision_stands_in_any_order),
+        cmocka_unit_test(test_replay_behind_a_later_one),
         cmocka_unit_test(test_replay),
     };
 
