@@ -253,13 +253,21 @@ static bool settle(struct wk_publisher *pub, struct wk_letter *letters, size_t c
     return index == NONE || try_letter(pub, letters, index);
 }
 
+/* The message is sent again before the broker could offer its event to somebody else. */
+static int64_t puback_wait_ms(const struct yz_conf *conf)
+{
+    int64_t half_ms = conf->ack_wait_ms / 2;
+
+    return half_ms < PUBACK_TIMEOUT_MS ? half_ms : PUBACK_TIMEOUT_MS;
+}
+
 static natsStatus next_ack(struct wk_publisher *pub, natsMsg **ack)
 {
     uint64_t there = 0;
 
     if (natsSubscription_QueuedMsgs(pub->sub, &there) != NATS_OK || there == 0)
         yz_bus_hurry(pub->nc);
-    return natsSubscription_NextMsg(ack, pub->sub, PUBACK_TIMEOUT_MS);
+    return natsSubscription_NextMsg(ack, pub->sub, puback_wait_ms(pub->conf));
 }
 
 /* One try of everything that is not final. */
