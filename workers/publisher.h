@@ -8,8 +8,8 @@
  *
  * Lifetime  one for each consumer thread and one for the outbox.
  * Thread    its owner's; wk_publisher_send blocks.
- * Limits    WINDOW messages under way; PUBACK_TIMEOUT_MS for a PubAck, and half of ack_wait_ms where
- *           that is less, then the connection is made anew.
+ * Limits    WINDOW messages under way; PUBACK_TIMEOUT_MS for a PubAck, or half of ack_wait_ms
+ *           where that is less, then the connection is made anew.
  */
 #ifndef WK_PUBLISHER_H
 #define WK_PUBLISHER_H
