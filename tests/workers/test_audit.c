@@ -1,10 +1,9 @@
 /* Who looked at what, against a real database: written before anything is answered. */
 #include "workers/audit.h"
 
-#include "services.h"
+#include "database_rig.h"
 #include "workers/document.h"
 #include "workers/registry.h"
-#include "workers/store.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -15,10 +14,6 @@
 
 #include <cmocka.h>
 
-static struct service database;
-static struct yz_conf conf;
-static struct wk_pool *pool;
-static struct wk_store *store;
 static const struct yz_actor actor = {"t1", "sec", "g1/c1/b1", "member,secretary@g1/c1/b1"};
 static const struct wk_access access_of_m1 = {"member", "m1", "m1", "yearly review"};
 
@@ -30,30 +25,10 @@ static void on_change(void *arg, const char *line)
 
 static int start_all(void **state)
 {
-    char *argv[] = {"test", NULL};
-
     (void)state;
-    if (!service_start_database(&database) ||
-        !yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL))
+    if (database_rig_start(2000) != 0)
         return -1;
-    conf.mongodb_uri = database.url;
-    conf.mongodb_database = "audit_test";
-    conf.database_timeout_ms = 2000;
-    if (wk_pool_new(&conf, &pool) != YZ_OK || wk_pool_ping(pool) != YZ_OK)
-        return -1;
-    store = wk_store_pop(pool);
     return wk_store_apply_indexes(store, false, on_change, NULL) == YZ_OK ? 0 : -1;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    if (store)
-        wk_store_push(pool, store);
-    if (pool)
-        wk_pool_free(pool);
-    service_stop(&database);
-    return 0;
 }
 
 struct seen {
@@ -122,5 +97,5 @@ int main(void)
         cmocka_unit_test(test_database_away),
     };
 
-    return cmocka_run_group_tests(tests, start_all, stop_all);
+    return cmocka_run_group_tests(tests, start_all, database_rig_stop);
 }

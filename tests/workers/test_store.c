@@ -2,7 +2,7 @@
 #include "workers/store.h"
 
 #include "common/clock.h"
-#include "services.h"
+#include "database_rig.h"
 #include "workers/registry.h"
 
 #include <mongoc/mongoc.h>
@@ -15,37 +15,10 @@
 
 #include <cmocka.h>
 
-static struct service database;
-static struct yz_conf conf;
-static struct wk_pool *pool;
-static struct wk_store *store;
-
 static int start_all(void **state)
 {
-    char *argv[] = {"test", NULL};
-
     (void)state;
-    if (!service_start_database(&database) ||
-        !yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL))
-        return -1;
-    conf.mongodb_uri = database.url;
-    conf.mongodb_database = "store_test";
-    conf.database_timeout_ms = 5000;
-    if (wk_pool_new(&conf, &pool) != YZ_OK || wk_pool_ping(pool) != YZ_OK)
-        return -1;
-    store = wk_store_pop(pool);
-    return 0;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    if (store)
-        wk_store_push(pool, store);
-    if (pool)
-        wk_pool_free(pool);
-    service_stop(&database);
-    return 0;
+    return database_rig_start(5000);
 }
 
 static bson_t *document(const char *id, int64_t sequence, const char *text)
@@ -343,7 +316,8 @@ static void command(const char *json)
     bson_t *request = bson_new_from_json((const uint8_t *)json, -1, &error);
 
     assert_non_null(request);
-    assert_true(mongoc_client_command_simple(client, "store_test", request, NULL, NULL, &error));
+    assert_true(
+        mongoc_client_command_simple(client, conf.mongodb_database, request, NULL, NULL, &error));
     bson_destroy(request);
     mongoc_client_destroy(client);
 }
@@ -445,5 +419,5 @@ int main(void)
         cmocka_unit_test(test_outage),
     };
 
-    return cmocka_run_group_tests(tests, start_all, stop_all);
+    return cmocka_run_group_tests(tests, start_all, database_rig_stop);
 }

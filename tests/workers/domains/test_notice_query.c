@@ -2,7 +2,7 @@
  */
 #include "drive.h"
 
-#include "services.h"
+#include "tests/workers/database_rig.h"
 #include "workers/domains/notice.h"
 
 #include <notice.pb-c.h>
@@ -11,40 +11,19 @@
 #define BRANCHES 900
 #define MANY     1300
 
-static struct service database;
-static struct wk_pool *pool;
-static struct wk_store *store;
 static struct yz_arena arena;
 
 static int start_all(void **state)
 {
-    static struct yz_conf conf;
-    char *argv[] = {"test", NULL};
-
     (void)state;
-    if (!service_start_database(&database) ||
-        !yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL))
-        return -1;
-    conf.mongodb_uri = database.url;
-    conf.mongodb_database = "notice_query_test";
-    conf.database_timeout_ms = 10000;
     yz_arena_init(&arena, (size_t)64 * 1024 * 1024);
-    if (wk_pool_new(&conf, &pool) != YZ_OK || wk_pool_ping(pool) != YZ_OK)
-        return -1;
-    store = wk_store_pop(pool);
-    return 0;
+    return database_rig_start(10000);
 }
 
 static int stop_all(void **state)
 {
-    (void)state;
-    if (store)
-        wk_store_push(pool, store);
-    if (pool)
-        wk_pool_free(pool);
     yz_arena_deinit(&arena);
-    service_stop(&database);
-    return 0;
+    return database_rig_stop(state);
 }
 
 static enum yz_err ask(const struct yz_actor *actor, const char *type,
