@@ -269,6 +269,14 @@ static enum yz_err check_placed(const ProtobufCMessage *message, struct yz_viola
     return err ? err : yz_check_id(placed->member_id, "memberId", v);
 }
 
+static enum yz_err check_role_held(const ProtobufCMessage *message, struct yz_violation *v)
+{
+    const Yizhan__V1__MemberRoleHeld *held = (const Yizhan__V1__MemberRoleHeld *)message;
+    enum yz_err err = yz_check_org_path(held->org_path, "orgPath", v);
+
+    return err ? err : yz_check_id(held->member_id, "memberId", v);
+}
+
 static enum yz_err check_term_passed(const ProtobufCMessage *message, struct yz_violation *v)
 {
     const Yizhan__V1__MemberTermPassed *passed = (const Yizhan__V1__MemberTermPassed *)message;
@@ -328,6 +336,7 @@ OF_MEMBER(key_deleted, Yizhan__V1__MemberKeyDeleted)
 OF_MEMBER(term_passed, Yizhan__V1__MemberTermPassed)
 OF_MEMBER(followed, Yizhan__V1__MemberFollowed)
 OF_BRANCH(placed, Yizhan__V1__MemberPlaced)
+OF_BRANCH(role_held, Yizhan__V1__MemberRoleHeld)
 OF_BRANCH(branch_moved, Yizhan__V1__MemberBranchMoved)
 #undef OF_MEMBER
 #undef OF_BRANCH
@@ -410,6 +419,8 @@ static const struct yz_event_type events[] = {
      org_of_placed, aggregate_of_placed},
     {"member.term_passed", &yizhan__v1__member_term_passed__descriptor, YZ_BY_SYSTEM,
      check_term_passed, org_of_term_passed, aggregate_of_term_passed},
+    {"member.role_held", &yizhan__v1__member_role_held__descriptor, YZ_BY_SYSTEM, check_role_held,
+     org_of_role_held, aggregate_of_role_held},
     {"member.branch_moved", &yizhan__v1__member_branch_moved__descriptor, YZ_BY_SYSTEM,
      check_branch_moved, org_of_branch_moved, aggregate_of_branch_moved},
     {"member.followed", &yizhan__v1__member_followed__descriptor, YZ_BY_SYSTEM, check_followed,

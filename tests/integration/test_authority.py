@@ -37,6 +37,7 @@ PAYLOADS = {
     "member.key_deleted": lambda path: {"orgPath": path, "memberId": "nobody", "revision": "2", "basis": "b"},
     "member.placed": lambda path: {"orgPath": path, "memberId": "nobody"},
     "member.term_passed": lambda path: {"orgPath": path, "memberId": "nobody", "at": rfc3339(0)},
+    "member.role_held": lambda path: {"orgPath": path, "memberId": "nobody"},
     "member.branch_moved": lambda path: {"orgPath": path, "to": "g9"},
     "member.followed": lambda path: {"orgPath": path, "memberId": "nobody", "to": "g9"},
     "member.search": lambda path: {"orgPath": path},

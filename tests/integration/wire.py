@@ -66,6 +66,7 @@ EVENTS = {
     "member.key_deleted": "MemberKeyDeleted",
     "member.placed": "MemberPlaced",
     "member.term_passed": "MemberTermPassed",
+    "member.role_held": "MemberRoleHeld",
     "member.branch_moved": "MemberBranchMoved",
     "member.followed": "MemberFollowed",
     "org.founded": "OrgFounded",

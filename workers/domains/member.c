@@ -13,8 +13,14 @@
 #define FIELD(name) YIZHAN__V1__MEMBER_FIELD__FIELD_##name
 #define ALL_FIELDS  (WK_MEMBER_BIT(FIELD(ROLES) + 1) - WK_MEMBER_BIT(FIELD(NAME)))
 /* Ordinals of the rows that an event owes: the branch that is left, the one that is joined, the
- * terms of roles. */
-enum { ROW_LEFT = 0, ROW_JOINED = 1, ROW_TERMS = 2 };
+ * terms of roles, the orgs that they name and those that they named. */
+enum {
+    ROW_LEFT = 0,
+    ROW_JOINED = 1,
+    ROW_TERMS = 2,
+    ROW_HELD = ROW_TERMS + 2 * WK_MEMBER_TERMS_MAX,
+    ROW_ENDED = ROW_HELD + WK_MEMBER_TERMS_MAX,
+};
 
 /* What every change of a file names. */
 struct named {
@@ -171,6 +177,45 @@ void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, con
     }
 }
 
+static bool names_scope(const struct wk_member_term *terms, size_t count, const char *scope)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(terms[i].scope, scope) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void owe_scope(const struct wk_event *event, struct wk_fold *fold, int ordinal,
+                      const bson_t *file, const char *scope, bool ended)
+{
+    Yizhan__V1__MemberRoleHeld held = YIZHAN__V1__MEMBER_ROLE_HELD__INIT;
+
+    held.org_path = (char *)(uintptr_t)scope;
+    held.member_id = (char *)(uintptr_t)wk_document_text(file, "member_id");
+    held.revision = (uint64_t)wk_document_number(file, "revision");
+    held.ended = ended;
+    wk_later(fold, ordinal, event->received_at_ms, "member.role_held", &held.base);
+}
+
+void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, const bson_t *old,
+                          const bson_t *file)
+{
+    struct wk_member_term before[WK_MEMBER_TERMS_MAX], after[WK_MEMBER_TERMS_MAX];
+    size_t before_count = old && !is_archived(old) ? wk_member_terms(old, before) : 0;
+    size_t after_count = is_archived(file) ? 0 : wk_member_terms(file, after);
+
+    for (size_t i = 0; i < after_count; i++) {
+        if (!names_scope(after, i, after[i].scope))
+            owe_scope(event, fold, ROW_HELD + (int)i, file, after[i].scope, false);
+    }
+    for (size_t i = 0; i < before_count; i++) {
+        if (!names_scope(before, i, before[i].scope) &&
+            !names_scope(after, after_count, before[i].scope))
+            owe_scope(event, fold, ROW_ENDED + (int)i, file, before[i].scope, true);
+    }
+}
+
 /* Put the file, its history, and tell rosters and the member. */
 static void put_file(const struct wk_event *event, struct wk_fold *fold, const struct named *named,
                      struct wk_member_patch *patch)
@@ -194,6 +239,7 @@ static void put_file(const struct wk_event *event, struct wk_fold *fold, const s
                           patch->archive_reason != NULL, event->received_at_ms);
     if (!patch->archive_reason)
         wk_member_owe_terms(event, fold, changed);
+    wk_member_owe_scopes(event, fold, old, changed);
     wk_member_id(id, event->env->actor.tenant, named->member);
     wk_put(fold, WK_MEMBERS, id, changed);
 }
@@ -427,6 +473,8 @@ static const struct wk_event_handler events[] = {
     {"member.key_deleted", needs_key_deleted, judge_key_deleted, apply_key_deleted},
     {"member.placed", wk_member_needs_placed, wk_member_judge_placed, wk_member_apply_placed},
     {"member.term_passed", wk_member_needs_term_passed, judge_own, wk_member_apply_term_passed},
+    {"member.role_held", wk_member_needs_role_held, wk_member_judge_role_held,
+     wk_member_apply_role_held},
     {"member.branch_moved", wk_member_needs_branch_moved, judge_own, wk_member_apply_branch_moved},
     {"member.followed", wk_member_needs_followed, judge_own, wk_member_apply_followed},
     {0},
@@ -449,11 +497,9 @@ static const struct wk_index changes_indexes[] = {
 };
 
 static const struct wk_collection collections[] = {
-    {WK_MEMBERS, members_indexes},
-    {WK_MEMBER_CHANGES, changes_indexes},
-    {WK_MEMBER_KEYS, NULL},
-    {WK_BRANCHES, NULL},
-    {0},
+    {WK_MEMBERS, members_indexes}, {WK_MEMBER_CHANGES, changes_indexes},
+    {WK_MEMBER_KEYS, NULL},        {WK_BRANCHES, NULL},
+    {WK_ROLE_HOLDERS, NULL},       {0},
 };
 
 const struct wk_domain wk_domain_member = {"member", events, queries, collections};

@@ -6,6 +6,11 @@
  * registered_at, changed_at, archived_at, archive_reason; and sealed by vault.h: id_number, phone,
  * dues_base. Its history, WK_MEMBER_CHANGES, _id "<tenant>|<member>|<revision>", is insert-only.
  *
+ * Who has a role over an org, wherever the member belongs, stands in WK_ROLE_HOLDERS, _id
+ * "<tenant>|<org path>", written on the aggregate of the org's roster: `holders`, [{m: member id,
+ * p: place among them, v: the file's revision}]. By it the scopes of roles follow an org that is
+ * moved. It is told by member.role_held, of every role of a file that changes.
+ *
  * Lifetime  documents that are made are the caller's.
  * Thread    worker, query threads; pure.
  * Limits    those of the contract.
@@ -21,6 +26,7 @@
 
 #define WK_MEMBERS        "members"
 #define WK_MEMBER_CHANGES "member_changes"
+#define WK_ROLE_HOLDERS   "role_holders"
 #define WK_ROLES_TEXT_MAX 64
 #define WK_FIELD_TEXT_MAX 2048
 
@@ -46,6 +52,7 @@ struct wk_member_patch {
     const char *scope_to;
     const char *archive_reason; /* NULL: as it was */
     bool drop_sealed;
+    uint64_t moved_by; /* the event that moves its roles' scopes; 0: as it was */
     int64_t revision;
     int64_t at_ms;
 };
@@ -76,6 +83,11 @@ const char *wk_member_role_name(Yizhan__V1__MemberRole role);
 
 /* A role of the file that begins or ends later is told to the branch's roster then. */
 void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, const bson_t *file);
+/* Owe the orgs that the file's roles name: that it has them, and, of those of old alone (NULL: a
+ * new file), that it has no more. A replay finds no old ones: what then stays behind follows a move
+ * to no effect. */
+void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, const bson_t *old,
+                          const bson_t *file);
 /* Owe the branch's roster what the file says of it: that it has the member, or, left, has not. */
 void wk_member_owe_placing(const struct wk_event *event, struct wk_fold *fold, int ordinal,
                            const bson_t *file, const char *org_path, bool left, int64_t at_ms);
@@ -89,6 +101,10 @@ void wk_member_needs_placed(const struct wk_event *event, struct wk_needs *needs
 enum yz_err wk_member_judge_placed(const struct wk_event *event, struct wk_fold *fold,
                                    struct yz_violation *v);
 void wk_member_apply_placed(const struct wk_event *event, struct wk_fold *fold);
+void wk_member_needs_role_held(const struct wk_event *event, struct wk_needs *needs);
+enum yz_err wk_member_judge_role_held(const struct wk_event *event, struct wk_fold *fold,
+                                      struct yz_violation *v);
+void wk_member_apply_role_held(const struct wk_event *event, struct wk_fold *fold);
 void wk_member_needs_branch_moved(const struct wk_event *event, struct wk_needs *needs);
 void wk_member_apply_branch_moved(const struct wk_event *event, struct wk_fold *fold);
 void wk_member_needs_followed(const struct wk_event *event, struct wk_needs *needs);

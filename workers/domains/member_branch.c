@@ -10,7 +10,13 @@
 #define FIELD(name) YIZHAN__V1__MEMBER_FIELD__FIELD_##name
 /* So many members of a moved branch are told by one event; the rest by one that it owes. */
 #define FOLLOW_CHUNK 64
-enum { ROW_LEFT = 0, ROW_JOINED = 1, ROW_ON = 0, ROW_FIRST = 1 };
+enum {
+    ROW_LEFT = 0,
+    ROW_JOINED = 1,
+    ROW_ON = 0,
+    ROW_FIRST = 1,
+    ROW_HOLDERS = ROW_FIRST + WK_BRANCH_PLACES_MAX,
+};
 
 static void branch_id(const struct wk_event *event, const char *org_path, char out[WK_ID_MAX])
 {
@@ -178,27 +184,40 @@ enum yz_err wk_member_judge_placed(const struct wk_event *event, struct wk_fold 
 }
 
 static void owe_follow(const struct wk_event *event, struct wk_fold *fold, int ordinal,
-                       const char *member, const char *from, const char *to)
+                       const char *member, const Yizhan__V1__MemberBranchMoved *moved)
 {
     Yizhan__V1__MemberFollowed followed = YIZHAN__V1__MEMBER_FOLLOWED__INIT;
 
-    followed.org_path = (char *)(uintptr_t)from;
+    followed.org_path = moved->org_path;
     followed.member_id = (char *)(uintptr_t)member;
-    followed.to = (char *)(uintptr_t)to;
+    followed.to = moved->to;
+    followed.scopes_only = moved->holders;
     wk_later(fold, ordinal, event->received_at_ms, "member.followed", &followed.base);
 }
 
 /* Whoever comes late to a branch that was moved follows it. */
+static void owe_late_follow(const struct wk_event *event, struct wk_fold *fold,
+                            const bson_t *branch, const char *member, bool holder)
+{
+    Yizhan__V1__MemberBranchMoved moved = YIZHAN__V1__MEMBER_BRANCH_MOVED__INIT;
+
+    if (!branch || !*wk_document_text(branch, "moved_to"))
+        return;
+    moved.org_path = (char *)(uintptr_t)wk_document_text(branch, "org_path");
+    moved.to = (char *)(uintptr_t)wk_document_text(branch, "moved_to");
+    moved.holders = holder;
+    owe_follow(event, fold, ROW_ON, member, &moved);
+}
+
 void wk_member_apply_placed(const struct wk_event *event, struct wk_fold *fold)
 {
     const Yizhan__V1__MemberPlaced *placed = (const Yizhan__V1__MemberPlaced *)event->payload;
     const bson_t *branch = get_branch(event, fold, placed->org_path);
-    const char *moved_to = branch ? wk_document_text(branch, "moved_to") : "";
     char id[WK_ID_MAX];
     bson_t *changed;
 
-    if (*moved_to && !placed->left)
-        owe_follow(event, fold, ROW_ON, placed->member_id, placed->org_path, moved_to);
+    if (!placed->left)
+        owe_late_follow(event, fold, branch, placed->member_id, false);
     changed = placed_branch(branch, placed);
     if (!changed)
         return;
@@ -206,12 +225,164 @@ void wk_member_apply_placed(const struct wk_event *event, struct wk_fold *fold)
     wk_put(fold, WK_BRANCHES, id, changed);
 }
 
-void wk_member_needs_branch_moved(const struct wk_event *event, struct wk_needs *needs)
+/* One who has a role over the org. */
+struct holder {
+    const char *member;
+    int64_t place, revision;
+};
+
+static bool next_holder(bson_iter_t *entries, struct holder *holder)
+{
+    bson_iter_t fields;
+
+    while (bson_iter_next(entries)) {
+        if (!BSON_ITER_HOLDS_DOCUMENT(entries) || !bson_iter_recurse(entries, &fields))
+            continue;
+        *holder = (struct holder){.member = ""};
+        while (bson_iter_next(&fields)) {
+            const char *key = bson_iter_key(&fields);
+
+            if (strcmp(key, "m") == 0 && BSON_ITER_HOLDS_UTF8(&fields))
+                holder->member = bson_iter_utf8(&fields, NULL);
+            else if (strcmp(key, "p") == 0)
+                holder->place = bson_iter_as_int64(&fields);
+            else if (strcmp(key, "v") == 0)
+                holder->revision = bson_iter_as_int64(&fields);
+        }
+        return true;
+    }
+    return false;
+}
+
+static void append_holder(bson_t *list, size_t index, const struct holder *holder)
+{
+    char key[24];
+    bson_t row;
+
+    snprintf(key, sizeof key, "%zu", index);
+    BSON_APPEND_DOCUMENT_BEGIN(list, key, &row);
+    BSON_APPEND_UTF8(&row, "m", holder->member);
+    BSON_APPEND_INT64(&row, "p", holder->place);
+    BSON_APPEND_INT64(&row, "v", holder->revision);
+    bson_append_document_end(list, &row);
+}
+
+/* The one of this member; *count: how many there are. */
+static bool find_holder(const bson_t *holders, const char *member, struct holder *out,
+                        size_t *count)
+{
+    struct holder holder;
+    bson_iter_t entries;
+    bool found = false;
+
+    *count = 0;
+    if (!holders || !wk_document_array(holders, "holders", &entries))
+        return false;
+    while (next_holder(&entries, &holder)) {
+        (*count)++;
+        if (strcmp(holder.member, member) != 0)
+            continue;
+        *out = holder;
+        found = true;
+    }
+    return found;
+}
+
+/* The list with the holder in it, in the order of places, or without; a place is not given again.
+ */
+static bson_t *with_holder(const bson_t *holders, const Yizhan__V1__MemberRoleHeld *held)
+{
+    int64_t next_place = holders ? wk_document_number(holders, "next_place") : 0;
+    struct holder holder, mine = {held->member_id, next_place, (int64_t)held->revision};
+    bson_t list, *document = bson_new();
+    bson_iter_t entries;
+    bool there = false;
+    size_t count = 0;
+
+    BSON_APPEND_UTF8(document, "org_path", held->org_path);
+    BSON_APPEND_ARRAY_BEGIN(document, "holders", &list);
+    if (holders && wk_document_array(holders, "holders", &entries)) {
+        while (next_holder(&entries, &holder)) {
+            bool his = strcmp(holder.member, held->member_id) == 0;
+
+            there = there || his;
+            if (his)
+                holder.revision = mine.revision;
+            if (!his || !held->ended)
+                append_holder(&list, count++, &holder);
+        }
+    }
+    if (!there && !held->ended) {
+        append_holder(&list, count, &mine);
+        next_place++;
+    }
+    bson_append_array_end(document, &list);
+    BSON_APPEND_INT64(document, "next_place", next_place);
+    return document;
+}
+
+static const bson_t *get_holders(const struct wk_event *event, struct wk_fold *fold,
+                                 const char *org_path)
 {
     char id[WK_ID_MAX];
 
-    branch_id(event, ((const Yizhan__V1__MemberBranchMoved *)event->payload)->org_path, id);
+    branch_id(event, org_path, id);
+    return wk_get(fold, WK_ROLE_HOLDERS, id);
+}
+
+static void need_branch_and_holders(const struct wk_event *event, struct wk_needs *needs,
+                                    const char *org_path)
+{
+    char id[WK_ID_MAX];
+
+    branch_id(event, org_path, id);
     wk_need_own(needs, WK_BRANCHES, id);
+    wk_need_own(needs, WK_ROLE_HOLDERS, id);
+}
+
+void wk_member_needs_role_held(const struct wk_event *event, struct wk_needs *needs)
+{
+    need_branch_and_holders(event, needs,
+                            ((const Yizhan__V1__MemberRoleHeld *)event->payload)->org_path);
+}
+
+enum yz_err wk_member_judge_role_held(const struct wk_event *event, struct wk_fold *fold,
+                                      struct yz_violation *v)
+{
+    const Yizhan__V1__MemberRoleHeld *held = (const Yizhan__V1__MemberRoleHeld *)event->payload;
+    struct holder holder;
+    size_t count;
+
+    if (held->ended ||
+        find_holder(get_holders(event, fold, held->org_path), held->member_id, &holder, &count) ||
+        count < WK_BRANCH_PLACES_MAX)
+        return YZ_OK;
+    return yz_violate(v, YZ_TOO_MANY, "orgPath", "Too many members have a role over it.");
+}
+
+void wk_member_apply_role_held(const struct wk_event *event, struct wk_fold *fold)
+{
+    const Yizhan__V1__MemberRoleHeld *held = (const Yizhan__V1__MemberRoleHeld *)event->payload;
+    const bson_t *holders = get_holders(event, fold, held->org_path);
+    struct holder holder;
+    char id[WK_ID_MAX];
+    size_t count;
+    bool there = find_holder(holders, held->member_id, &holder, &count);
+
+    if (!held->ended)
+        owe_late_follow(event, fold, get_branch(event, fold, held->org_path), held->member_id,
+                        true);
+    /* As it is, or of a later state of that file. */
+    if (there ? holder.revision > (int64_t)held->revision : held->ended)
+        return;
+    branch_id(event, held->org_path, id);
+    wk_put(fold, WK_ROLE_HOLDERS, id, with_holder(holders, held));
+}
+
+void wk_member_needs_branch_moved(const struct wk_event *event, struct wk_needs *needs)
+{
+    need_branch_and_holders(event, needs,
+                            ((const Yizhan__V1__MemberBranchMoved *)event->payload)->org_path);
 }
 
 static bson_t *marked_branch(const bson_t *branch, const Yizhan__V1__MemberBranchMoved *moved)
@@ -250,9 +421,49 @@ static void owe_follows(const struct wk_event *event, struct wk_fold *fold, cons
         }
         /* By its place, which stays: a replay may find others gone. */
         owe_follow(event, fold, ROW_FIRST + (int)(member.place - moved->from_place), member.member,
-                   moved->org_path, moved->to);
+                   moved);
         count++;
     }
+}
+
+/* Some of those who have a role over the branch and do not belong to it: who does takes the scopes
+ * along. */
+static void owe_holders(const struct wk_event *event, struct wk_fold *fold, const bson_t *branch)
+{
+    const Yizhan__V1__MemberBranchMoved *moved =
+        (const Yizhan__V1__MemberBranchMoved *)event->payload;
+    const bson_t *holders = get_holders(event, fold, moved->org_path);
+    Yizhan__V1__MemberBranchMoved rest = *moved;
+    struct wk_branch_member member;
+    struct holder holder;
+    bson_iter_t entries;
+    int count = 0;
+
+    if (!holders || !wk_document_array(holders, "holders", &entries))
+        return;
+    while (next_holder(&entries, &holder)) {
+        if (holder.place < moved->from_place)
+            continue;
+        if (count++ == FOLLOW_CHUNK) {
+            rest.from_place = (uint32_t)holder.place;
+            wk_later(fold, ROW_ON, event->received_at_ms, "member.branch_moved", &rest.base);
+            return;
+        }
+        if (!wk_branch_find(branch, holder.member, &member) || member.left_at_ms)
+            owe_follow(event, fold, ROW_FIRST + (int)(holder.place - moved->from_place),
+                       holder.member, moved);
+    }
+}
+
+/* They are told by events of their own, besides those of the members. */
+static void owe_all_holders(const struct wk_event *event, struct wk_fold *fold)
+{
+    Yizhan__V1__MemberBranchMoved all = *(const Yizhan__V1__MemberBranchMoved *)event->payload;
+
+    if (!get_holders(event, fold, all.org_path))
+        return;
+    all.holders = true;
+    wk_later(fold, ROW_HOLDERS, event->received_at_ms, "member.branch_moved", &all.base);
 }
 
 void wk_member_apply_branch_moved(const struct wk_event *event, struct wk_fold *fold)
@@ -262,10 +473,17 @@ void wk_member_apply_branch_moved(const struct wk_event *event, struct wk_fold *
     const bson_t *branch = get_branch(event, fold, moved->org_path);
     char id[WK_ID_MAX];
 
+    if (moved->holders) {
+        if (*moved->to)
+            owe_holders(event, fold, branch);
+        return;
+    }
     if (*moved->to && branch)
         owe_follows(event, fold, branch);
     if (moved->from_place > 0 || (!branch && !*moved->to))
         return;
+    if (*moved->to)
+        owe_all_holders(event, fold);
     branch_id(event, moved->org_path, id);
     wk_put(fold, WK_BRANCHES, id, marked_branch(branch, moved));
 }
@@ -282,20 +500,22 @@ void wk_member_needs_followed(const struct wk_event *event, struct wk_needs *nee
 static void push_followed(const struct wk_event *event, struct wk_fold *fold, int64_t revision)
 {
     const Yizhan__V1__MemberFollowed *followed = (const Yizhan__V1__MemberFollowed *)event->payload;
-    Yizhan__V1__MemberField field = FIELD(ORG);
+    Yizhan__V1__MemberField field = followed->scopes_only ? FIELD(ROLES) : FIELD(ORG);
 
     wk_member_push_change(event, fold, followed->member_id, (uint64_t)revision, &field, 1,
                           "the branch was moved");
 }
 
-/* The file in its branch's new place: a revision of its own. */
+/* The file in its branch's new place, or its roles in the new place of what they are over: a
+ * revision of its own. */
 static bson_t *follow(const struct wk_event *event, struct wk_fold *fold, const bson_t *file)
 {
     const Yizhan__V1__MemberFollowed *followed = (const Yizhan__V1__MemberFollowed *)event->payload;
     struct wk_member_patch patch = {
-        .org_path = followed->to,
+        .org_path = followed->scopes_only ? NULL : followed->to,
         .scope_from = followed->org_path,
         .scope_to = followed->to,
+        .moved_by = event->sequence,
         .revision = wk_document_number(file, "revision") + 1,
         .at_ms = event->received_at_ms,
     };
@@ -312,19 +532,47 @@ static bson_t *follow(const struct wk_event *event, struct wk_fold *fold, const 
     return changed;
 }
 
-/* What is owed to the rosters comes from where the file is in the end: in a replay it is there
- * already, and to say it again is harmless. */
-void wk_member_apply_followed(const struct wk_event *event, struct wk_fold *fold)
+static bool has_role_in(const bson_t *file, const char *org_path)
+{
+    struct wk_member_term terms[WK_MEMBER_TERMS_MAX];
+    size_t count = wk_member_terms(file, terms);
+
+    for (size_t i = 0; i < count; i++) {
+        if (yz_org_covers(org_path, terms[i].scope))
+            return true;
+    }
+    return false;
+}
+
+/* The branch stays; what roles it has over its own branch may be others now. In a replay the scopes
+ * are moved already, by this very event. */
+static void follow_with_scopes(const struct wk_event *event, struct wk_fold *fold,
+                               const bson_t *file, const char *id)
 {
     const Yizhan__V1__MemberFollowed *followed = (const Yizhan__V1__MemberFollowed *)event->payload;
-    const bson_t *file;
-    bson_t *changed = NULL;
-    char id[WK_ID_MAX];
+    bson_t *changed = has_role_in(file, followed->org_path) ? follow(event, fold, file) : NULL;
+    const bson_t *now = changed ? changed : file;
 
-    wk_member_id(id, event->env->actor.tenant, followed->member_id);
-    file = wk_get(fold, WK_MEMBERS, id);
-    if (!file || strcmp(wk_document_text(file, "status"), "MEMBER_ACTIVE") != 0)
+    if (wk_document_number(now, "moved_by") != (int64_t)event->sequence)
         return;
+    wk_member_owe_placing(event, fold, ROW_JOINED, now, wk_document_text(now, "org_path"), false,
+                          event->received_at_ms);
+    wk_member_owe_terms(event, fold, now);
+    wk_member_owe_scopes(event, fold, file, now);
+    push_followed(event, fold, wk_document_number(now, "revision"));
+    if (changed)
+        wk_put(fold, WK_MEMBERS, id, changed);
+}
+
+/* What is owed to the rosters comes from where the file is in the end: in a replay it is there
+ * already, and to say it again is harmless. */
+static void follow_with_branch(const struct wk_event *event, struct wk_fold *fold,
+                               const bson_t *file, const char *id)
+{
+    const Yizhan__V1__MemberFollowed *followed = (const Yizhan__V1__MemberFollowed *)event->payload;
+    const bson_t *before = file;
+    bson_t *changed = NULL;
+
     if (strcmp(wk_document_text(file, "org_path"), followed->org_path) == 0)
         file = changed = follow(event, fold, file);
     wk_member_owe_placing(event, fold, ROW_LEFT, file, followed->org_path, true,
@@ -335,8 +583,25 @@ void wk_member_apply_followed(const struct wk_event *event, struct wk_fold *fold
         push_followed(event, fold, wk_document_number(file, "revision"));
     }
     wk_member_owe_terms(event, fold, file);
+    wk_member_owe_scopes(event, fold, before, file);
     if (changed)
         wk_put(fold, WK_MEMBERS, id, changed);
+}
+
+void wk_member_apply_followed(const struct wk_event *event, struct wk_fold *fold)
+{
+    const Yizhan__V1__MemberFollowed *followed = (const Yizhan__V1__MemberFollowed *)event->payload;
+    const bson_t *file;
+    char id[WK_ID_MAX];
+
+    wk_member_id(id, event->env->actor.tenant, followed->member_id);
+    file = wk_get(fold, WK_MEMBERS, id);
+    if (!file || strcmp(wk_document_text(file, "status"), "MEMBER_ACTIVE") != 0)
+        return;
+    if (followed->scopes_only)
+        follow_with_scopes(event, fold, file, id);
+    else
+        follow_with_branch(event, fold, file, id);
 }
 
 void wk_member_needs_term_passed(const struct wk_event *event, struct wk_needs *needs)

@@ -198,11 +198,12 @@ void wk_member_roles_over(const bson_t *file, const char *org_path, int64_t at_m
     }
 }
 
-/* Its new name, when it lies in what was moved. */
+/* Its new name, when it lies in what was moved and a path has room for it. */
 static void move_scope(const char *scope, const struct wk_member_patch *patch,
                        char out[YZ_ORG_PATH_MAX])
 {
-    if (patch->scope_from && yz_org_covers(patch->scope_from, scope))
+    if (patch->scope_from && yz_org_covers(patch->scope_from, scope) &&
+        strlen(patch->scope_to) + strlen(scope) - strlen(patch->scope_from) < YZ_ORG_PATH_MAX)
         snprintf(out, YZ_ORG_PATH_MAX, "%s%s", patch->scope_to, scope + strlen(patch->scope_from));
     else
         snprintf(out, YZ_ORG_PATH_MAX, "%s", scope);
@@ -343,6 +344,9 @@ bson_t *wk_member_patched(const struct wk_context *context, const struct wk_even
                           const struct wk_member_patch *patch)
 {
     const struct sealing sealing = {context, event->env->actor.tenant, member, key};
+    int64_t moved_by = patch->moved_by ? (int64_t)patch->moved_by
+                       : old           ? wk_document_number(old, "moved_by")
+                                       : 0;
     int64_t registered_at = old ? wk_document_time_ms(old, "registered_at") : patch->at_ms;
     bson_t *document = bson_new();
 
@@ -354,6 +358,8 @@ bson_t *wk_member_patched(const struct wk_context *context, const struct wk_even
     BSON_APPEND_INT64(document, "revision", patch->revision);
     BSON_APPEND_DATE_TIME(document, "registered_at", registered_at);
     BSON_APPEND_DATE_TIME(document, "changed_at", patch->at_ms);
+    if (moved_by)
+        BSON_APPEND_INT64(document, "moved_by", moved_by);
     return document;
 }
 

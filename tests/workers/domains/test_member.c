@@ -666,6 +666,180 @@ static void test_scopes_follow(void **state)
     assert_string_equal(stored[1].scope, "g1");
 }
 
+/* Somebody of `branch` has a role over scope, and another that stays out of it all. */
+static enum yz_err register_holder(const char *member, const char *branch, const char *scope)
+{
+    Yizhan__V1__MemberRoleTerm inner = YIZHAN__V1__MEMBER_ROLE_TERM__INIT,
+                               outer = YIZHAN__V1__MEMBER_ROLE_TERM__INIT,
+                               *terms[] = {&outer, &inner};
+    Yizhan__V1__MemberFile file = new_file(member);
+
+    inner.role = YIZHAN__V1__MEMBER_ROLE__ROLE_SECRETARY;
+    outer.role = YIZHAN__V1__MEMBER_ROLE__ROLE_INSPECTOR;
+    inner.scope = (char *)(uintptr_t)scope;
+    outer.scope = (char *)(uintptr_t) "g1";
+    file.roles = terms;
+    file.n_roles = 2;
+    return register_file(member, branch, &file);
+}
+
+static const char *scope_of(const char *member)
+{
+    struct wk_member_term stored[WK_MEMBER_TERMS_MAX];
+
+    assert_int_equal(wk_member_terms(file_of(member), stored), 2);
+    assert_string_equal(stored[0].scope, "g1");
+    return stored[1].scope;
+}
+
+static const bson_t *role_holders_of(const char *path)
+{
+    char id[WK_ID_MAX];
+
+    wk_branch_id(id, "t1", path);
+    return drive_document(&d, WK_ROLE_HOLDERS, id);
+}
+
+static size_t holders_of(const char *path)
+{
+    const bson_t *holders = role_holders_of(path);
+    bson_iter_t entries;
+    size_t count = 0;
+
+    if (holders && wk_document_array(holders, "holders", &entries)) {
+        while (bson_iter_next(&entries))
+            count++;
+    }
+    return count;
+}
+
+/* Whoever has a role over what was moved, wherever the member belongs, and however many they are:
+ * the member stays where it is. */
+static void test_holders_follow(void **state)
+{
+    char member[16];
+
+    (void)state;
+    d.roles = "admin@g1";
+    for (int i = 0; i < 150; i++) {
+        snprintf(member, sizeof member, "h%d", i);
+        assert_int_equal(register_holder(member, "g1/b2", "g1/b1"), YZ_OK);
+    }
+    assert_int_equal(registered("m1", "g1/b1"), YZ_OK);
+    run_due_rows();
+    assert_int_equal(holders_of("g1/b1"), 150);
+    branch_moves("g1/b1", "g1/b9");
+    for (int i = 0; i < 150; i++) {
+        snprintf(member, sizeof member, "h%d", i);
+        assert_string_equal(scope_of(member), "g1/b9");
+        assert_string_equal(wk_document_text(file_of(member), "org_path"), "g1/b2");
+        assert_int_equal(wk_document_number(file_of(member), "revision"), 2);
+    }
+    assert_string_equal(wk_document_text(file_of("m1"), "org_path"), "g1/b9");
+    assert_int_equal(holders_of("g1/b1"), 0);
+    assert_int_equal(holders_of("g1/b9"), 150);
+    /* once more: who got it by the first move follows the second */
+    branch_moves("g1/b9", "g1/b8");
+    assert_string_equal(scope_of("h149"), "g1/b8");
+}
+
+/* One whose role is told after the move; one who has it no more. */
+static void test_late_and_former_holders(void **state)
+{
+    Yizhan__V1__MemberArchived gone = YIZHAN__V1__MEMBER_ARCHIVED__INIT;
+
+    (void)state;
+    d.roles = "admin@g1";
+    assert_int_equal(register_holder("h1", "g1/b2", "g1/b1"), YZ_OK);
+    assert_int_equal(register_holder("h2", "g1/b2", "g1/b1"), YZ_OK);
+    run_due_rows();
+    gone.org_path = (char *)(uintptr_t) "g1/b2";
+    gone.member_id = (char *)(uintptr_t) "h1";
+    gone.revision = 2;
+    gone.reason = gone.basis = (char *)(uintptr_t) "basis";
+    assert_int_equal(drive(&d, "adm", "g1", "member.archived", &gone.base), YZ_OK);
+    run_due_rows();
+    assert_int_equal(holders_of("g1/b1"), 1);
+    assert_int_equal(wk_document_number(role_holders_of("g1/b1"), "next_place"), 2);
+    branch_moves("g1/b1", "g1/b9");
+    assert_string_equal(scope_of("h1"), "g1/b1");
+    assert_string_equal(scope_of("h2"), "g1/b9");
+    assert_int_equal(register_holder("h3", "g1/b2", "g1/b1"), YZ_OK);
+    run_due_rows();
+    assert_string_equal(scope_of("h3"), "g1/b9");
+    assert_int_equal(holders_of("g1/b9"), 2);
+}
+
+static size_t count_rows(const char *type)
+{
+    size_t count, of_type = 0;
+    const struct wk_fold_row *rows = wk_fold_rows(d.fold, &count);
+
+    for (size_t i = 0; i < count; i++)
+        of_type += strcmp(rows[i].type, type) == 0;
+    return of_type;
+}
+
+/* The same rows and the same push again, and no second revision; what is moot tells nobody. */
+static void test_holder_replayed(void **state)
+{
+    Yizhan__V1__MemberFollowed message = YIZHAN__V1__MEMBER_FOLLOWED__INIT;
+    size_t placed, held, pushes, again;
+
+    (void)state;
+    d.roles = "admin@g1";
+    assert_int_equal(register_holder("h1", "g1/b2", "g1/b1/x"), YZ_OK);
+    placed = count_rows("member.placed");
+    held = count_rows("member.role_held");
+    wk_fold_pushes(d.fold, &pushes);
+    message.org_path = (char *)(uintptr_t) "g1/b1";
+    message.member_id = (char *)(uintptr_t) "h1";
+    message.to = (char *)(uintptr_t) "g1/b9";
+    message.scopes_only = true;
+    assert_int_equal(drive(&d, "adm", "g1", "member.followed", &message.base), YZ_OK);
+    assert_string_equal(scope_of("h1"), "g1/b9/x");
+    assert_int_equal(count_rows("member.placed"), placed + 1);
+    assert_int_equal(count_rows("member.role_held"), held + 3); /* g1, g1/b9/x; g1/b1/x ended */
+    assert_int_equal(drive_apply(&d, &d.event), YZ_OK);
+    assert_int_equal(wk_document_number(file_of("h1"), "revision"), 2);
+    assert_int_equal(count_rows("member.placed"), placed + 2);
+    assert_int_equal(count_rows("member.role_held"), held + 5);
+    wk_fold_pushes(d.fold, &again);
+    assert_int_equal(again, pushes + 2);
+    assert_int_equal(drive(&d, "adm", "g1", "member.followed", &message.base), YZ_OK);
+    assert_int_equal(wk_document_number(file_of("h1"), "revision"), 2);
+    assert_int_equal(count_rows("member.placed"), placed + 2);
+}
+
+static void test_holders_run_out(void **state)
+{
+    Yizhan__V1__MemberRoleHeld message = YIZHAN__V1__MEMBER_ROLE_HELD__INIT;
+    bson_t full = BSON_INITIALIZER, list, row;
+    char id[WK_ID_MAX], key[16];
+
+    (void)state;
+    BSON_APPEND_UTF8(&full, "org_path", "g1/b1");
+    BSON_APPEND_ARRAY_BEGIN(&full, "holders", &list);
+    for (int i = 0; i < WK_BRANCH_PLACES_MAX; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        BSON_APPEND_DOCUMENT_BEGIN(&list, key, &row);
+        snprintf(key, sizeof key, "h%d", i);
+        BSON_APPEND_UTF8(&row, "m", key);
+        BSON_APPEND_INT64(&row, "p", i);
+        bson_append_document_end(&list, &row);
+    }
+    bson_append_array_end(&full, &list);
+    wk_branch_id(id, "t1", "g1/b1");
+    wk_fold_preset(d.fold, WK_ROLE_HOLDERS, id, &full, 1);
+    bson_destroy(&full);
+    message.org_path = (char *)(uintptr_t) "g1/b1";
+    message.revision = 1;
+    message.member_id = (char *)(uintptr_t) "m1";
+    refused(drive(&d, "sec", "g1", "member.role_held", &message.base), YZ_TOO_MANY, "orgPath");
+    message.member_id = (char *)(uintptr_t) "h7";
+    assert_int_equal(drive(&d, "sec", "g1", "member.role_held", &message.base), YZ_OK);
+}
+
 /* The stored decision stands and apply() runs again, also over what later events left. */
 static void test_replays(void **state)
 {
@@ -721,6 +895,10 @@ int main(void)
         TEST(test_an_archived_file_owes_no_terms),
         TEST(test_replay_of_a_branchs_move),
         TEST(test_scopes_follow),
+        TEST(test_holders_follow),
+        TEST(test_late_and_former_holders),
+        TEST(test_holder_replayed),
+        TEST(test_holders_run_out),
         TEST(test_replays),
     };
 
