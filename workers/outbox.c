@@ -104,6 +104,7 @@ struct batch {
     size_t count;
     const char *stored[ROWS_MAX]; /* of ids */
     size_t stored_count;
+    size_t put_off;
     char bad[WK_ID_MAX]; /* a row that no version of ours wrote; one is enough at a time */
 };
 
@@ -123,7 +124,7 @@ static int64_t number_of(const bson_t *row, const char *field)
     return bson_iter_init_find(&it, row, field) ? bson_iter_as_int64(&it) : 0;
 }
 
-static enum yz_err row_message(const bson_t *row, natsMsg **msg)
+enum yz_err wk_outbox_message(const bson_t *row, natsMsg **msg)
 {
     const struct yz_domain_schema *domain = NULL;
     struct yz_envelope env = {.own = true};
@@ -133,6 +134,7 @@ static enum yz_err row_message(const bson_t *row, natsMsg **msg)
     bson_iter_t it;
     char cause[24];
 
+    *msg = NULL;
     if (!yz_event_type_find(text_of(row, "type"), &domain) ||
         !bson_iter_init_find(&it, row, "payload") || !BSON_ITER_HOLDS_BINARY(&it))
         return YZ_UNKNOWN_TYPE;
@@ -148,14 +150,23 @@ static enum yz_err row_message(const bson_t *row, natsMsg **msg)
     snprintf(cause, sizeof cause, "%lld", (long long)number_of(row, "cause"));
     if (yz_envelope_write(&env, domain->name, payload, len, msg) != YZ_OK)
         return YZ_INTERNAL;
-    return yz_bus_header_set(msg, YZ_HEADER_CAUSE, cause) == NATS_OK ? YZ_OK : YZ_INTERNAL;
+    if (yz_bus_header_set(msg, YZ_HEADER_CAUSE, cause) == NATS_OK)
+        return YZ_OK;
+    natsMsg_Destroy(*msg);
+    *msg = NULL;
+    return YZ_INTERNAL;
 }
 
+/* One that cannot be made into a message just now stays as it is, and is met again. */
 static bool on_due_row(void *arg, const bson_t *row)
 {
     struct batch *batch = arg;
-    enum yz_err err = row_message(row, &batch->msgs[batch->count]);
+    enum yz_err err = wk_outbox_message(row, &batch->msgs[batch->count]);
 
+    if (err == YZ_INTERNAL) {
+        batch->put_off++;
+        return true;
+    }
     if (err)
         snprintf(batch->bad, sizeof batch->bad, "%s", text_of(row, "_id"));
     else
@@ -268,7 +279,7 @@ static bool scan_for(struct wk_outbox *outbox, struct wk_store *store, const bso
     struct batch *batch = outbox->batch;
     bool more = false;
 
-    batch->count = batch->stored_count = 0;
+    batch->count = batch->stored_count = batch->put_off = 0;
     batch->bad[0] = '\0';
     if (wk_store_find(store, OUTBOX, filter, opts, on_due_row, batch) == YZ_OK) {
         if (batch->count > 0)
@@ -281,6 +292,8 @@ static bool scan_for(struct wk_outbox *outbox, struct wk_store *store, const bso
                mark(store, batch->stored, batch->stored_count, "done") == YZ_OK &&
                batch->stored_count == ROWS_MAX;
         more = set_aside(store, batch->bad) || more;
+        if (batch->put_off > 0)
+            yz_warn("outbox_rows_put_off", "rows=%zu", batch->put_off);
     }
     for (size_t i = 0; i < batch->count; i++)
         natsMsg_Destroy(batch->msgs[i]);

@@ -31,6 +31,10 @@ YZ_MUST_USE enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_st
  * first. Appended to both; false: of no partition. */
 bool wk_outbox_ask(const bool held[YZ_PARTITIONS], int64_t now_ms, bson_t *filter, bson_t *opts);
 
+/* The event that a row becomes, to be destroyed. YZ_UNKNOWN_TYPE: no version of ours wrote the row;
+ * YZ_INTERNAL: not now (out of memory). In both cases *msg is NULL. */
+YZ_MUST_USE enum yz_err wk_outbox_message(const bson_t *row, natsMsg **msg);
+
 struct wk_outbox;
 YZ_MUST_USE enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
                                         struct wk_lease *lease, struct wk_metrics *metrics,

@@ -31,6 +31,28 @@ static struct wk_batch_means means;
 static struct wk_consumer *consumers[CONSUMERS];
 static struct wk_outbox *outbox;
 
+/* So many causes cannot be written into their messages. */
+static atomic_int causes_fail;
+static atomic_size_t destroyed;
+
+natsStatus __real_natsMsgHeader_Set(natsMsg *msg, const char *key, const char *value);
+natsStatus __wrap_natsMsgHeader_Set(natsMsg *msg, const char *key, const char *value);
+void __real_natsMsg_Destroy(natsMsg *msg);
+void __wrap_natsMsg_Destroy(natsMsg *msg);
+
+natsStatus __wrap_natsMsgHeader_Set(natsMsg *msg, const char *key, const char *value)
+{
+    if (strcmp(key, YZ_HEADER_CAUSE) == 0 && atomic_fetch_sub(&causes_fail, 1) > 0)
+        return NATS_ERR;
+    return __real_natsMsgHeader_Set(msg, key, value);
+}
+
+void __wrap_natsMsg_Destroy(natsMsg *msg)
+{
+    atomic_fetch_add(&destroyed, msg != NULL);
+    __real_natsMsg_Destroy(msg);
+}
+
 /* "rows <count> <due in ms>" writes rows, which become events with text "row" or, of "refused",
  * with text "no"; "no" is refused. */
 static enum yz_err judge(const struct wk_event *event, struct wk_fold *fold, struct yz_violation *v)
@@ -175,7 +197,7 @@ static void wait_rows(const char *state, size_t wanted)
 {
     int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
 
-    while (count("outbox", BCON_NEW("state", BCON_UTF8(state))) < wanted &&
+    while (count("outbox", BCON_NEW("state", BCON_UTF8(state))) != wanted &&
            yz_clock_mono_ms() < until)
         nats_Sleep(10);
     assert_int_equal(count("outbox", BCON_NEW("state", BCON_UTF8(state))), wanted);
@@ -286,6 +308,53 @@ static void test_a_refused_row_is_counted_and_told_to_nobody(void **state)
     assert_int_equal(atomic_load(&metrics.system_refused), refused + 3);
 }
 
+/* A row is no worse for it, and nothing of the message is left behind. */
+static void test_no_room_for_a_header(void **state)
+{
+    bson_t *row = BCON_NEW("type", "thread.posted", "tenant", "t1", "aggregate", "thread|g1|t",
+                           "payload", BCON_BIN(BSON_SUBTYPE_BINARY, (const uint8_t *)"x", 1));
+    natsMsg *msg = NULL;
+    size_t before;
+
+    (void)state;
+    before = atomic_load(&destroyed);
+    atomic_store(&causes_fail, 1);
+    assert_int_equal(wk_outbox_message(row, &msg), YZ_INTERNAL);
+    assert_null(msg);
+    assert_int_equal(atomic_load(&destroyed), before + 1);
+    assert_int_equal(wk_outbox_message(row, &msg), YZ_OK);
+    natsMsg_Destroy(msg);
+    bson_destroy(row);
+    start_worker("no-room");
+    atomic_store(&causes_fail, 7);
+    emit("no-room", "rows 5 0");
+    wait_outcomes(ROWS + 1 + 40 + 3 + 5);
+    stop_worker();
+    assert_true(atomic_load(&causes_fail) <= 0);
+    assert_int_equal(count("posts", BCON_NEW("_id", BCON_REGEX("^t1\\|no-room-", ""))), 5);
+    assert_int_equal(count("outbox", BCON_NEW("state", "unreadable")), 0);
+}
+
+/* What no version of ours wrote is set aside, and those behind it become events. */
+static void test_an_unreadable_row_is_set_aside(void **state)
+{
+    bson_t *strange = BCON_NEW("_id", "t1|strange", "tenant", "t1", "evt_seq", BCON_INT64(1),
+                               "state", "due", "partition", BCON_INT32(0), "due_at",
+                               BCON_DATE_TIME(1), "type", "thread.unheard_of");
+    struct wk_write write = {.kind = WK_INSERT, .id = "t1|strange", .document = strange};
+    struct wk_store *store = wk_store_pop(pool);
+
+    (void)state;
+    assert_int_equal(wk_store_write(store, "outbox", &write, 1), YZ_OK);
+    wk_store_push(pool, store);
+    bson_destroy(strange);
+    start_worker("strange");
+    emit("behind", "rows 2 0");
+    wait_outcomes(ROWS + 1 + 40 + 3 + 5 + 2);
+    wait_rows("unreadable", 1);
+    stop_worker();
+}
+
 static bson_t *row_of(int i, const char *state, int64_t due_ms, char id[WK_ID_MAX])
 {
     snprintf(id, WK_ID_MAX, "plan|%s-%d", state, i);
@@ -378,6 +447,8 @@ int main(void)
         cmocka_unit_test(test_a_row_due_at_once_wakes_the_scanner),
         cmocka_unit_test(test_the_broker_is_away_at_the_due_time),
         cmocka_unit_test(test_a_refused_row_is_counted_and_told_to_nobody),
+        cmocka_unit_test(test_no_room_for_a_header),
+        cmocka_unit_test(test_an_unreadable_row_is_set_aside),
         cmocka_unit_test(test_a_scan_looks_at_what_is_due_only),
     };
 
