@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Ordinals of rows: the rest of a branch, and the orgs below it by their places. */
+enum { REST = 0, FIRST_BELOW = 1 };
 /* So many are reminded by one event; the rest by one that follows. */
 #define AT_ONCE 200
 /* Decisions that are kept for replays: more than one batch has events. */
@@ -417,33 +419,39 @@ static void remind(const struct wk_event *event, struct wk_fold *fold, const bso
     push_reminders(event, fold, notice, decision);
     push_sent(event, fold, notice_id, branch, decision, 0, subtree);
     if (decision->next)
-        remind_later(fold, 0, event->received_at_ms, notice_id, branch, decision->next, subtree);
+        remind_later(fold, REST, event->received_at_ms, notice_id, branch, decision->next, subtree);
     free(decision);
 }
 
-/* An event for each org right below, which does the same for those below it. */
+/* An event for each org right below, which does the same for those below it. Each is named by its
+ * place: a replay, which may find one more of them, names the others as before. */
 static void descend(const struct wk_event *event, struct wk_fold *fold, const bson_t *notice,
                     const char *org_path)
 {
     char id[WK_ID_MAX], below[YZ_ORG_PATH_MAX + YZ_ID_MAX];
-    bson_iter_t children, child;
+    bson_iter_t children;
     const bson_t *org;
-    int ordinal = 1; /* 0: the rest of this one */
 
     wk_org_id(id, event->env->actor.tenant, org_path);
     org = wk_get(fold, WK_ORGS, id);
     if (!org || !wk_document_array(org, "children", &children))
         return;
-    while (bson_iter_next(&children)) {
-        if (!bson_iter_recurse(&children, &child) || !bson_iter_find(&child, "c") ||
-            !BSON_ITER_HOLDS_UTF8(&child))
+    for (size_t i = 0; bson_iter_next(&children); i++) {
+        uint32_t len = 0;
+        const uint8_t *data = NULL;
+        bson_t child;
+
+        if (!BSON_ITER_HOLDS_DOCUMENT(&children))
             continue;
-        snprintf(below, sizeof below, "%s/%s", org_path, bson_iter_utf8(&child, NULL));
+        bson_iter_document(&children, &len, &data);
+        if (!data || !bson_init_static(&child, data, len))
+            continue;
+        snprintf(below, sizeof below, "%s/%s", org_path, wk_document_text(&child, "c"));
         if (yz_org_path_valid(below) &&
             (wk_notice_covering(notice, below) || wk_notice_addresses_below(notice, below)))
-            remind_later(fold, ordinal, event->received_at_ms,
-                         wk_document_text(notice, "notice_id"), below, 0, true);
-        ordinal++;
+            remind_later(fold, FIRST_BELOW + (int)wk_org_child_place(&child, i),
+                         event->received_at_ms, wk_document_text(notice, "notice_id"), below, 0,
+                         true);
     }
 }
 

@@ -20,6 +20,7 @@ enum { ROW_MEMBERS = 0, ROW_OPENED = 1, ROW_ON = 2, ROW_FIRST = 3 };
 struct child {
     char id[YZ_ID_MAX];
     int64_t height, tail;
+    int64_t place; /* among its siblings; never given again */
 };
 
 /* An org while an event is folded. */
@@ -31,6 +32,7 @@ struct org {
     int64_t moved_by;       /* sequence of the event that moved it away; 0: none */
     struct child *children; /* in the order of their ids; has room for one more */
     size_t count;
+    int64_t next_place;
 };
 
 void wk_org_id(char out[WK_ID_MAX], const char *tenant, const char *org_path)
@@ -104,6 +106,13 @@ static void need_chain(const struct wk_event *event, struct wk_needs *needs, con
     }
 }
 
+int64_t wk_org_child_place(const bson_t *child, size_t index)
+{
+    bson_iter_t it;
+
+    return bson_iter_init_find(&it, child, "p") ? bson_iter_as_int64(&it) : (int64_t)index;
+}
+
 static void read_children(const bson_t *document, struct org *org)
 {
     bson_iter_t entries;
@@ -130,6 +139,9 @@ static void read_children(const bson_t *document, struct org *org)
         snprintf(child->id, sizeof child->id, "%s", wk_document_text(&row, "c"));
         child->height = wk_document_number(&row, "h");
         child->tail = wk_document_number(&row, "t");
+        child->place = wk_org_child_place(&row, org->count);
+        if (child->place >= org->next_place)
+            org->next_place = child->place + 1;
         org->count++;
     }
 }
@@ -146,6 +158,7 @@ static void read_org(const bson_t *document, struct org *org)
         .since_ms = wk_document_time_ms(document, "since"),
         .until_ms = wk_document_time_ms(document, "until"),
         .moved_by = wk_document_number(document, "moved_by"),
+        .next_place = wk_document_number(document, "next_place"),
     };
     parent_of(org->org_path, org->parent);
     read_children(document, org);
@@ -167,6 +180,7 @@ static bson_t *write_org(const struct org *org)
         BSON_APPEND_UTF8(document, "moved_to", org->moved_to);
     if (org->moved_by)
         BSON_APPEND_INT64(document, "moved_by", org->moved_by);
+    BSON_APPEND_INT64(document, "next_place", org->next_place);
     BSON_APPEND_ARRAY_BEGIN(document, "children", &list);
     for (size_t i = 0; i < org->count; i++) {
         char key[24];
@@ -176,6 +190,7 @@ static bson_t *write_org(const struct org *org)
         BSON_APPEND_UTF8(&row, "c", org->children[i].id);
         BSON_APPEND_INT64(&row, "h", org->children[i].height);
         BSON_APPEND_INT64(&row, "t", org->children[i].tail);
+        BSON_APPEND_INT64(&row, "p", org->children[i].place);
         bson_append_document_end(&list, &row);
     }
     bson_append_array_end(document, &list);
@@ -224,6 +239,7 @@ static void set_child(struct org *org, const char *id, const struct child *size)
 {
     bool there;
     size_t at = find_child(org, id, &there);
+    int64_t place = there ? org->children[at].place : org->next_place++;
 
     if (!there) {
         memmove(&org->children[at + 1], &org->children[at],
@@ -231,6 +247,7 @@ static void set_child(struct org *org, const char *id, const struct child *size)
         org->count++;
     }
     org->children[at] = *size;
+    org->children[at].place = place;
     snprintf(org->children[at].id, sizeof org->children[at].id, "%.*s",
              (int)sizeof org->children[at].id - 1, id);
 }
@@ -360,6 +377,15 @@ static enum yz_err judge_founded(const struct wk_event *event, struct wk_fold *f
                        "orgPath", v);
 }
 
+static int64_t next_place_of(const bson_t *document)
+{
+    struct org org;
+
+    read_org(document, &org);
+    free(org.children);
+    return org.next_place;
+}
+
 /* Put a live org with nothing below it, where there may have been one before. */
 static void put_new(const struct wk_event *event, struct wk_fold *fold, const char *org_path,
                     const char *name, const char *kind)
@@ -373,9 +399,11 @@ static void put_new(const struct wk_event *event, struct wk_fold *fold, const ch
         .since_ms = event->received_at_ms,
     };
     const struct child alone = {.height = 1};
+    const bson_t *before = get(event, fold, org_path);
 
     parent_of(org_path, org.parent);
-    if (get(event, fold, org_path))
+    org.next_place = before ? next_place_of(before) : 0;
+    if (before)
         owe_branch(event, fold, ROW_OPENED, org_path, "");
     put_org(event, fold, &org);
     tell_above(event, fold, org_path, &alone);

@@ -345,6 +345,73 @@ static void a_subtree_is_walked_along_the_tree(void **state)
     drive_deinit(&d);
 }
 
+static int ordinal_of(struct drive *d, uint64_t sequence, const char *branch)
+{
+    size_t count;
+    const struct wk_fold_row *rows = wk_fold_rows(d->fold, &count);
+    char aggregate[64];
+
+    snprintf(aggregate, sizeof aggregate, "reminders|%s", branch);
+    for (size_t i = count; i > 0; i--) {
+        if (rows[i - 1].sequence == sequence && strcmp(rows[i - 1].aggregate, aggregate) == 0)
+            return rows[i - 1].ordinal;
+    }
+    return -1;
+}
+
+static void preset_children(struct drive *d, uint64_t sequence, const char *const *names,
+                            const int *places, size_t count)
+{
+    bson_t org = BSON_INITIALIZER, children, entry;
+    char key[24];
+
+    BSON_APPEND_ARRAY_BEGIN(&org, "children", &children);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "%zu", i);
+        BSON_APPEND_DOCUMENT_BEGIN(&children, key, &entry);
+        BSON_APPEND_UTF8(&entry, "c", names[i]);
+        BSON_APPEND_INT64(&entry, "p", places[i]);
+        bson_append_document_end(&children, &entry);
+    }
+    bson_append_array_end(&org, &children);
+    wk_fold_preset(d->fold, "orgs", "t1|g1", &org, sequence);
+    bson_destroy(&org);
+}
+
+/* A replay that meets another tree names each branch as before: no two rows have one id. */
+static void a_replay_descends_by_place(void **state)
+{
+    Yizhan__V1__NoticeRemindDue due = YIZHAN__V1__NOTICE_REMIND_DUE__INIT;
+    struct wk_event first;
+    struct yz_envelope by;
+    struct drive d;
+    int m, z;
+
+    (void)state;
+    drive_init(&d);
+    set_roster(&d, 1);
+    publish(&d, YIZHAN__V1__NOTICE_CLASS__INFO, 0);
+    preset_children(&d, 1, (const char *const[]){"m", "z"}, (const int[]){0, 1}, 2);
+    due.org_path = "g1";
+    due.notice_id = "n1";
+    due.subtree = true;
+    assert_int_equal(drive(&d, "s1", "g1", "notice.remind_due", &due.base), YZ_OK);
+    first = d.event;
+    by = d.env;
+    first.env = &by;
+    m = ordinal_of(&d, first.sequence, "g1/m");
+    z = ordinal_of(&d, first.sequence, "g1/z");
+    assert_true(m > 0 && z > 0 && m != z);
+    preset_children(&d, 2, (const char *const[]){"a", "n", "z"}, (const int[]){2, 3, 1}, 3);
+    assert_int_equal(drive_apply(&d, &first), YZ_OK);
+    assert_int_equal(ordinal_of(&d, first.sequence, "g1/z"), z);
+    assert_true(ordinal_of(&d, first.sequence, "g1/a") > z);
+    assert_true(ordinal_of(&d, first.sequence, "g1/n") > z);
+    assert_int_not_equal(ordinal_of(&d, first.sequence, "g1/a"),
+                         ordinal_of(&d, first.sequence, "g1/n"));
+    drive_deinit(&d);
+}
+
 static void refusals_name_their_field(void **state)
 {
     char *foreign[] = {BRANCH, "g1/c1/b2"};
@@ -421,6 +488,7 @@ int main(void)
         cmocka_unit_test(several_branches_become_an_event_each),
         cmocka_unit_test(a_large_branch_is_reminded_in_steps),
         cmocka_unit_test(a_subtree_is_walked_along_the_tree),
+        cmocka_unit_test(a_replay_descends_by_place),
         cmocka_unit_test(refusals_name_their_field),
         cmocka_unit_test(a_replay_reminds_the_same),
     };

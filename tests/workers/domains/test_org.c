@@ -115,6 +115,22 @@ static size_t children_of(const char *path)
     return count;
 }
 
+/* The place of a child; -1: it is none. */
+static int64_t place_of(const char *path, const char *child)
+{
+    bson_iter_t entries, row, at;
+
+    assert_true(wk_document_array(org_of(path), "children", &entries));
+    while (bson_iter_next(&entries)) {
+        assert_true(bson_iter_recurse(&entries, &row) && bson_iter_find(&row, "c"));
+        if (strcmp(bson_iter_utf8(&row, NULL), child) != 0)
+            continue;
+        assert_true(bson_iter_recurse(&entries, &at) && bson_iter_find(&at, "p"));
+        return bson_iter_as_int64(&at);
+    }
+    return -1;
+}
+
 static void refused(enum yz_err got, enum yz_err wanted, const char *field)
 {
     assert_string_equal(yz_err_code(got), yz_err_code(wanted));
@@ -324,6 +340,51 @@ static void test_follows_late(void **state)
     assert_int_equal(children_of("g1/b/x"), 1);
 }
 
+/* Whoever stands where among them, and whoever comes and goes. */
+static void test_places_stay(void **state)
+{
+    (void)state;
+    assert_int_equal(founded("g1"), YZ_OK);
+    assert_int_equal(founded("g1/m"), YZ_OK);
+    assert_int_equal(founded("g1/z"), YZ_OK);
+    assert_int_equal(founded("g1/a"), YZ_OK);
+    assert_int_equal(place_of("g1", "m"), 0);
+    assert_int_equal(place_of("g1", "z"), 1);
+    assert_int_equal(place_of("g1", "a"), 2);
+    assert_int_equal(moved("g1/a", "g1/b"), YZ_OK);
+    assert_int_equal(founded("g1/m/x"), YZ_OK); /* m is written anew */
+    assert_int_equal(place_of("g1", "a"), -1);
+    assert_int_equal(place_of("g1", "m"), 0);
+    assert_int_equal(place_of("g1", "b"), 3);
+    assert_int_equal(founded("g1/a"), YZ_OK);
+    assert_int_equal(place_of("g1", "a"), 4);
+    /* an org at a path that had one goes on where that one was */
+    assert_int_equal(founded("g1/a/x"), YZ_OK);
+    assert_int_equal(moved("g1/a", "g1/c"), YZ_OK);
+    assert_int_equal(founded("g1/a"), YZ_OK);
+    assert_int_equal(founded("g1/a/y"), YZ_OK);
+    assert_int_equal(place_of("g1/a", "y"), 1);
+}
+
+/* Of one that was written before there were places, a child has that of its rank. */
+static void test_places_of_old_orgs(void **state)
+{
+    bson_t *old = BCON_NEW("org_path", "g1", "parent", "", "name", "N", "kind", "BRANCH", "live",
+                           BCON_BOOL(true), "children", "[", "{", "c", "m", "h", BCON_INT64(1), "t",
+                           BCON_INT64(0), "}", "{", "c", "z", "h", BCON_INT64(1), "t",
+                           BCON_INT64(0), "}", "]");
+    char id[WK_ID_MAX];
+
+    (void)state;
+    wk_org_id(id, "t1", "g1");
+    wk_fold_preset(d.fold, WK_ORGS, id, old, 1);
+    bson_destroy(old);
+    assert_int_equal(founded("g1/a"), YZ_OK);
+    assert_int_equal(place_of("g1", "m"), 0);
+    assert_int_equal(place_of("g1", "z"), 1);
+    assert_int_equal(place_of("g1", "a"), 2);
+}
+
 static void test_replay_of_a_move(void **state)
 {
     Yizhan__V1__OrgMoved message = YIZHAN__V1__ORG_MOVED__INIT;
@@ -358,10 +419,19 @@ static void test_replay_of_a_move(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_founded),       TEST(test_renamed),          TEST(test_dissolved),
-        TEST(test_moved),         TEST(test_moved_refused),    TEST(test_too_deep),
-        TEST(test_path_too_long), TEST(test_many_children),    TEST(test_moved_twice),
-        TEST(test_follows_late),  TEST(test_replay_of_a_move),
+        TEST(test_founded),
+        TEST(test_renamed),
+        TEST(test_dissolved),
+        TEST(test_moved),
+        TEST(test_moved_refused),
+        TEST(test_too_deep),
+        TEST(test_path_too_long),
+        TEST(test_places_stay),
+        TEST(test_places_of_old_orgs),
+        TEST(test_many_children),
+        TEST(test_moved_twice),
+        TEST(test_follows_late),
+        TEST(test_replay_of_a_move),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
