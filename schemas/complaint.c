@@ -135,9 +135,13 @@ static enum yz_err check_message_added(const ProtobufCMessage *message, struct y
     enum yz_err err;
 
     if ((err = yz_check_receipt(added->receipt, "receipt", v)) ||
-        (err = check_boxes(added->content, added->n_content, false, "content", v)))
+        (err = check_boxes(added->content, added->n_content, false, "content", v)) ||
+        (err = check_sealed(&added->copy, true, "copy", v)))
         return err;
-    return check_sealed(&added->copy, true, "copy", v);
+    if (*added->org_path == '\0')
+        return added->accused ? yz_violate(v, YZ_MISSING_FIELD, "orgPath", NULL) : YZ_OK;
+    err = yz_check_org_path(added->org_path, "orgPath", v);
+    return err ? err : check_accused(added->accused, v);
 }
 
 static enum yz_err check_rated(const ProtobufCMessage *message, struct yz_violation *v)

@@ -237,6 +237,52 @@ def test_a_key_id_stands_for_one_key(office):
         assert (outcome["status"], outcome["code"], outcome["field"]) == ("REFUSED", "exists", "keyId")
 
 
+def test_who_is_withdrawn_hands_on(office):
+    """The case of a handler whose appointment ends: closed to him, and sealed anew to the successor by whoever filed it."""
+    place = {"orgPath": "g1/c2/b1", "accused": {"orgPath": "g1/c2/b1", "memberId": "u7"}}
+    office.enroll("w1", "g1/c2", "g1/c2/office")
+    receipt, text = new_receipt(), "第一次说的"
+    event_id, sequence = office.file(receipt, text=text, keys=("k-w1",), **place)
+    assert office.outcome(event_id, sequence)["status"] == "APPLIED"
+    case = {"complaintId": office.read(receipt, sequence)["complaint"]["complaintId"]}
+    old = office.handlers["w1"]
+    assert old.query("complaint.get", case)["entries"]
+    office.admin.done("complaint.handler_registered", {
+        "orgPath": "g1/c2", "memberId": "w1", "homePath": "g1/c2/office", "keyId": "k-w1",
+        "publicKey": b64(bytes(office.keys["k-w1"].public_key)), "from": rfc3339(-7200), "until": rfc3339(-3700)})  # fmt: skip
+    for query in ("complaint.get", "complaint.accesses"):
+        assert old.error_of({"query": {"type": query, "payload": case}})["code"] == "not_appointed"
+    assert old.query("complaint.mine").get("complaints", []) == []
+    refused = old.outcome(old.emit("complaint.acknowledged", case))
+    assert (refused["status"], refused["code"], refused["field"]) == ("REFUSED", "not_appointed", "complaintId")
+
+    seen = office.read(receipt)
+    assert seen["unhandled"] and [k["withdrawn"] for k in seen["keys"]] == [True]
+    more = {"receipt": receipt, "content": [{"keyId": "k-w1", "sealed": seal(office.keys["k-w1"].public_key, text)}]}
+    event_id = new_id("n")
+    _, _, accepted = office.send("complaint.message_added", more, event_id)
+    assert office.outcome(event_id, int(accepted["sequence"]))["code"] == "key_not_eligible"
+
+    office.enroll("w2", "g1/c2", "g1/c2/office")
+    status, _, keys = office.ask("complaint.keys", place)
+    assert status == 200 and keys["keys"][0]["keyId"] == "k-w2"
+    again = unseal(reply_key_of(office.town.name, receipt), seen["entries"][0]["sealed"][0]["sealed"])
+    handed = {"receipt": receipt, "content": [{"keyId": "k-w2", "sealed": seal(office.keys["k-w2"].public_key, again)}], **place}
+    event_id = new_id("n")
+    _, _, accepted = office.send("complaint.message_added", handed, event_id)
+    assert office.outcome(event_id, int(accepted["sequence"]))["status"] == "APPLIED"
+    new = office.handlers["w2"]
+    assert new.wait_push(type_="complaint.updated")[-1]["payload"]["complaintId"] == case["complaintId"]
+    got = new.query("complaint.get", case)
+    assert "sealed" not in got["entries"][0]
+    assert unseal(office.keys["k-w2"], got["entries"][1]["sealed"][0]["sealed"]) == text
+    new.done("complaint.acknowledged", case)
+    new.done("complaint.replied", {**case, "sealed": seal(reply_key_public(got), "已接手。")})
+    seen = office.read(receipt)
+    assert not seen.get("unhandled") and [k.get("withdrawn", False) for k in seen["keys"]] == [True, False]
+    assert old.error_of({"query": {"type": "complaint.get", "payload": case}})["code"] == "not_appointed"
+
+
 def test_the_public_paths(office):
     stack = office.stack
     status, _, problem = stack.http("POST", "/v1/public/other-one/events", {})

@@ -71,6 +71,11 @@ static const struct refusal of_added[] = {
     {COPY, "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUF", YZ_INVALID_VALUE,
      "copy"},
     {COPY, BIG, YZ_TOO_LONG, "copy"},
+    {"\"copy\"", "\"orgPath\":\"g1/c1\",\"copy\"", YZ_OK, ""},
+    {"\"copy\"", "\"orgPath\":\"g1//\",\"copy\"", YZ_INVALID_VALUE, "orgPath"},
+    {"\"copy\"", "\"accused\":{\"memberId\":\"u9\"},\"copy\"", YZ_MISSING_FIELD, "orgPath"},
+    {"\"copy\"", "\"orgPath\":\"g1\",\"accused\":{\"memberId\":\"u 9\"},\"copy\"", YZ_INVALID_VALUE,
+     "accused.memberId"},
 };
 
 static const char rated[] = "{\"receipt\":\"" RECEIPT "\",\"rating\":5}";

@@ -12,8 +12,8 @@
  *                       the tenant.
  *   complaints          _id "<tenant>|<id>", the id being yz_receipt_case: no receipt, no reporter,
  *                       no accused. handlers and approvers (member ids) and keys [{i, m, p}] never
- *                       change. accused is a hash with the id: it only tells whether an asker is
- *                       the one.
+ *                       lose none. accused and place are hashes with the id: they only tell
+ *                       whether an asker is the one, and whether a case is handed on as filed.
  *   complaint_messages  _id as the complaint's: entries [{s: sequence, f: "REPORTER" or "HANDLER",
  *                       a: at, c: box for the reply key, k: [{i: key id, b: box}]}].
  * Both expire by purge_at, which is set when the complaint is closed.
@@ -27,6 +27,7 @@
 
 #include "schemas/receipt.h"
 #include "workers/domain.h"
+#include "workers/domains/complaint_route.h"
 
 #include <complaint.pb-c.h>
 
@@ -37,6 +38,7 @@
 #define WK_COMPLAINT_TERMS    "complaint_terms"
 #define WK_DIALOGUE_MAX       64
 #define WK_DAY_MS             INT64_C(86400000)
+#define WK_HOUR_MS            INT64_C(3600000)
 
 typedef Yizhan__V1__Complaint__State wk_complaint_state_t;
 
@@ -80,6 +82,22 @@ YZ_MUST_USE enum yz_err wk_complaint_room(const struct wk_event *event, struct w
 /* What tells, of a complaint, whether a member is the accused. */
 void wk_complaint_accused(const char *tenant, const char *id, const char *member, char out[33]);
 
+/* The same of where it is routed from; needed to hand it on. */
+void wk_complaint_place(const char *tenant, const char *id, const struct wk_route_case *what,
+                        char out[33]);
+
+/* What is complained of, known to the hour, the documents that its route needs, and the route
+ * (freed by the caller). */
+void wk_complaint_case(const char *org_path, const Yizhan__V1__ComplaintAccused *accused,
+                       int64_t hour_ms, struct wk_route_case *what);
+void wk_complaint_need_route(const char *tenant, const struct wk_route_case *what,
+                             struct wk_needs *needs);
+struct wk_route *wk_complaint_route(const char *tenant, const struct wk_route_case *what,
+                                    struct wk_fold *fold);
+/* One more entry of the arrays keys and approvers. */
+void wk_complaint_append_key(bson_t *list, uint32_t at, const struct wk_handler *handler);
+void wk_complaint_append_text(bson_t *list, uint32_t at, const char *text);
+
 /* Push complaint.updated to those in the list `field` but `except` (NULL: to all of them). */
 void wk_complaint_tell(struct wk_fold *fold, const bson_t *complaint, const char *field,
                        const char *except, const Yizhan__V1__ComplaintUpdated *updated);
@@ -87,7 +105,8 @@ void wk_complaint_tell(struct wk_fold *fold, const bson_t *complaint, const char
 void wk_complaint_wind(const struct wk_event *event, struct wk_fold *fold, int ordinal,
                        Yizhan__V1__Complaint__Clock clock, int64_t due_ms);
 
-wk_needs_fn wk_needs_appointment, wk_needs_filed;
+wk_needs_fn wk_needs_appointment, wk_needs_filed, wk_needs_message_added, wk_needs_handling,
+    wk_needs_answering;
 wk_judge_fn wk_judge_appointment, wk_judge_filed, wk_judge_message_added, wk_judge_rated;
 wk_apply_fn wk_apply_appointment, wk_apply_filed, wk_apply_message_added, wk_apply_rated;
 wk_judge_fn wk_judge_acknowledged, wk_judge_replied, wk_judge_extension_requested,

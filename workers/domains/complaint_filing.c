@@ -12,55 +12,73 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOUR_MS 3600000
-
 static const Yizhan__V1__ComplaintFiled *filed_of(const struct wk_event *event)
 {
     return (const Yizhan__V1__ComplaintFiled *)event->payload;
+}
+
+void wk_complaint_case(const char *org_path, const Yizhan__V1__ComplaintAccused *accused,
+                       int64_t hour_ms, struct wk_route_case *what)
+{
+    wk_route_case(org_path, accused, hour_ms, what);
+    what->latest_ms += WK_HOUR_MS - 1;
+}
+
+void wk_complaint_need_route(const char *tenant, const struct wk_route_case *what,
+                             struct wk_needs *needs)
+{
+    struct wk_route_orgs orgs;
+    char id[WK_ID_MAX];
+
+    wk_route_orgs(what->place, &orgs);
+    for (size_t i = 0; i < orgs.count; i++) {
+        wk_id(id, tenant, orgs.paths[i], NULL);
+        wk_need(needs, WK_COMPLAINT_HANDLERS, id);
+        wk_branch_id(id, tenant, orgs.paths[i]);
+        wk_need(needs, WK_BRANCHES, id);
+    }
+}
+
+struct wk_route *wk_complaint_route(const char *tenant, const struct wk_route_case *what,
+                                    struct wk_fold *fold)
+{
+    struct wk_route *route = yz_calloc(1, sizeof *route);
+    struct wk_route_orgs orgs;
+    char id[WK_ID_MAX];
+
+    wk_route_orgs(what->place, &orgs);
+    for (size_t i = 0; i < orgs.count; i++) {
+        wk_id(id, tenant, orgs.paths[i], NULL);
+        orgs.handlers[i] = wk_get(fold, WK_COMPLAINT_HANDLERS, id);
+        wk_branch_id(id, tenant, orgs.paths[i]);
+        orgs.branches[i] = wk_get(fold, WK_BRANCHES, id);
+    }
+    wk_route_find(what, &orgs, route);
+    return route;
 }
 
 static void read_case(const struct wk_event *event, struct wk_route_case *what)
 {
     const Yizhan__V1__ComplaintFiled *filed = filed_of(event);
 
-    wk_route_case(filed->org_path, filed->accused, event->received_at_ms, what);
-    what->latest_ms += HOUR_MS - 1;
+    wk_complaint_case(filed->org_path, filed->accused, event->received_at_ms, what);
 }
 
 void wk_needs_filed(const struct wk_event *event, struct wk_needs *needs)
 {
-    struct wk_route_orgs orgs;
     struct wk_route_case what;
-    char id[WK_ID_MAX];
 
     wk_needs_dialogue(event, needs);
     read_case(event, &what);
-    wk_route_orgs(what.place, &orgs);
-    for (size_t i = 0; i < orgs.count; i++) {
-        wk_id(id, event->env->actor.tenant, orgs.paths[i], NULL);
-        wk_need(needs, WK_COMPLAINT_HANDLERS, id);
-        wk_branch_id(id, event->env->actor.tenant, orgs.paths[i]);
-        wk_need(needs, WK_BRANCHES, id);
-    }
+    wk_complaint_need_route(event->env->actor.tenant, &what, needs);
 }
 
 static struct wk_route *find_route(const struct wk_event *event, struct wk_fold *fold)
 {
-    struct wk_route *route = yz_calloc(1, sizeof *route);
-    struct wk_route_orgs orgs;
     struct wk_route_case what;
-    char id[WK_ID_MAX];
 
     read_case(event, &what);
-    wk_route_orgs(what.place, &orgs);
-    for (size_t i = 0; i < orgs.count; i++) {
-        wk_id(id, event->env->actor.tenant, orgs.paths[i], NULL);
-        orgs.handlers[i] = wk_get(fold, WK_COMPLAINT_HANDLERS, id);
-        wk_branch_id(id, event->env->actor.tenant, orgs.paths[i]);
-        orgs.branches[i] = wk_get(fold, WK_BRANCHES, id);
-    }
-    wk_route_find(&what, &orgs, route);
-    return route;
+    return wk_complaint_route(event->env->actor.tenant, &what, fold);
 }
 
 static enum yz_err judge_keys(const Yizhan__V1__ComplaintFiled *filed, const struct wk_route *route,
@@ -100,8 +118,7 @@ enum yz_err wk_judge_filed(const struct wk_event *event, struct wk_fold *fold,
 static void append_handlers(bson_t *complaint, const Yizhan__V1__ComplaintFiled *filed,
                             const struct wk_route *route)
 {
-    const char *members[WK_ROUTE_MAX], *key;
-    char buffer[16];
+    const char *members[WK_ROUTE_MAX];
     size_t count = 0;
     bson_t list;
 
@@ -114,8 +131,7 @@ static void append_handlers(bson_t *complaint, const Yizhan__V1__ComplaintFiled 
             there = strcmp(members[k], handler->member) == 0;
         if (there)
             continue;
-        bson_uint32_to_string((uint32_t)count, &key, buffer, sizeof buffer);
-        bson_append_utf8(&list, key, -1, handler->member, -1);
+        wk_complaint_append_text(&list, (uint32_t)count, handler->member);
         members[count++] = handler->member;
     }
     bson_append_array_end(complaint, &list);
@@ -124,8 +140,7 @@ static void append_handlers(bson_t *complaint, const Yizhan__V1__ComplaintFiled 
 /* All who may handle it may approve. */
 static void append_approvers(bson_t *complaint, const struct wk_route *route)
 {
-    const char *members[WK_ROUTE_MAX], *key;
-    char buffer[16];
+    const char *members[WK_ROUTE_MAX];
     size_t count = 0;
     bson_t list;
 
@@ -138,34 +153,48 @@ static void append_approvers(bson_t *complaint, const struct wk_route *route)
             there = strcmp(members[k], member) == 0;
         if (there)
             continue;
-        bson_uint32_to_string((uint32_t)count, &key, buffer, sizeof buffer);
-        bson_append_utf8(&list, key, -1, member, -1);
+        wk_complaint_append_text(&list, (uint32_t)count, member);
         members[count++] = member;
     }
     bson_append_array_end(complaint, &list);
 }
 
-static void append_keys(bson_t *complaint, const Yizhan__V1__ComplaintFiled *filed,
-                        const struct wk_route *route)
+void wk_complaint_append_text(bson_t *list, uint32_t at, const char *text)
 {
     char buffer[16];
     const char *key;
-    bson_t list, entry;
+
+    bson_uint32_to_string(at, &key, buffer, sizeof buffer);
+    bson_append_utf8(list, key, -1, text, -1);
+}
+
+void wk_complaint_append_key(bson_t *list, uint32_t at, const struct wk_handler *handler)
+{
+    char buffer[16];
+    const char *key;
+    bson_t entry;
+
+    bson_uint32_to_string(at, &key, buffer, sizeof buffer);
+    bson_append_document_begin(list, key, -1, &entry);
+    BSON_APPEND_UTF8(&entry, "i", handler->key_id);
+    BSON_APPEND_UTF8(&entry, "m", handler->member);
+    BSON_APPEND_UTF8(&entry, "o", handler->scope);
+    BSON_APPEND_BINARY(&entry, "p", BSON_SUBTYPE_BINARY, handler->public_key, WK_PUBLIC_KEY_BYTES);
+    bson_append_document_end(list, &entry);
+}
+
+static void append_keys(bson_t *complaint, const Yizhan__V1__ComplaintFiled *filed,
+                        const struct wk_route *route)
+{
+    uint32_t count = 0;
+    bson_t list;
 
     BSON_APPEND_ARRAY_BEGIN(complaint, "keys", &list);
     for (size_t i = 0; i < filed->n_content; i++) {
         const struct wk_handler *handler = wk_route_key(route, filed->content[i]->key_id);
 
-        if (!handler || !handler->public_key)
-            continue;
-        bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
-        bson_append_document_begin(&list, key, -1, &entry);
-        BSON_APPEND_UTF8(&entry, "i", handler->key_id);
-        BSON_APPEND_UTF8(&entry, "m", handler->member);
-        BSON_APPEND_UTF8(&entry, "o", handler->scope);
-        BSON_APPEND_BINARY(&entry, "p", BSON_SUBTYPE_BINARY, handler->public_key,
-                           WK_PUBLIC_KEY_BYTES);
-        bson_append_document_end(&list, &entry);
+        if (handler && handler->public_key)
+            wk_complaint_append_key(&list, count++, handler);
     }
     bson_append_array_end(complaint, &list);
 }
@@ -212,6 +241,18 @@ void wk_complaint_accused(const char *tenant, const char *id, const char *member
     yz_hash(parts, 3, out);
 }
 
+void wk_complaint_place(const char *tenant, const char *id, const struct wk_route_case *what,
+                        char out[33])
+{
+    const char *kind = what->accused ? "accused" : "about";
+    const struct yz_part parts[] = {{tenant, strlen(tenant)},
+                                    {id, strlen(id)},
+                                    {kind, strlen(kind)},
+                                    {what->place, strlen(what->place)}};
+
+    yz_hash(parts, 4, out);
+}
+
 static const char *routed_to(const Yizhan__V1__ComplaintFiled *filed, const struct wk_route *route)
 {
     for (size_t i = 0; i < filed->n_content; i++) {
@@ -242,7 +283,8 @@ static bson_t *new_complaint(const struct wk_event *event, const char *id,
     const Yizhan__V1__ComplaintFiled *filed = filed_of(event);
     bool named = !yz_actor_is_nobody(&event->env->actor);
     bson_t *complaint = bson_new();
-    char hash[33] = "";
+    struct wk_route_case what;
+    char hash[33] = "", place[33];
 
     BSON_APPEND_UTF8(complaint, "complaint_id", id);
     BSON_APPEND_UTF8(complaint, "org_path", filed->org_path);
@@ -262,6 +304,9 @@ static bson_t *new_complaint(const struct wk_event *event, const char *id,
     if (filed->accused && *filed->accused->member_id)
         wk_complaint_accused(event->env->actor.tenant, id, filed->accused->member_id, hash);
     BSON_APPEND_UTF8(complaint, "accused", hash);
+    read_case(event, &what);
+    wk_complaint_place(event->env->actor.tenant, id, &what, place);
+    BSON_APPEND_UTF8(complaint, "place", place);
     append_clocks(complaint, event, id, rules);
     BSON_APPEND_INT32(complaint, "entries", 1);
     return complaint;

@@ -18,21 +18,63 @@ static enum yz_err refuse_missing(struct yz_violation *v)
     return yz_violate(v, YZ_NOT_FOUND, "complaintId", "You handle no complaint of this id.");
 }
 
-/* Open, and the actor's. */
-static enum yz_err judge_handler(const struct wk_event *event, const bson_t *complaint,
-                                 struct yz_violation *v)
+static void terms_id(const struct wk_event *event, char id[WK_ID_MAX])
 {
-    if (!complaint || !wk_complaint_lists(complaint, "handlers", actor_of(event)))
+    wk_id(id, event->env->actor.tenant, actor_of(event), NULL);
+}
+
+void wk_needs_handling(const struct wk_event *event, struct wk_needs *needs)
+{
+    char id[WK_ID_MAX];
+
+    wk_needs_complaint(event, needs);
+    terms_id(event, id);
+    wk_need(needs, WK_COMPLAINT_TERMS, id);
+}
+
+void wk_needs_answering(const struct wk_event *event, struct wk_needs *needs)
+{
+    char id[WK_ID_MAX];
+
+    wk_needs_dialogue(event, needs);
+    terms_id(event, id);
+    wk_need(needs, WK_COMPLAINT_TERMS, id);
+}
+
+/* The actor stands in the list, and his appointment has not ended. */
+static enum yz_err judge_appointed(const struct wk_event *event, struct wk_fold *fold,
+                                   const bson_t *complaint, const char *list,
+                                   struct yz_violation *v)
+{
+    char id[WK_ID_MAX];
+
+    if (!complaint || !wk_complaint_lists(complaint, list, actor_of(event)))
         return refuse_missing(v);
+    terms_id(event, id);
+    if (!wk_complaint_appointed(wk_get(fold, WK_COMPLAINT_TERMS, id),
+                                wk_document_text(complaint, "routed_to"), event->received_at_ms,
+                                event->received_at_ms))
+        return yz_violate(v, YZ_NOT_APPOINTED, "complaintId", NULL);
+    return YZ_OK;
+}
+
+/* Open, and the actor's. */
+static enum yz_err judge_handler(const struct wk_event *event, struct wk_fold *fold,
+                                 const bson_t *complaint, struct yz_violation *v)
+{
+    enum yz_err err = judge_appointed(event, fold, complaint, "handlers", v);
+
+    if (err)
+        return err;
     if (!wk_complaint_open(complaint))
         return yz_violate(v, YZ_COMPLAINT_CLOSED, "complaintId", NULL);
     return YZ_OK;
 }
 
-static enum yz_err judge_acknowledged_handler(const struct wk_event *event, const bson_t *complaint,
-                                              struct yz_violation *v)
+static enum yz_err judge_acknowledged_handler(const struct wk_event *event, struct wk_fold *fold,
+                                              const bson_t *complaint, struct yz_violation *v)
 {
-    enum yz_err err = judge_handler(event, complaint, v);
+    enum yz_err err = judge_handler(event, fold, complaint, v);
 
     if (!err && wk_complaint_state(complaint) == YIZHAN__V1__COMPLAINT__STATE__FILED)
         return yz_violate(v, YZ_NOT_ACKNOWLEDGED, "complaintId", NULL);
@@ -79,7 +121,7 @@ enum yz_err wk_judge_acknowledged(const struct wk_event *event, struct wk_fold *
                                   struct yz_violation *v)
 {
     const bson_t *complaint = wk_complaint_get(event, fold);
-    enum yz_err err = judge_handler(event, complaint, v);
+    enum yz_err err = judge_handler(event, fold, complaint, v);
 
     if (!err && wk_complaint_state(complaint) != YIZHAN__V1__COMPLAINT__STATE__FILED)
         return yz_violate(v, YZ_ALREADY_ACKNOWLEDGED, "complaintId", NULL);
@@ -121,7 +163,7 @@ enum yz_err wk_judge_replied(const struct wk_event *event, struct wk_fold *fold,
     const bson_t *complaint = wk_complaint_get(event, fold);
     enum yz_err err;
 
-    if ((err = judge_handler(event, complaint, v)) ||
+    if ((err = judge_handler(event, fold, complaint, v)) ||
         (err = judge_copies(complaint, replied->copies, replied->n_copies, v)))
         return err;
     return wk_complaint_room(event, fold, "sealed", v);
@@ -159,7 +201,7 @@ enum yz_err wk_judge_extension_requested(const struct wk_event *event, struct wk
     const bson_t *complaint = wk_complaint_get(event, fold);
     const struct wk_rules_complaint *rules;
     char told[YZ_TEXT_MAX];
-    enum yz_err err = judge_acknowledged_handler(event, complaint, v);
+    enum yz_err err = judge_acknowledged_handler(event, fold, complaint, v);
 
     if (err)
         return err;
@@ -203,9 +245,10 @@ enum yz_err wk_judge_extended(const struct wk_event *event, struct wk_fold *fold
     const Yizhan__V1__ComplaintExtended *extended =
         (const Yizhan__V1__ComplaintExtended *)event->payload;
     const bson_t *complaint = wk_complaint_get(event, fold);
+    enum yz_err err = judge_appointed(event, fold, complaint, "approvers", v);
 
-    if (!complaint || !wk_complaint_lists(complaint, "approvers", actor_of(event)))
-        return refuse_missing(v);
+    if (err)
+        return err;
     if (!wk_complaint_open(complaint))
         return yz_violate(v, YZ_COMPLAINT_CLOSED, "complaintId", NULL);
     if (wk_complaint_state(complaint) == YIZHAN__V1__COMPLAINT__STATE__EXTENDED)
@@ -266,7 +309,7 @@ enum yz_err wk_judge_resolved(const struct wk_event *event, struct wk_fold *fold
 {
     const Yizhan__V1__ComplaintResolved *resolved = resolved_of(event);
     const bson_t *complaint = wk_complaint_get(event, fold);
-    enum yz_err err = judge_acknowledged_handler(event, complaint, v);
+    enum yz_err err = judge_acknowledged_handler(event, fold, complaint, v);
 
     /* The answer that closes it always has room. */
     return err ? err : judge_copies(complaint, resolved->copies, resolved->n_copies, v);

@@ -47,6 +47,40 @@ static enum yz_err load(const struct wk_query *query, const char *collection, co
     return err;
 }
 
+/* By the document of a key or of a member's terms, now. */
+static bool is_appointed(const bson_t *document, const bson_t *complaint)
+{
+    int64_t now_ms = yz_clock_wall_ms();
+
+    return wk_complaint_appointed(document, wk_document_text(complaint, "routed_to"), now_ms,
+                                  now_ms);
+}
+
+/* What the asker is appointed to, in the arena; empty: nothing. */
+static enum yz_err load_terms(const struct wk_query *query, bson_t *terms)
+{
+    enum yz_err err;
+    bool found;
+
+    bson_init(terms);
+    err = load(query, WK_COMPLAINT_TERMS, query->actor->member, terms, &found);
+    return err;
+}
+
+/* The complaint is the asker's to read. */
+static enum yz_err check_handler(const struct wk_query *query, const bson_t *complaint,
+                                 struct yz_violation *v)
+{
+    bson_t terms;
+    enum yz_err err = load_terms(query, &terms);
+
+    if (err)
+        return fail(v, err);
+    if (!is_appointed(&terms, complaint))
+        return yz_violate(v, YZ_NOT_APPOINTED, "complaintId", NULL);
+    return YZ_OK;
+}
+
 static bool fill_complaint(const struct wk_query *query, const bson_t *row,
                            Yizhan__V1__Complaint *out)
 {
@@ -270,6 +304,53 @@ static enum yz_err read_dialogue(const struct reader *reader, const char *id, ui
 
 /* complaint.read */
 
+/* The documents of the complaint's keys, as they come. */
+struct keys_load {
+    const struct wk_query *query;
+    const bson_t *complaint;
+    Yizhan__V1__ComplaintReadReply *answer;
+};
+
+static bool on_key(void *arg, const bson_t *row)
+{
+    struct keys_load *load = arg;
+    const char *id = strrchr(wk_document_text(row, "_id"), '|');
+
+    for (size_t i = 0; id && i < load->answer->n_keys; i++) {
+        Yizhan__V1__ComplaintKey *key = load->answer->keys[i];
+
+        if (strcmp(key->key_id, id + 1) == 0 && is_appointed(row, load->complaint)) {
+            key->withdrawn = false;
+            load->answer->unhandled = false;
+        }
+    }
+    return true;
+}
+
+/* Which of the keys' owners still handle it. */
+static enum yz_err mark_withdrawn(const struct wk_query *query, const bson_t *complaint,
+                                  Yizhan__V1__ComplaintReadReply *answer)
+{
+    struct keys_load load = {query, complaint, answer};
+    const char **ids = yz_arena_alloc(query->arena, (answer->n_keys + 1) * sizeof(const char *));
+
+    if (!ids)
+        return YZ_BUSY;
+    for (size_t i = 0; i < answer->n_keys; i++) {
+        char id[WK_ID_MAX], *kept;
+
+        wk_id(id, query->actor->tenant, answer->keys[i]->key_id, NULL);
+        kept = yz_arena_alloc(query->arena, strlen(id) + 1);
+        if (!kept)
+            return YZ_BUSY;
+        memcpy(kept, id, strlen(id) + 1);
+        ids[i] = kept;
+        answer->keys[i]->withdrawn = true;
+    }
+    answer->unhandled = wk_complaint_open(complaint);
+    return wk_store_get_many(query->store, WK_COMPLAINT_KEYS, ids, answer->n_keys, on_key, &load);
+}
+
 static bool fill_keys(const struct wk_query *query, const bson_t *complaint,
                       Yizhan__V1__ComplaintReadReply *answer)
 {
@@ -326,6 +407,8 @@ static enum yz_err answer_read(const struct wk_query *query, ProtobufCMessage **
     answer->more = dialogue.more;
     if (!answer->complaint || !fill_keys(query, &complaint, answer))
         return fail(v, YZ_BUSY);
+    if ((err = mark_withdrawn(query, &complaint, answer)))
+        return fail(v, err);
     *reply = &answer->base;
     return YZ_OK;
 }
@@ -364,6 +447,8 @@ static enum yz_err answer_get(const struct wk_query *query, ProtobufCMessage **r
         return fail(v, err);
     if (!found || !wk_complaint_lists(&complaint, "handlers", query->actor->member))
         return refuse_missing(v);
+    if ((err = check_handler(query, &complaint, v)))
+        return err;
     if ((err = note_access(query, request->complaint_id, request->purpose)))
         return fail(v, err);
     reader.complaint = &complaint;
@@ -389,7 +474,9 @@ struct page {
     const struct wk_query *query;
     void **rows;
     size_t count, limit, bytes;
-    const char *cursor; /* of the last row */
+    const char *cursor;  /* of the last row */
+    const bson_t *terms; /* of the asker: what it is not appointed to is left out */
+    size_t seen;         /* rows, with those left out */
     bool more, full;
 };
 
@@ -408,13 +495,18 @@ static bool on_complaint(void *arg, const bson_t *row)
 
     if (!has_room(page, row))
         return false;
+    page->more = page->seen == page->limit;
+    if (page->more)
+        return false;
+    page->seen++;
     complaint =
         wk_document_keep(page->query->arena, row, &kept) ? new_complaint(page->query, &kept) : NULL;
     page->full = !complaint;
     if (!complaint)
         return false;
     page->cursor = wk_document_text(&kept, "due_key");
-    page->rows[page->count++] = complaint;
+    if (is_appointed(page->terms, row))
+        page->rows[page->count++] = complaint;
     return true;
 }
 
@@ -457,11 +549,13 @@ static enum yz_err answer_mine(const struct wk_query *query, ProtobufCMessage **
         (const Yizhan__V1__ComplaintMineRequest *)query->request;
     Yizhan__V1__ComplaintMineReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
     struct page page;
+    bson_t terms;
     enum yz_err err;
 
     if (!answer || !begin_page(&page, query, request->limit))
         return fail(v, YZ_BUSY);
-    if ((err = find_mine(&page, request)))
+    page.terms = &terms;
+    if ((err = load_terms(query, &terms)) || (err = find_mine(&page, request)))
         return fail(v, err);
     yizhan__v1__complaint_mine_reply__init(answer);
     answer->complaints = (Yizhan__V1__Complaint **)(void *)page.rows;
@@ -519,19 +613,34 @@ static enum yz_err find_accesses(struct page *page,
     return err ? err : page->full ? YZ_BUSY : YZ_OK;
 }
 
-/* Its handlers, and inspectors and admins over the org that has it; never the accused. */
-static bool may_oversee(const struct wk_query *query, const bson_t *complaint)
+static enum yz_err refuse_overseer(struct yz_violation *v)
 {
-    const char *routed_to = wk_document_text(complaint, "routed_to");
+    return yz_violate(v, YZ_NOT_FOUND, "complaintId", "You oversee no complaint of this id.");
+}
+
+static bool is_accused(const struct wk_query *query, const bson_t *complaint)
+{
     char hash[33];
 
     wk_complaint_accused(query->actor->tenant, wk_document_text(complaint, "complaint_id"),
                          query->actor->member, hash);
-    if (strcmp(hash, wk_document_text(complaint, "accused")) == 0)
-        return false;
-    return wk_complaint_lists(complaint, "handlers", query->actor->member) ||
-           yz_actor_has_role(query->actor, "inspector", routed_to) ||
-           yz_actor_has_role(query->actor, "admin", routed_to);
+    return strcmp(hash, wk_document_text(complaint, "accused")) == 0;
+}
+
+/* Its handlers, and inspectors and admins over the org that has it; never the accused. */
+static enum yz_err check_overseer(const struct wk_query *query, const bson_t *complaint,
+                                  struct yz_violation *v)
+{
+    const char *routed_to = wk_document_text(complaint, "routed_to");
+
+    if (!is_accused(query, complaint)) {
+        if (yz_actor_has_role(query->actor, "inspector", routed_to) ||
+            yz_actor_has_role(query->actor, "admin", routed_to))
+            return YZ_OK;
+        if (wk_complaint_lists(complaint, "handlers", query->actor->member))
+            return check_handler(query, complaint, v);
+    }
+    return refuse_overseer(v);
 }
 
 static enum yz_err answer_accesses(const struct wk_query *query, ProtobufCMessage **reply,
@@ -549,8 +658,10 @@ static enum yz_err answer_accesses(const struct wk_query *query, ProtobufCMessag
         return fail(v, YZ_BUSY);
     if ((err = load(query, WK_COMPLAINTS, request->complaint_id, &complaint, &found)))
         return fail(v, err);
-    if (!found || !may_oversee(query, &complaint))
-        return yz_violate(v, YZ_NOT_FOUND, "complaintId", "You oversee no complaint of this id.");
+    if (!found)
+        return refuse_overseer(v);
+    if ((err = check_overseer(query, &complaint, v)))
+        return err;
     if ((err = find_accesses(&page, request)))
         return fail(v, err);
     yizhan__v1__complaint_accesses_reply__init(answer);

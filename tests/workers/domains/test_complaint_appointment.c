@@ -102,6 +102,78 @@ static enum yz_err file(struct drive *d, const char *key_id)
     return drive(d, "", "", "complaint.filed", &m.base);
 }
 
+static enum yz_err acknowledge(struct drive *d, const char *member)
+{
+    Yizhan__V1__ComplaintAcknowledged m = YIZHAN__V1__COMPLAINT_ACKNOWLEDGED__INIT;
+
+    m.complaint_id = id;
+    return drive(d, member, "g1", "complaint.acknowledged", &m.base);
+}
+
+static enum yz_err reply(struct drive *d, const char *member)
+{
+    Yizhan__V1__ComplaintReplied m = YIZHAN__V1__COMPLAINT_REPLIED__INIT;
+
+    m.complaint_id = id;
+    m.sealed = bytes(box, sizeof box);
+    return drive(d, member, "g1", "complaint.replied", &m.base);
+}
+
+static enum yz_err ask(struct drive *d, const char *member)
+{
+    Yizhan__V1__ComplaintExtensionRequested m = YIZHAN__V1__COMPLAINT_EXTENSION_REQUESTED__INIT;
+
+    m.complaint_id = id;
+    m.days = 3;
+    return drive(d, member, "g1", "complaint.extension_requested", &m.base);
+}
+
+static enum yz_err extend(struct drive *d, const char *member)
+{
+    Yizhan__V1__ComplaintExtended m = YIZHAN__V1__COMPLAINT_EXTENDED__INIT;
+
+    m.complaint_id = id;
+    m.days = 3;
+    return drive(d, member, "g1", "complaint.extended", &m.base);
+}
+
+static enum yz_err resolve(struct drive *d, const char *member)
+{
+    Yizhan__V1__ComplaintResolved m = YIZHAN__V1__COMPLAINT_RESOLVED__INIT;
+
+    m.complaint_id = id;
+    m.result = YIZHAN__V1__COMPLAINT__RESULT__UPHELD;
+    m.sealed = bytes(box, sizeof box);
+    return drive(d, member, "g1", "complaint.resolved", &m.base);
+}
+
+/* By whom it was filed: about `org_path`, with or without the accused. NULL: not handed on. */
+static enum yz_err add(struct drive *d, const char *key_id, const char *org_path,
+                       const char *accused_path, const char *accused_member)
+{
+    Yizhan__V1__ComplaintMessageAdded m = YIZHAN__V1__COMPLAINT_MESSAGE_ADDED__INIT;
+    Yizhan__V1__ComplaintAccused accused = YIZHAN__V1__COMPLAINT_ACCUSED__INIT;
+    struct boxes b;
+
+    seal_to(key_id, &b);
+    m.receipt = RECEIPT;
+    m.content = b.list;
+    m.n_content = 1;
+    if (org_path)
+        m.org_path = (char *)(uintptr_t)org_path;
+    if (accused_member) {
+        accused.org_path = (char *)(uintptr_t)accused_path;
+        accused.member_id = (char *)(uintptr_t)accused_member;
+        m.accused = &accused;
+    }
+    return drive(d, "", "", "complaint.message_added", &m.base);
+}
+
+static enum yz_err hand_on(struct drive *d, const char *key_id)
+{
+    return add(d, key_id, PLACE, PLACE, "u9");
+}
+
 /* Of two levels of the tree, and of two trees of a tenant. */
 static void test_a_key_id_is_one_key_everywhere(void **state)
 {
@@ -192,6 +264,158 @@ static void test_a_key_id_of_two_keys_is_nobodys(void **state)
     drive_deinit(&d);
 }
 
+/* The same key, with an end that is over. */
+static void withdraw(struct drive *d, const struct term *term)
+{
+    struct term over = *term;
+
+    over.until_ms = d->now_ms;
+    assert_int_equal(appoint(d, &over), YZ_OK);
+}
+
+/* Filed to h2, who began; h1 above may approve. */
+static void begin_case(struct drive *d)
+{
+    begin(d);
+    assert_int_equal(appoint(d, &upper), YZ_OK);
+    assert_int_equal(appoint(d, &lower), YZ_OK);
+    assert_int_equal(file(d, "k2"), YZ_OK);
+}
+
+static void test_who_is_withdrawn_does_nothing_more(void **state)
+{
+    struct drive d;
+
+    (void)state;
+    begin_case(&d);
+    assert_int_equal(acknowledge(&d, "h2"), YZ_OK);
+    assert_int_equal(ask(&d, "h2"), YZ_OK);
+    d.now_ms += WK_DAY_MS;
+    withdraw(&d, &lower);
+    withdraw(&d, &upper);
+    refused(&d, acknowledge(&d, "h2"), YZ_NOT_APPOINTED, "complaintId");
+    refused(&d, reply(&d, "h2"), YZ_NOT_APPOINTED, "complaintId");
+    refused(&d, ask(&d, "h2"), YZ_NOT_APPOINTED, "complaintId");
+    refused(&d, resolve(&d, "h2"), YZ_NOT_APPOINTED, "complaintId");
+    refused(&d, extend(&d, "h1"), YZ_NOT_APPOINTED, "complaintId");
+    refused(&d, add(&d, "k2", NULL, NULL, NULL), YZ_KEY_NOT_ELIGIBLE, "content[0].keyId");
+    /* Somewhere else is not here; here again is. */
+    assert_int_equal(appoint(&d, &(struct term){"h2", "g1/c2", "g1/c1/office", "k2", 2, 0}), YZ_OK);
+    refused(&d, reply(&d, "h2"), YZ_NOT_APPOINTED, "complaintId");
+    assert_int_equal(appoint(&d, &lower), YZ_OK);
+    assert_int_equal(reply(&d, "h2"), YZ_OK);
+    drive_deinit(&d);
+}
+
+/* An end that comes by itself is one. */
+static void test_a_term_ends(void **state)
+{
+    struct term term = lower;
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    term.until_ms = DRIVE_START + 10 * WK_DAY_MS;
+    assert_int_equal(appoint(&d, &term), YZ_OK);
+    assert_int_equal(file(&d, "k2"), YZ_OK);
+    d.now_ms = term.until_ms - 1;
+    assert_int_equal(acknowledge(&d, "h2"), YZ_OK);
+    d.now_ms++;
+    refused(&d, reply(&d, "h2"), YZ_NOT_APPOINTED, "complaintId");
+    drive_deinit(&d);
+}
+
+static void test_it_is_handed_on_to_the_successor(void **state)
+{
+    static const struct term successor = {"h3", "g1/c1", "g1/c1/office", "k3", 3, 0};
+    Yizhan__V1__ComplaintUpdated *updated;
+    struct drive d;
+    size_t before;
+
+    (void)state;
+    begin_case(&d);
+    d.now_ms += WK_DAY_MS;
+    withdraw(&d, &lower);
+    assert_int_equal(appoint(&d, &successor), YZ_OK);
+    refused(&d, acknowledge(&d, "h3"), YZ_NOT_FOUND, "complaintId"); /* not by itself */
+    refused(&d, add(&d, "k3", NULL, NULL, NULL), YZ_KEY_NOT_ELIGIBLE, "content[0].keyId");
+    before = drive_push_count(&d);
+    assert_int_equal(hand_on(&d, "k3"), YZ_OK);
+    updated = (Yizhan__V1__ComplaintUpdated *)drive_last_push(&d, "member.h3", "complaint.updated");
+    assert_int_equal(updated->kind, YIZHAN__V1__COMPLAINT_UPDATED__KIND__MESSAGE);
+    yizhan__v1__complaint_updated__free_unpacked(updated, NULL);
+    assert_int_equal(drive_push_count(&d), before + 2);
+    assert_int_equal(wk_document_number(stored(&d), "entries"), 2);
+    assert_string_equal(wk_document_text(stored(&d), "routed_to"), "g1/c1");
+    assert_int_equal(acknowledge(&d, "h3"), YZ_OK);
+    assert_int_equal(ask(&d, "h3"), YZ_OK);
+    assert_int_equal(extend(&d, "h1"), YZ_OK);
+    assert_int_equal(add(&d, "k3", NULL, NULL, NULL), YZ_OK); /* from now on as usual */
+    assert_int_equal(reply(&d, "h3"), YZ_OK);
+    assert_int_equal(resolve(&d, "h3"), YZ_OK);
+    drive_deinit(&d);
+}
+
+/* Once is enough: said again, or applied again, the lists are as they were. */
+static void test_handing_on_twice_changes_nothing(void **state)
+{
+    Yizhan__V1__ComplaintMessageAdded m = YIZHAN__V1__COMPLAINT_MESSAGE_ADDED__INIT;
+    Yizhan__V1__ComplaintAccused accused = YIZHAN__V1__COMPLAINT_ACCUSED__INIT;
+    struct wk_event event;
+    bson_iter_t entries;
+    struct boxes b;
+    struct drive d;
+    size_t count;
+
+    (void)state;
+    begin_case(&d);
+    assert_int_equal(hand_on(&d, "k1"), YZ_NEAREST_MISSING);
+    assert_string_equal(d.v.field, "content");
+    withdraw(&d, &lower);
+    d.now_ms += WK_DAY_MS;
+    assert_int_equal(hand_on(&d, "k1"), YZ_OK);
+    seal_to("k1", &b);
+    accused.org_path = PLACE;
+    accused.member_id = "u9";
+    m.receipt = RECEIPT;
+    m.org_path = PLACE;
+    m.accused = &accused;
+    m.content = b.list;
+    m.n_content = 1;
+    event = d.event;
+    event.payload = &m.base;
+    assert_int_equal(drive_apply(&d, &event), YZ_OK);
+    assert_int_equal(hand_on(&d, "k1"), YZ_OK);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(wk_document_array(
+            stored(&d), ((const char *[]){"handlers", "keys", "approvers"})[i], &entries));
+        for (count = 0; bson_iter_next(&entries); count++)
+            ;
+        assert_int_equal(count, 2);
+    }
+    assert_int_equal(wk_document_number(stored(&d), "entries"), 3);
+    drive_deinit(&d);
+}
+
+/* Not to the accused, by naming somebody else; not to who was never eligible. */
+static void test_it_is_handed_on_as_it_was_filed(void **state)
+{
+    static const struct term accused = {"u9", "g1", "g1/office", "k3", 3, 0};
+    struct drive d;
+
+    (void)state;
+    begin_case(&d);
+    assert_int_equal(appoint(&d, &accused), YZ_OK);
+    refused(&d, hand_on(&d, "k3"), YZ_KEY_NOT_ELIGIBLE, "content[0].keyId");
+    refused(&d, hand_on(&d, "k9"), YZ_KEY_NOT_ELIGIBLE, "content[0].keyId");
+    refused(&d, add(&d, "k3", "g1/c1", PLACE, "u9"), YZ_INVALID_VALUE, "orgPath");
+    refused(&d, add(&d, "k3", PLACE, PLACE, "u8"), YZ_INVALID_VALUE, "accused");
+    refused(&d, add(&d, "k3", PLACE, PLACE, ""), YZ_INVALID_VALUE, "accused");
+    refused(&d, add(&d, "k3", PLACE, "g1/c2", "u9"), YZ_INVALID_VALUE, "accused");
+    refused(&d, add(&d, "k3", PLACE, NULL, NULL), YZ_INVALID_VALUE, "accused");
+    drive_deinit(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +423,11 @@ int main(void)
         cmocka_unit_test(test_a_key_id_is_never_given_anew),
         cmocka_unit_test(test_a_member_has_so_many_terms),
         cmocka_unit_test(test_a_key_id_of_two_keys_is_nobodys),
+        cmocka_unit_test(test_who_is_withdrawn_does_nothing_more),
+        cmocka_unit_test(test_a_term_ends),
+        cmocka_unit_test(test_it_is_handed_on_to_the_successor),
+        cmocka_unit_test(test_handing_on_twice_changes_nothing),
+        cmocka_unit_test(test_it_is_handed_on_as_it_was_filed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
