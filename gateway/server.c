@@ -339,6 +339,7 @@ static bool start_lws(struct gw_server *server)
      * slowly shuts out all who come: memory is taken only while a head is being read. */
     info.max_http_header_pool2 = (unsigned)server->parts.conf->sessions_max + HTTP_SPARE;
     info.timeout_secs = (unsigned)((server->parts.conf->request_timeout_ms + 999) / 1000);
+    info.timeout_secs_ah_idle = info.timeout_secs; /* who sends a part of a head, or nothing */
     info.keepalive_timeout = KEEPALIVE_S;
     info.retry_and_idle_policy = &no_keepalive_pings;
     info.user = server;

@@ -34,7 +34,8 @@ def mounted(tmp_path_factory, authority):
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory, mounted):
-    running = Stack(tmp_path_factory.mktemp("stack"), tls_cert_file=mounted.cert, tls_key_file=mounted.key).start()
+    running = Stack(tmp_path_factory.mktemp("stack"), tls_cert_file=mounted.cert, tls_key_file=mounted.key,
+                    request_timeout_ms=3000).start()  # fmt: skip
     yield running
     running.stop()
     running.check()
