@@ -5,6 +5,7 @@
 #include "gateway/serial.h"
 #include "schemas/contract.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,26 +122,46 @@ static bool query_type(const char *domain, char type[YZ_TYPE_MAX])
     return len > 0 && len < YZ_TYPE_MAX;
 }
 
-/* Takes min_sequence out of the pairs, since it is no field of the request. */
-static bool split_pairs(const struct gw_request *request, struct yz_arena *arena,
-                        struct yz_pair **pairs, size_t *count, uint64_t *min_sequence)
+/* A number of digits alone that fits into 64 bits. */
+static bool read_sequence(const char *text, uint64_t *sequence)
 {
+    unsigned long long number;
+    char *end = NULL;
+
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno == ERANGE)
+        return false;
+    *sequence = number;
+    return true;
+}
+
+/* Takes min_sequence out of the pairs, since it is no field of the request. */
+static enum yz_err split_pairs(const struct gw_request *request, struct yz_arena *arena,
+                               struct yz_pair **pairs, size_t *count, uint64_t *min_sequence,
+                               struct yz_violation *v)
+{
+    bool there = false;
+
     *pairs = yz_arena_alloc(arena, (request->pair_count + 1) * sizeof **pairs);
     *count = 0;
     *min_sequence = 0;
-    for (size_t i = 0; *pairs && i < request->pair_count; i++) {
+    if (!*pairs)
+        return yz_violate(v, YZ_INTERNAL, NULL, NULL);
+    for (size_t i = 0; i < request->pair_count; i++) {
         const struct yz_pair *pair = &request->pairs[i];
-        char *end = NULL;
 
         if (strcmp(pair->name, "min_sequence") != 0 && strcmp(pair->name, "minSequence") != 0) {
             (*pairs)[(*count)++] = *pair;
             continue;
         }
-        *min_sequence = strtoull(pair->value, &end, 10);
-        if (pair->value[0] < '0' || pair->value[0] > '9' || *end != '\0')
-            return false;
+        if (there)
+            return yz_violate(v, YZ_INVALID_VALUE, "minSequence", "The field stands twice.");
+        if (!read_sequence(pair->value, min_sequence))
+            return yz_violate(v, YZ_WRONG_TYPE, "minSequence", NULL);
+        there = true;
     }
-    return *pairs != NULL;
+    return YZ_OK;
 }
 
 static void ask_pairs(struct gw_http *http, struct gw_exchange *exchange,
@@ -153,8 +174,8 @@ static void ask_pairs(struct gw_http *http, struct gw_exchange *exchange,
     size_t count;
 
     yz_arena_reset(&http->arena);
-    if (!split_pairs(request, &http->arena, &pairs, &count, &min_sequence))
-        gw_exchange_refuse(exchange, YZ_WRONG_TYPE, "minSequence", NULL);
+    if (split_pairs(request, &http->arena, &pairs, &count, &min_sequence, &v) != YZ_OK)
+        gw_exchange_problem(exchange, &v, 0);
     else if (gw_intake_query_pairs(http->parts.intake, &exchange->identity.actor, ticket, type,
                                    pairs, count, min_sequence, request->from, &v) != YZ_OK)
         gw_exchange_problem(exchange, &v, v.err == YZ_UNKNOWN_TYPE ? 404 : 0);
@@ -179,6 +200,7 @@ static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
 static void begin_posted_query(struct gw_http *http, struct gw_exchange *exchange,
                                const struct gw_request *request, const char *type)
 {
+    struct yz_violation v = {0};
     struct yz_pair *pairs;
     size_t count;
 
@@ -187,8 +209,9 @@ static void begin_posted_query(struct gw_http *http, struct gw_exchange *exchang
         return;
     if (!yz_query_type_find(type, NULL))
         refuse_status(exchange, 404, YZ_UNKNOWN_TYPE, "type", NULL);
-    else if (!split_pairs(request, &http->arena, &pairs, &count, &exchange->min_sequence))
-        gw_exchange_refuse(exchange, YZ_WRONG_TYPE, "minSequence", NULL);
+    else if (split_pairs(request, &http->arena, &pairs, &count, &exchange->min_sequence, &v) !=
+             YZ_OK)
+        gw_exchange_problem(exchange, &v, 0);
     else if (count > 0)
         gw_exchange_refuse(exchange, YZ_UNKNOWN_FIELD, pairs[0].name, "The body asks.");
     snprintf(exchange->query, sizeof exchange->query, "%s", type);

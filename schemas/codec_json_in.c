@@ -428,14 +428,30 @@ static bool shallow(const char *text, size_t len)
     return true;
 }
 
+/* Some of it is JSON by the letter, and yet more than a message holds: those who sent it should not
+ * look for a comma. */
+static const char *what_json(enum json_error_code code)
+{
+    switch ((int)code) {
+    case json_error_duplicate_key:
+        return "A key stands twice";
+    case json_error_numeric_overflow:
+        return "A number is too large";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "A text holds a NUL";
+    default:
+        return "This is not JSON";
+    }
+}
+
 /* jansson's own text quotes the input and may cut a character in two: it is not passed on. */
 static enum yz_err refuse_json(const json_error_t *error, struct yz_violation *v)
 {
-    const char *what = json_error_code(error) == json_error_duplicate_key ? "A key stands twice"
-                                                                          : "This is not JSON";
     char told[YZ_TEXT_MAX];
 
-    snprintf(told, sizeof told, "%s, near byte %d.", what, error->position);
+    snprintf(told, sizeof told, "%s, near byte %d.", what_json(json_error_code(error)),
+             error->position);
     return yz_violate(v, YZ_BAD_JSON, NULL, told);
 }
 

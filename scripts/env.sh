@@ -31,6 +31,15 @@ usage_error() {
     printf '%s\n' "$*" >&2
     exit 2
 }
+# asked_for_help "$@": a script that takes no such word itself prints its head and ends.
+asked_for_help() {
+    case "${1:-}" in
+    -h | --help)
+        sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"
+        exit 0
+        ;;
+    esac
+}
 # Colours only where a person sees them.
 if [ ! -t 2 ]; then
     say() { printf '==> %s\n' "$*" >&2; }

@@ -1,6 +1,8 @@
 """Nothing committed belongs to one machine: no absolute home or scratch path, no registry's host, no credential."""
 
+import os
 import re
+import subprocess
 
 import tree
 
@@ -42,3 +44,12 @@ def test_generated_and_local_files_stay_out():
 def test_the_licence_is_there():
     licence = tree.text("LICENSE")
     assert "Apache License" in licence and "Version 2.0, January 2004" in licence
+
+
+def test_every_script_says_what_it_is_and_does_nothing_when_asked():
+    for path in tree.files("scripts/*"):
+        program = tree.ROOT / path
+        if "/" in path.removeprefix("scripts/") or not os.access(program, os.X_OK) or path == "scripts/yzctl":
+            continue  # yzctl is the program's own: it.* know it
+        asked = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60, check=False)
+        assert asked.returncode == 0 and asked.stdout and not asked.stderr, (path, asked)

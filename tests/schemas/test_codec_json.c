@@ -235,6 +235,32 @@ static void bad_texts_are_refused_with_their_field(void **state)
     assert_refused(&yizhan__v1__client_frame__descriptor, bad_frames, COUNT(bad_frames));
 }
 
+/* What is JSON by the letter is told for what it is. */
+static void a_refused_text_says_why(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{\"aUint64\":18446744073709551616}", "A number is too large"},
+        {"{\"aDouble\":1e999}", "A number is too large"},
+        {"{\"aString\":\"a\\u0000b\"}", "A text holds a NUL"},
+        {"{\"a\\u0000b\":1}", "A text holds a NUL"},
+        {"{\"aInt32\":1,\"aInt32\":1}", "A key stands twice"},
+        {"{\"aInt32\":1,}", "This is not JSON"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct yz_violation v = {0};
+        ProtobufCMessage *message;
+
+        assert_int_equal(yz_json_decode(&yizhan__test__scalars__descriptor, cases[i][0],
+                                        strlen(cases[i][0]), yz_payload_resolve, &sample_arena,
+                                        &message, &v),
+                         YZ_BAD_JSON);
+        if (strncmp(v.text, cases[i][1], strlen(cases[i][1])) != 0)
+            fail_msg("%s: '%s'", cases[i][0], v.text);
+    }
+}
+
 static void payloads_are_objects_of_their_type(void **state)
 {
     Yizhan__V1__ClientFrame *frame =
@@ -364,6 +390,7 @@ int main(void)
         sample_test(lists_return),
         sample_test(choices_return),
         sample_test(bad_texts_are_refused_with_their_field),
+        sample_test(a_refused_text_says_why),
         sample_test(payloads_are_objects_of_their_type),
         sample_test(depth_is_bounded_before_parsing),
         sample_test(memory_is_bounded),
