@@ -155,22 +155,34 @@ enum yz_err gw_conceal(struct gw_conceal *conceal, const char *tenant, const cha
     return YZ_OK;
 }
 
-void gw_conceal_free(struct gw_conceal *conceal)
+size_t gw_conceal_pending(const struct gw_conceal *conceal)
+{
+    return conceal->waiting_count + conceal->running_count;
+}
+
+void gw_conceal_give_up(struct gw_conceal *conceal)
 {
     struct job *job;
 
-    if (!conceal)
-        return;
     while ((job = TAILQ_FIRST(&conceal->running))) {
         TAILQ_REMOVE(&conceal->running, job, entry);
-        job->on_done(job->arg, YZ_DRAINING, "");
+        conceal->running_count--;
         job->conceal = NULL; /* the pool has it; freed when that is done */
+        job->on_done(job->arg, YZ_DRAINING, "");
     }
     while ((job = TAILQ_FIRST(&conceal->waiting))) {
         TAILQ_REMOVE(&conceal->waiting, job, entry);
+        conceal->waiting_count--;
         job->on_done(job->arg, YZ_DRAINING, "");
         free_job(job);
     }
+}
+
+void gw_conceal_free(struct gw_conceal *conceal)
+{
+    if (!conceal)
+        return;
+    gw_conceal_give_up(conceal);
     sodium_memzero(conceal, sizeof *conceal);
     free(conceal);
 }

@@ -28,8 +28,12 @@ struct gw_conceal;
 /* A secret that cannot be read is logged, and YZ_INVALID_VALUE. */
 YZ_MUST_USE enum yz_err gw_conceal_new(const struct yz_conf *conf, uv_loop_t *loop,
                                        struct gw_conceal **conceal);
-/* What is not done is answered YZ_DRAINING, inside. */
+/* As gw_conceal_give_up. */
 void gw_conceal_free(struct gw_conceal *conceal);
+/* How many are not done. */
+size_t gw_conceal_pending(const struct gw_conceal *conceal);
+/* What is not done is answered YZ_DRAINING, inside: it will not be sent on. */
+void gw_conceal_give_up(struct gw_conceal *conceal);
 
 /* concealed is "" unless err is YZ_OK. */
 typedef void gw_concealed_fn(void *arg, enum yz_err err, const char *concealed);

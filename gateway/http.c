@@ -423,6 +423,11 @@ void gw_http_end(struct gw_http *http, struct gw_exchange *exchange)
     gw_exchange_free(exchange);
 }
 
+size_t gw_http_exchanges(const struct gw_http *http)
+{
+    return gw_serials_count(http->serials);
+}
+
 void gw_http_accepted(void *arg, struct gw_ticket ticket, const char *event_id, enum yz_err err,
                       uint64_t sequence, bool duplicate)
 {

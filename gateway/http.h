@@ -40,6 +40,9 @@ void gw_http_finish(struct gw_http *http, struct gw_exchange *exchange);
 /* The answer was written, or the connection is gone. */
 void gw_http_end(struct gw_http *http, struct gw_exchange *exchange);
 
+/* Requests whose answer is not written yet. */
+size_t gw_http_exchanges(const struct gw_http *http);
+
 /* Answers of uplink and query for tickets with GW_SERIAL_HTTP; arg is the gw_http. */
 gw_accepted_fn gw_http_accepted;
 gw_answered_fn gw_http_answered;

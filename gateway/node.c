@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #define TICK_MS       100
+#define DRAIN_WAIT    0.4 /* part of drain_ms for which the first session waits for answers */
 #define DRAIN_STEPS   0.6 /* part of drain_ms over which sessions are told to go */
 #define CLOSE_LOOP_MS 3000
 
@@ -146,23 +147,36 @@ static enum yz_err make_edge(struct node *node)
     return gw_server_new(&server_parts, &node->server);
 }
 
+/* What was taken and is not answered: events without their acknowledgement, and those whose receipt
+ * is being concealed, which are not yet sent. */
+static size_t unanswered(const struct node *node)
+{
+    return gw_uplink_pending(node->uplink) + gw_conceal_pending(node->conceal);
+}
+
 static void finish_drain(struct node *node)
 {
-    yz_info("drained", "sessions_left=%zu acks_left=%zu ms=%lld", gw_sessions_count(node->sessions),
-            gw_uplink_pending(node->uplink), (long long)(yz_clock_mono_ms() - node->drain_from_ms));
+    yz_info("drained", "sessions_left=%zu acks_left=%zu requests_left=%zu ms=%lld",
+            gw_sessions_count(node->sessions), unanswered(node), gw_http_exchanges(node->http),
+            (long long)(yz_clock_mono_ms() - node->drain_from_ms));
     uv_stop(&node->loop);
 }
 
-/* First the acknowledgements that are awaited (no new ones are asked for), then a few sessions a
- * tick, so that their reconnects are spread over the time there is. */
+/* First what was taken is answered (nothing new is taken), then a few sessions a tick go, so that
+ * their reconnects are spread over the time there is. What is not concealed when the first of the
+ * sessions goes is answered YZ_DRAINING, and was never accepted. */
 static void drain_tick(struct node *node)
 {
     int64_t past_ms = yz_clock_mono_ms() - node->drain_from_ms;
-    bool waits = gw_uplink_pending(node->uplink) > 0 && past_ms < node->conf->drain_ms / 4;
+    bool waits =
+        unanswered(node) > 0 && (double)past_ms < DRAIN_WAIT * (double)node->conf->drain_ms;
     size_t left = gw_sessions_dismiss(node->sessions, waits ? 0 : node->drain_share);
 
-    if (past_ms >= node->conf->drain_ms || (left == 0 && gw_sessions_count(node->sessions) == 0 &&
-                                            gw_uplink_pending(node->uplink) == 0))
+    if (!waits)
+        gw_conceal_give_up(node->conceal);
+    if (past_ms >= node->conf->drain_ms ||
+        (left == 0 && gw_sessions_count(node->sessions) == 0 && unanswered(node) == 0 &&
+         gw_http_exchanges(node->http) == 0))
         finish_drain(node);
 }
 

@@ -141,6 +141,37 @@ static void test_it_is_bounded_and_ends_with_what_waits(void **state)
     }
 }
 
+/* A drain waits for them, or has them answered: then none is sent on, also not by a hash that is
+ * ready later. */
+static void test_what_is_given_up_is_answered_once(void **state)
+{
+    enum { TAKEN = CONCEAL_AT_ONCE + 3 };
+    struct gw_conceal *c = NULL;
+    struct got got[TAKEN] = {0}, late = {0};
+
+    (void)state;
+    assert_int_equal(gw_conceal_new(&conf, &loop, &c), YZ_OK);
+    assert_int_equal(gw_conceal_pending(c), 0);
+    for (int i = 0; i < TAKEN; i++)
+        assert_int_equal(gw_conceal(c, "t1", RECEIPT, on_done, &got[i]), YZ_OK);
+    assert_int_equal(gw_conceal_pending(c), TAKEN);
+    gw_conceal_give_up(c);
+    assert_int_equal(gw_conceal_pending(c), 0);
+    gw_conceal_give_up(c);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    for (int i = 0; i < TAKEN; i++) {
+        assert_int_equal(got[i].times, 1);
+        assert_int_equal(got[i].err, YZ_DRAINING);
+        assert_string_equal(got[i].text, "");
+    }
+    assert_int_equal(gw_conceal(c, "t1", RECEIPT, on_done, &late), YZ_OK); /* a query may ask on */
+    assert_int_equal(gw_conceal_pending(c), 1);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(gw_conceal_pending(c), 0);
+    assert_int_equal(late.err, YZ_OK);
+    gw_conceal_free(c);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
@@ -149,6 +180,7 @@ int main(void)
         TEST(test_tenant_receipt_and_secret_change_it),
         TEST(test_a_secret_that_is_no_secret_is_refused),
         TEST(test_it_is_bounded_and_ends_with_what_waits),
+        TEST(test_what_is_given_up_is_answered_once),
     };
 
     if (sodium_init() < 0)

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import http.client
 import json
 import subprocess
 
@@ -312,6 +313,46 @@ def test_limits_by_address_and_tenant(new_stack):
     # a token does not help
     phone = stack.phone(Town(stack, "open-one").person("m1"))
     assert phone.error_of({"query": {"type": "complaint.keys", "payload": {"orgPath": "g1"}}})["code"] == "rate_limited"
+
+
+class Post:
+    """A POST on a connection of its own, which the gateway knows before it is asked anything."""
+
+    def __init__(self, office, path):
+        self.path = f"/v1/public/{office.town.name}/{path}"
+        self.connection = http.client.HTTPConnection("127.0.0.1", office.stack.gateways[0].port, timeout=60)
+        self.connection.request("GET", f"/v1/public/{office.town.name}/query/complaint/keys?orgPath=g1")
+        self.connection.getresponse().read()
+
+    def send(self, body):
+        self.connection.request("POST", self.path, json.dumps(body), {"Content-Type": "application/json"})
+
+    def answer(self):
+        """(status, what)"""
+        response = self.connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def test_a_drain_answers_what_it_was_given(new_stack):
+    """While receipts are being hashed the gateway is told to end: each post is accepted and takes effect, or is told so."""
+    stack = new_stack(gateways=2, public_tenants="open-one", public_address_burst=100, drain_ms=30000)
+    office = Office(stack)
+    posts = [Post(office, "events") for _ in range(8)]
+    filings = [{"eventId": new_id("n"), "type": "complaint.filed", "payload": office.filed(new_receipt())} for _ in posts]
+    for post, filing in zip(posts, filings, strict=True):
+        post.send(filing)
+    first = posts[0].answer()  # so most of the others are read, and wait for their hashes
+    assert first[0] == 202
+    stack.gateways[0].popen.terminate()
+    answers = [first] + [post.answer() for post in posts[1:]]
+    assert stack.gateways[0].wait(30) == 0
+    assert sum(status == 202 for status, _ in answers) > 2, answers
+    last = max(int(answer.get("sequence", 0)) for _, answer in answers)
+    for filing, (accepted, answer) in zip(filings, answers, strict=True):
+        assert accepted == 202 or (accepted, answer["code"]) == (503, "draining"), answer
+        path = f"/v1/public/open-one/query/event/outcome_of_nonce?minSequence={last}"
+        status, _, told = stack.http("POST", path, {"eventId": filing["eventId"]}, port=stack.gateways[1].port)
+        assert (status, told["outcome"]["status"]) == (200, "APPLIED") if accepted == 202 else status == 404, told
 
 
 def everything_stored(stack):
