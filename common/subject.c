@@ -119,6 +119,16 @@ void yz_live_subject(const char *subject, char out[YZ_SUBJECT_MAX])
     snprintf(out, YZ_SUBJECT_MAX, "live.%s", subject);
 }
 
+void yz_signal_subject(const char *subject, char out[YZ_SUBJECT_MAX])
+{
+    snprintf(out, YZ_SUBJECT_MAX, "sig.%s", subject);
+}
+
+bool yz_subject_is_signal(const char *subject)
+{
+    return strncmp(subject, "sig.", 4) == 0;
+}
+
 static uint64_t fnv1a(uint64_t hash, const char *text)
 {
     for (; *text; text++)

@@ -66,6 +66,10 @@ void yz_value_subject(const char *tenant, const char *channel, const char *name,
                       char out[YZ_SUBJECT_MAX]);
 /* The republished form of a stream's subject: "live." before it. */
 void yz_live_subject(const char *subject, char out[YZ_SUBJECT_MAX]);
+/* Where gateways tell each other the signals of the channel with this subject: "sig." before it.
+ * Core NATS; no stream keeps it. */
+void yz_signal_subject(const char *subject, char out[YZ_SUBJECT_MAX]);
+bool yz_subject_is_signal(const char *subject);
 
 /* Partition of an aggregate, 0..63: FNV-1a 64 over "<tenant>\n<aggregate>", its halves folded by
  * XOR, mod 64. */

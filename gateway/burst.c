@@ -73,14 +73,26 @@ static void put_head(struct gw_wire *wire, uint8_t *payload, size_t len, enum gw
     *wire = (struct gw_wire){.bytes = head, .len = head_len + len, .payload_len = len};
 }
 
-static void make_wire(struct gw_burst *burst, enum gw_encoding encoding)
+void gw_wire_begin(struct yz_buf *buf)
 {
-    struct yz_buf *buf = &burst->buffers[encoding];
     static const uint8_t room[HEAD_MAX];
 
     buf->len = 0;
     buf->failed = false;
     yz_buf_append(buf, room, sizeof room);
+}
+
+void gw_wire_end(struct yz_buf *buf, enum gw_encoding encoding, struct gw_wire *wire)
+{
+    if (!buf->failed)
+        put_head(wire, buf->data + HEAD_MAX, buf->len - HEAD_MAX, encoding);
+}
+
+static void make_wire(struct gw_burst *burst, enum gw_encoding encoding)
+{
+    struct yz_buf *buf = &burst->buffers[encoding];
+
+    gw_wire_begin(buf);
     for (size_t i = 0; i < burst->count && !buf->failed; i++) {
         size_t len;
         const uint8_t *frame = gw_message_frame(burst->messages[i], encoding, &len);
@@ -89,8 +101,7 @@ static void make_wire(struct gw_burst *burst, enum gw_encoding encoding)
             return;
         yz_buf_append(buf, frame, len);
     }
-    if (!buf->failed)
-        put_head(&burst->wires[encoding], buf->data + HEAD_MAX, buf->len - HEAD_MAX, encoding);
+    gw_wire_end(buf, encoding, &burst->wires[encoding]);
 }
 
 const struct gw_wire *gw_burst_wire(struct gw_burst *burst, enum gw_encoding encoding)

@@ -25,7 +25,8 @@
 
 struct gw_channel;
 
-/* A whole WebSocket message of a server (RFC 6455, section 5.2): one unmasked frame. */
+/* A whole WebSocket message of a server (RFC 6455, section 5.2): one unmasked frame of at most
+ * BURST_BYTES_MAX bytes. */
 struct gw_wire {
     const uint8_t *bytes; /* NULL: not made, or it cannot be */
     size_t len, payload_len;
@@ -51,6 +52,16 @@ struct gw_burst {
     struct gw_wire wires[GW_ENCODINGS];
     struct yz_buf buffers[GW_ENCODINGS];
 };
+
+/* In two steps, with one or more encoded frames appended between them. buf->failed: it was too
+ * much.
+ */
+void gw_wire_begin(struct yz_buf *buf);
+void gw_wire_end(struct yz_buf *buf, enum gw_encoding encoding, struct gw_wire *wire);
+static inline const uint8_t *gw_wire_payload(const struct gw_wire *wire)
+{
+    return wire->bytes + (wire->len - wire->payload_len);
+}
 
 /* NULL: out of memory. */
 struct gw_burst *gw_burst_new(void);

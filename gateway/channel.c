@@ -241,6 +241,8 @@ static void free_channel(struct gw_channel *c)
         gw_link_unsubscribe(owner->link, c->tap);
     if (c->values_tap)
         gw_link_unsubscribe(owner->link, c->values_tap);
+    if (c->signals_tap)
+        gw_link_unsubscribe(owner->link, c->signals_tap);
     if (c->dirty)
         TAILQ_REMOVE(&owner->dirty, c, dirty_entry);
     if (c->retry)
@@ -275,7 +277,12 @@ static enum yz_err subscribe(struct gw_channel *c)
     if ((err = gw_link_subscribe(c->owner->link, live, on_live_push, c, &c->tap)))
         return err;
     yz_live_subject(c->values_filter, live);
-    return gw_link_subscribe(c->owner->link, live, on_live_value, c, &c->values_tap);
+    if ((err = gw_link_subscribe(c->owner->link, live, on_live_value, c, &c->values_tap)))
+        return err;
+    if (c->feed.stream != GW_THREADS)
+        return YZ_OK;
+    yz_signal_subject(c->subject, live);
+    return gw_link_subscribe(c->owner->link, live, gw_fanout_signal, c, &c->signals_tap);
 }
 
 /* A process holds an inbox for each session: no more memory than the texts need. */
@@ -449,6 +456,8 @@ enum yz_err gw_channels_new(const struct yz_conf *conf, uv_loop_t *loop, struct 
     TAILQ_INIT(&cs->held);
     cs->batch_viewers = (size_t)conf->thread_batch_viewers;
     cs->batch_ms = conf->thread_batch_ms;
+    gw_allowance_init(&cs->signals, conf->signals_per_s);
+    gw_allowance_init(&cs->signal_deliveries, conf->signal_deliveries_per_s);
     if ((err = gw_audit_new(conf, loop, link, &cs->audit)) ||
         (err = gw_history_new(conf, loop, link, metrics, &cs->history)) ||
         (err =

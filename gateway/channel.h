@@ -34,6 +34,7 @@
 
 struct gw_burst;
 struct gw_channels;
+struct gw_signal;
 struct gw_subscriber;
 
 /* What a channel tells a session; all on the loop. session is the pointer given to
@@ -60,6 +61,9 @@ struct gw_channel_events {
     /* Instead of deliver, when all of these live pushes and values are for everybody. false:
      * nothing was done, they come one by one. Leave nothing inside. NULL: never. */
     bool (*burst)(void *session, struct gw_burst *burst);
+    /* Another member's signal. false: the session has no use for it now. Leave nothing inside.
+     * NULL: never. */
+    bool (*signal)(void *session, struct gw_signal *signal);
     /* A burst follows soon: have in the processor's cache what it takes. NULL: no need. */
     void (*near)(void *session);
 };
@@ -86,6 +90,11 @@ YZ_MUST_USE enum yz_err gw_channels_join(struct gw_channels *channels, const str
  * for it. */
 void gw_channels_continue(struct gw_channels *channels, struct gw_subscriber *sub);
 void gw_channels_leave(struct gw_channels *channels, struct gw_subscriber *sub);
+/* Tell the others that hold the channel, on every gateway, a signal (signal.h) of its member's;
+ * authority and rate were checked. YZ_BUSY, YZ_BUS_UNAVAILABLE: nobody was told; YZ_OK says
+ * nothing. */
+YZ_MUST_USE enum yz_err gw_channels_signal(struct gw_channels *channels, struct gw_subscriber *sub,
+                                           int kind);
 /* Channels held by this process. */
 size_t gw_channels_count(const struct gw_channels *channels);
 

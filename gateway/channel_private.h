@@ -12,6 +12,7 @@
 #include "gateway/feed.h"
 #include "gateway/gather.h"
 #include "gateway/metrics.h"
+#include "gateway/signal.h"
 #include "gateway/value.h"
 
 #include "common/table.h"
@@ -46,6 +47,7 @@ struct gw_channel {
     struct gw_channels *owner;
     const char *name, *org_path, *subject, *values_filter; /* behind key, in the same memory */
     struct gw_tap *tap, *values_tap;
+    struct gw_tap *signals_tap; /* of a thread; else NULL */
     struct gw_feed feed;
     struct gw_watch values_watch;
     struct gw_values values;
@@ -87,6 +89,7 @@ struct gw_channels {
     int64_t batch_ms;              /* for so long; 0: never */
     struct gw_burst *spare;        /* empty; or NULL */
     struct gw_gather *gather;
+    struct gw_allowance signals, signal_deliveries;
 };
 
 static inline const struct gw_stream *gw_channel_stream(const struct gw_channel *c)
@@ -134,5 +137,7 @@ void gw_fanout_settle_all(struct gw_channels *owner);
 bool gw_fanout_waits(struct gw_channels *owner);
 /* Forget it. */
 void gw_fanout_drop(struct gw_channel *c);
+/* A signal came from the bus: hand it on at once, or drop it. */
+void gw_fanout_signal(void *channel, natsMsg *bus);
 
 #endif

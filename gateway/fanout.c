@@ -2,6 +2,11 @@
 
 #include "common/clock.h"
 
+#include <client.pb-c.h>
+#include <string.h>
+
+#define SIGNAL_MAX 256 /* bytes of one on the bus */
+
 /* A delivery begins with four loads, each of which needs the one before it: subscriber, session,
  * connection, socket. With thousands of receivers none of them is in the processor's cache, so each
  * is fetched one delivery before it is needed. */
@@ -240,4 +245,101 @@ void gw_fanout_drop(struct gw_channel *c)
     take_out(c->burst);
     give_back(c->owner, c->burst);
     c->burst = NULL;
+}
+
+/* Signals */
+
+/* With so many it says nothing to anybody, and each of them would cost a write for every viewer. */
+static bool has_too_many_viewers(const struct gw_channel *c)
+{
+    return c->on_count > c->owner->batch_viewers;
+}
+
+/* The channel is in the subject. */
+static enum yz_err publish_signal(struct gw_channel *c, const char *member, int kind)
+{
+    Yizhan__V1__MemberSignal signal = YIZHAN__V1__MEMBER_SIGNAL__INIT;
+    char subject[YZ_SUBJECT_MAX];
+    uint8_t body[SIGNAL_MAX];
+    natsMsg *msg = NULL;
+
+    signal.member = (char *)(uintptr_t)member;
+    signal.kind = (Yizhan__V1__SignalKind)kind;
+    yz_signal_subject(c->subject, subject);
+    if (natsMsg_Create(&msg, subject, NULL, (const char *)body,
+                       (int)yizhan__v1__member_signal__pack(&signal, body)) != NATS_OK)
+        return YZ_INTERNAL;
+    return gw_link_publish_spare(c->owner->link, msg);
+}
+
+enum yz_err gw_channels_signal(struct gw_channels *channels, struct gw_subscriber *sub, int kind)
+{
+    struct gw_channel *c = sub->channel;
+    enum yz_err err;
+
+    if (has_too_many_viewers(c)) {
+        yz_count(&channels->metrics->signals_dropped, 1);
+        return YZ_OK;
+    }
+    if (!gw_allowance_take(&channels->signals, 1, yz_clock_mono_ms()))
+        return YZ_BUSY;
+    err = publish_signal(c, sub->actor->member, kind);
+    if (err == YZ_OK)
+        yz_count(&channels->metrics->signals_sent, 1);
+    return err;
+}
+
+static void hand_round(struct gw_channel *c, struct gw_signal *signal)
+{
+    const struct gw_channel_events *events = &c->owner->events;
+    uint64_t told = 0, left_out = 0;
+    struct gw_subscriber *sub;
+
+    TAILQ_FOREACH(sub, &c->on, entry)
+    {
+        if (strcmp(sub->actor->member, signal->member) == 0)
+            continue;
+        if (sub->state == ON && events->signal(sub->session, signal))
+            told++;
+        else
+            left_out++;
+    }
+    yz_count(&c->owner->metrics->signal_deliveries, told);
+    yz_count(&c->owner->metrics->signals_left_out, left_out);
+}
+
+/* Of a gateway of ours, but perhaps a newer one, which knows more kinds. */
+static bool is_known(const Yizhan__V1__MemberSignal *from)
+{
+    return yz_id_valid(from->member) && protobuf_c_enum_descriptor_get_value(
+                                            &yizhan__v1__signal_kind__descriptor, (int)from->kind);
+}
+
+static void tell(struct gw_channel *c, const Yizhan__V1__MemberSignal *from)
+{
+    struct gw_signal signal;
+
+    gw_signal_init(&signal, c->name, from->member, (int)from->kind);
+    hand_round(c, &signal);
+    gw_signal_deinit(&signal);
+}
+
+void gw_fanout_signal(void *channel, natsMsg *bus)
+{
+    struct gw_channel *c = channel;
+    struct gw_channels *owner = c->owner;
+    Yizhan__V1__MemberSignal *from = NULL;
+
+    if (c->on_count == 0 || !owner->events.signal)
+        return;
+    if (!has_too_many_viewers(c) &&
+        gw_allowance_take(&owner->signal_deliveries, c->on_count, yz_clock_mono_ms()))
+        from = yizhan__v1__member_signal__unpack(NULL, (size_t)natsMsg_GetDataLength(bus),
+                                                 (const uint8_t *)natsMsg_GetData(bus));
+    if (from && is_known(from))
+        tell(c, from);
+    else
+        yz_count(&owner->metrics->signals_dropped, 1);
+    if (from)
+        yizhan__v1__member_signal__free_unpacked(from, NULL);
 }

@@ -100,6 +100,13 @@ bool gw_flush_wire(void *connection, const struct gw_wire *wire)
     return true;
 }
 
+bool gw_flush_clear(void *connection)
+{
+    const struct gw_connection *c = connection;
+
+    return !c->plain && !c->closed && !lws_partial_buffered(c->wsi);
+}
+
 /* Send the close frame; the session is freed when libwebsockets is through with the connection. Not
  * by returning -1 from its callback: Debian's build closes twice then, and the second time drops
  * the close frame (its "uv repeat test" under _DEBUG). */

@@ -1,6 +1,7 @@
 #include "gateway/frame.h"
 
 #include "client.pb-c.h"
+#include "schemas/check.h"
 #include "schemas/codec.h"
 
 #include <stdlib.h>
@@ -9,8 +10,8 @@
 #define FRAME_DESC (&yizhan__v1__client_frame__descriptor)
 
 /* A field path of the decoder begins with the body; the client knows which body it sent. */
-static const char *const bodies[] = {"hello.", "subscribe.", "unsubscribe.",
-                                     "emit.",  "query.",     "ping."};
+static const char *const bodies[] = {"hello.", "subscribe.", "unsubscribe.", "emit.",
+                                     "query.", "ping.",      "signal."};
 
 static void strip_body(struct yz_violation *v)
 {
@@ -119,6 +120,11 @@ static enum yz_err read_body(const Yizhan__V1__ClientFrame *from, struct yz_aren
     case YIZHAN__V1__CLIENT_FRAME__BODY_PING:
         frame->kind = GW_PING;
         return YZ_OK;
+    case YIZHAN__V1__CLIENT_FRAME__BODY_SIGNAL:
+        frame->kind = GW_SIGNAL;
+        frame->sign.channel = from->signal->channel;
+        frame->sign.kind = (int)from->signal->kind;
+        return yz_check_enum(&yizhan__v1__signal_kind__descriptor, frame->sign.kind, "kind", v);
     default:
         return yz_violate(v, YZ_BAD_FRAME, NULL, "The frame has none of the bodies.");
     }
@@ -346,6 +352,20 @@ void gw_frame_pong(struct yz_buf *buf, enum gw_encoding encoding, uint32_t id, i
     reply.result_case = YIZHAN__V1__REPLY__RESULT_PONG;
     reply.pong = &pong;
     append_reply(buf, encoding, id, &reply);
+}
+
+void gw_frame_signal(struct yz_buf *buf, enum gw_encoding encoding, const char *channel,
+                     const char *member, int kind)
+{
+    Yizhan__V1__Item item = YIZHAN__V1__ITEM__INIT;
+    Yizhan__V1__MemberSignal signal = YIZHAN__V1__MEMBER_SIGNAL__INIT;
+
+    signal.channel = (char *)(uintptr_t)channel;
+    signal.member = (char *)(uintptr_t)member;
+    signal.kind = (Yizhan__V1__SignalKind)kind;
+    item.body_case = YIZHAN__V1__ITEM__BODY_SIGNAL;
+    item.signal = &signal;
+    append_item(buf, encoding, &item);
 }
 
 void gw_frame_closing(struct yz_buf *buf, enum gw_encoding encoding, enum yz_close close,

@@ -23,7 +23,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum gw_frame_kind { GW_HELLO, GW_SUBSCRIBE, GW_UNSUBSCRIBE, GW_EMIT, GW_QUERY, GW_PING };
+enum gw_frame_kind {
+    GW_HELLO,
+    GW_SUBSCRIBE,
+    GW_UNSUBSCRIBE,
+    GW_EMIT,
+    GW_QUERY,
+    GW_PING,
+    GW_SIGNAL,
+};
 
 struct gw_wish {
     const char *channel;
@@ -49,6 +57,12 @@ struct gw_ask {
     const struct gw_address *from; /* as above */
 };
 
+/* kind: a value of SignalKind, known. */
+struct gw_sign {
+    const char *channel;
+    int kind;
+};
+
 struct gw_frame {
     uint32_t id;
     enum gw_frame_kind kind;
@@ -57,6 +71,7 @@ struct gw_frame {
     size_t count;
     struct gw_emit emit;
     struct gw_ask ask;
+    struct gw_sign sign;
 };
 
 /* v->field is relative to the frame's body ("payload.title" of an emit). frame->id is set even when
@@ -102,6 +117,8 @@ void gw_frame_accepted(struct yz_buf *buf, enum gw_encoding encoding, uint32_t i
 void gw_frame_answer(struct yz_buf *buf, enum gw_encoding encoding, uint32_t id, const char *type,
                      const void *payload, size_t len);
 void gw_frame_pong(struct yz_buf *buf, enum gw_encoding encoding, uint32_t id, int64_t now_ms);
+void gw_frame_signal(struct yz_buf *buf, enum gw_encoding encoding, const char *channel,
+                     const char *member, int kind);
 void gw_frame_closing(struct yz_buf *buf, enum gw_encoding encoding, enum yz_close close,
                       uint32_t reconnect_max_ms);
 

@@ -1,6 +1,7 @@
 #include "gateway/session_private.h"
 
 #include "common/clock.h"
+#include "gateway/signal.h"
 #include "schemas/contract.h"
 
 #include <assert.h>
@@ -127,7 +128,8 @@ static enum yz_err join(struct gw_session *session, const struct gw_wish *wish, 
               : YZ_INTERNAL;
     if (err != YZ_OK)
         return yz_violate(v, err, NULL, NULL);
-    session->holds[session->hold_count++] = (struct gw_hold){.sub = *sub};
+    session->holds[session->hold_count++] =
+        (struct gw_hold){.sub = *sub, .signal_due_ms = session->signal_due_ms};
     return YZ_OK;
 }
 
@@ -271,6 +273,44 @@ void gw_hello_unsubscribe(struct gw_session *session, const struct gw_frame *fra
     leave(session, hold);
     gw_frame_unsubscribed(&session->all->scratch, session->encoding, frame->id, channel);
     gw_session_reply(session);
+}
+
+static enum yz_err judge_signal(const struct gw_session *session, const struct gw_hold *hold,
+                                const struct gw_sign *sign, struct yz_violation *v)
+{
+    const struct yz_actor *actor = &session->identity.actor;
+    struct yz_channel channel;
+
+    if (!yz_channel_parse(sign->channel, &channel))
+        return yz_violate(v, YZ_UNKNOWN_CHANNEL, "channel", NULL);
+    if (channel.kind != YZ_CHANNEL_THREAD)
+        return yz_violate(v, YZ_INVALID_VALUE, "channel", "Only threads have this signal.");
+    if (!hold || !hold->answered)
+        return yz_violate(v, YZ_NOT_SUBSCRIBED, "channel", NULL);
+    if (gw_signal_authorize(sign->kind, actor, channel.org_path) != YZ_OK)
+        return yz_violate(v, YZ_FORBIDDEN, "channel", NULL);
+    if (session->heard_ms >= hold->signal_due_ms)
+        return YZ_OK;
+    (void)yz_violate(v, YZ_RATE_LIMITED, NULL, NULL);
+    v->retry_after_ms = (uint32_t)(hold->signal_due_ms - session->heard_ms);
+    return v->err;
+}
+
+void gw_hello_signal(struct gw_session *session, const struct gw_frame *frame)
+{
+    const struct gw_session_parts *parts = &session->all->parts;
+    struct gw_hold *hold = find_channel(session, frame->sign.channel);
+    struct yz_violation v = {0};
+    enum yz_err err = judge_signal(session, hold, &frame->sign, &v);
+
+    if (err == YZ_OK && (err = gw_channels_signal(parts->channels, hold->sub, frame->sign.kind)))
+        (void)yz_violate(&v, err, NULL, "The signal was not told to anybody.");
+    if (err != YZ_OK) {
+        gw_session_refuse(session, frame->id, &v);
+        return;
+    }
+    hold->signal_due_ms = session->signal_due_ms =
+        session->heard_ms + parts->conf->signal_interval_ms;
 }
 
 void gw_hello_subscribed(void *arg, struct gw_subscriber *sub, const char *epoch, uint64_t offset,

@@ -97,9 +97,33 @@ static void wake(struct gw_inbound *in)
     uv_async_send(in->async);
 }
 
-void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, bool reply)
+static size_t share(size_t whole, enum gw_worth worth)
 {
-    size_t max = reply ? in->capacity : in->capacity - in->capacity / 8;
+    switch (worth) {
+    case GW_WORTH_SIGNAL:
+        return whole / 2;
+    case GW_WORTH_LIVE:
+        return whole - whole / 8;
+    case GW_WORTH_REPLY:
+        break;
+    }
+    return whole;
+}
+
+/* Lock held. */
+static void note_dropped(struct gw_inbound *in, enum gw_worth worth)
+{
+    if (worth == GW_WORTH_SIGNAL) {
+        yz_count(&in->metrics->signals_dropped, 1);
+        return;
+    }
+    in->news.dropped = true;
+    yz_count(&in->metrics->inbound_dropped, 1);
+}
+
+void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, enum gw_worth worth)
+{
+    size_t max = share(in->capacity, worth);
     /* Parsed here, where it costs the loop nothing. */
     bool ready = yz_bus_headers_ready(&msg), fits;
 
@@ -109,8 +133,7 @@ void gw_inbound_push(struct gw_inbound *in, uint64_t tap, natsMsg *msg, bool rep
         in->ring[(in->first + in->count++) % in->capacity] = (struct gw_inbound_item){msg, tap};
         in->bytes += weight(msg);
     } else if (in->async) {
-        in->news.dropped = true;
-        yz_count(&in->metrics->inbound_dropped, 1);
+        note_dropped(in, worth);
     }
     wake(in);
     pthread_mutex_unlock(&in->lock);

@@ -46,9 +46,12 @@ void gw_inbound_unref(struct gw_inbound *inbound);
  */
 void gw_inbound_close(struct gw_inbound *inbound);
 
-/* msg is taken. A reply may use the whole queue, anything else seven eighths of it: what repairs a
- * loss must not be lost by it. */
-void gw_inbound_push(struct gw_inbound *inbound, uint64_t tap, natsMsg *msg, bool reply);
+/* What a message is worth. A reply may use the whole queue, what is live seven eighths of it: what
+ * repairs a loss must not be lost by it. A signal has half of it, and its loss is counted, no news.
+ */
+enum gw_worth { GW_WORTH_SIGNAL, GW_WORTH_LIVE, GW_WORTH_REPLY };
+/* msg is taken. */
+void gw_inbound_push(struct gw_inbound *inbound, uint64_t tap, natsMsg *msg, enum gw_worth worth);
 void gw_inbound_note_connected(struct gw_inbound *inbound, uint64_t connection);
 void gw_inbound_note_disconnected(struct gw_inbound *inbound);
 void gw_inbound_note_closed(struct gw_inbound *inbound);

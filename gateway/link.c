@@ -322,6 +322,18 @@ void gw_link_publish(struct gw_link *link, natsMsg *msg)
         yz_debug("answer_lost", "connection=%" PRIu64, link->connection);
 }
 
+enum yz_err gw_link_publish_spare(struct gw_link *link, natsMsg *msg)
+{
+    enum yz_err err = !link->connected                    ? YZ_BUS_UNAVAILABLE
+                      : gw_sender_half_full(link->sender) ? YZ_BUSY
+                                                          : YZ_OK;
+
+    if (err == YZ_OK)
+        return gw_sender_publish(link->sender, msg, link->connection, 0);
+    natsMsg_Destroy(msg);
+    return err;
+}
+
 enum yz_err gw_link_request(struct gw_link *link, const char *subject, const void *data, size_t len,
                             int64_t timeout_ms, gw_reply_fn *on_reply, void *arg, uint64_t *id)
 {

@@ -64,6 +64,8 @@ YZ_MUST_USE enum yz_err gw_link_expect(struct gw_link *link, int64_t timeout_ms,
 YZ_MUST_USE enum yz_err gw_link_send(struct gw_link *link, natsMsg *msg, uint64_t id);
 /* An answer that expects none. msg is taken; lost while the bus is away. */
 void gw_link_publish(struct gw_link *link, natsMsg *msg);
+/* The same for what can be done without: YZ_BUSY while half of what may wait to be written does. */
+YZ_MUST_USE enum yz_err gw_link_publish_spare(struct gw_link *link, natsMsg *msg);
 /* No call for this request any more; harmless when it is over. */
 void gw_link_cancel(struct gw_link *link, uint64_t id);
 

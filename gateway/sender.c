@@ -3,6 +3,7 @@
 #include "common/bus.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/subject.h"
 #include "gateway/metrics.h"
 
 #include <pthread.h>
@@ -54,6 +55,7 @@ LIST_HEAD(subscription_list, gw_subscription);
 struct outlet {
     struct gw_inbound *inbound;
     uint64_t tap;
+    enum gw_worth worth;
 };
 
 struct gw_sender {
@@ -89,7 +91,7 @@ static void on_bus_message(natsConnection *nc, natsSubscription *sub, natsMsg *m
 
     (void)nc;
     (void)sub;
-    gw_inbound_push(outlet->inbound, outlet->tap, msg, outlet->tap == SENDER_TAP_INBOX);
+    gw_inbound_push(outlet->inbound, outlet->tap, msg, outlet->worth);
 }
 
 static void on_outlet_complete(void *closure)
@@ -172,6 +174,13 @@ static enum yz_err make_options(struct gw_sender *sender, natsOptions **options)
     return err;
 }
 
+static enum gw_worth worth_of(const struct gw_subscription *subscription)
+{
+    if (subscription->tap == SENDER_TAP_INBOX)
+        return GW_WORTH_REPLY;
+    return yz_subject_is_signal(subscription->subject) ? GW_WORTH_SIGNAL : GW_WORTH_LIVE;
+}
+
 static enum yz_err listen_to(struct gw_sender *sender, struct gw_subscription *subscription)
 {
     struct outlet *outlet = malloc(sizeof *outlet);
@@ -179,7 +188,8 @@ static enum yz_err listen_to(struct gw_sender *sender, struct gw_subscription *s
 
     if (!outlet)
         return YZ_INTERNAL;
-    *outlet = (struct outlet){gw_inbound_ref(sender->inbound), subscription->tap};
+    *outlet =
+        (struct outlet){gw_inbound_ref(sender->inbound), subscription->tap, worth_of(subscription)};
     if (natsConnection_Subscribe(&sub, sender->nc, subscription->subject, on_bus_message, outlet) !=
         NATS_OK) {
         on_outlet_complete(outlet);
@@ -589,6 +599,17 @@ enum yz_err gw_sender_publish(struct gw_sender *sender, natsMsg *msg, uint64_t c
     natsMsg_Destroy(msg);
     free(command);
     return command ? YZ_BUSY : YZ_INTERNAL;
+}
+
+bool gw_sender_half_full(struct gw_sender *sender)
+{
+    bool half;
+
+    pthread_mutex_lock(&sender->lock);
+    half = sender->count >= (size_t)sender->conf->bus_queue_max / 2 ||
+           sender->bytes >= SENDER_BYTES_MAX / 2;
+    pthread_mutex_unlock(&sender->lock);
+    return half;
 }
 
 enum yz_err gw_sender_subscribe(struct gw_sender *sender, uint64_t tap, const char *subject,

@@ -24,6 +24,7 @@
 #include "gateway/inbound.h"
 
 #include <nats/nats.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,8 @@ void gw_sender_free(struct gw_sender *sender);
 /* msg is taken in all cases. connection: as gw_inbound_news told it; request: for the failure. */
 YZ_MUST_USE enum yz_err gw_sender_publish(struct gw_sender *sender, natsMsg *msg,
                                           uint64_t connection, uint64_t request);
+/* Half of what may wait does: what can be done without is not to be given. */
+bool gw_sender_half_full(struct gw_sender *sender);
 /* tap is a number never used twice. Kept over reconnects and gw_sender_reopen, until it is given
  * back by gw_sender_unsubscribe. */
 YZ_MUST_USE enum yz_err gw_sender_subscribe(struct gw_sender *sender, uint64_t tap,

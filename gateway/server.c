@@ -41,8 +41,12 @@ static const struct gw_address *on_address(void *peer)
     return &((struct gw_connection *)peer)->address;
 }
 
-const struct gw_session_output gw_server_session_output = {on_wake, on_rest, on_spend,
-                                                           gw_flush_wire, on_address};
+const struct gw_session_output gw_server_session_output = {.wake = on_wake,
+                                                           .rest = on_rest,
+                                                           .spend = on_spend,
+                                                           .write = gw_flush_wire,
+                                                           .clear = gw_flush_clear,
+                                                           .address = on_address};
 
 void gw_server_answered(void *peer)
 {

@@ -75,6 +75,8 @@ void gw_flush_later(struct gw_connection *c);
 void gw_flush_all(struct gw_server *server);
 /* Write a shared message at once: gw_session_output. */
 bool gw_flush_wire(void *connection, const struct gw_wire *wire);
+/* gw_session_output.clear */
+bool gw_flush_clear(void *connection);
 /* Its rest is over: read on. */
 void gw_flush_rested(void *connection);
 /* The write buffer with room for at least so many bytes; NULL: out of memory. */

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "gateway/signal.h"
 #include "schemas/contract.h"
 
 #include <assert.h>
@@ -362,6 +363,24 @@ static bool on_burst(void *arg, struct gw_burst *burst)
     return wire && output->write(session->peer, wire);
 }
 
+/* Written now or never: it must not wait, for what waits counts against a slow reader. */
+static bool on_signal(void *arg, struct gw_signal *signal)
+{
+    struct gw_session *session = arg;
+    const struct gw_session_output *output = session->all->parts.output;
+    const struct gw_wire *wire;
+
+    if (session->state != OPEN || session->greeting || session->outbox.count > 0 ||
+        !(wire = gw_signal_wire(signal, session->encoding)))
+        return false;
+    if (output->write && output->write(session->peer, wire))
+        return true;
+    if (!output->clear || !output->clear(session->peer))
+        return false;
+    yz_buf_append(&session->all->scratch, gw_wire_payload(wire), wire->payload_len);
+    return queue_scratch(session);
+}
+
 static void on_near(void *arg)
 {
     gw_prefetch(((const struct gw_session *)arg)->peer);
@@ -431,6 +450,9 @@ static void handle(struct gw_session *session, const struct gw_frame *frame)
         break;
     case GW_QUERY:
         query(session, frame);
+        break;
+    case GW_SIGNAL:
+        gw_hello_signal(session, frame);
         break;
     case GW_PING:
         gw_frame_pong(&session->all->scratch, session->encoding, frame->id, yz_clock_wall_ms());
@@ -573,5 +595,6 @@ const struct gw_channel_events gw_session_channel_events = {
     .has_room = on_has_room,
     .lost = on_lost,
     .burst = on_burst,
+    .signal = on_signal,
     .near = on_near,
 };

@@ -42,6 +42,9 @@ struct gw_session_output {
     /* Write this whole WebSocket message, before anything that waits. false: not now, nothing was
      * written. The session is not freed inside. NULL: everything waits. */
     bool (*write)(void *peer, const struct gw_wire *wire);
+    /* What write did not take because it cannot (TLS) goes out at the end of this turn when it is
+     * queued: nothing of an earlier message waits. NULL: never. */
+    bool (*clear)(void *peer);
     /* Its address, for limits; borrowed for the call. NULL: it is not known. */
     const struct gw_address *(*address)(void *peer);
 };

@@ -25,6 +25,7 @@ enum gw_session_state {
 struct gw_hold {
     struct gw_subscriber *sub;
     bool answered;
+    int64_t signal_due_ms; /* its next signal may come then, monotonic */
 };
 
 struct gw_session {
@@ -45,6 +46,7 @@ struct gw_session {
     struct gw_greeting *greeting; /* NULL: no hello waits */
     struct gw_hold *holds;
     size_t hold_count, hold_cap;
+    int64_t signal_due_ms; /* the latest of all its holds', also of those it left */
 };
 
 struct gw_sessions {
@@ -74,6 +76,8 @@ void gw_hello_open(struct gw_session *session, const struct gw_frame *frame);
 void gw_hello_renew(struct gw_session *session, const struct gw_frame *frame);
 void gw_hello_subscribe(struct gw_session *session, const struct gw_frame *frame);
 void gw_hello_unsubscribe(struct gw_session *session, const struct gw_frame *frame);
+/* Tell the others that hold the channel. */
+void gw_hello_signal(struct gw_session *session, const struct gw_frame *frame);
 /* There is room again for what its channels have kept back. */
 void gw_hello_continue(struct gw_session *session);
 /* Leave every channel, and forget the hello that waits. */

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "gateway/serial.h"
+#include "gateway/signal.h"
 #include "schemas/contract.h"
 #include "schemas/text.h"
 #include "tests/fuzz/fuzz.h"
@@ -76,6 +77,17 @@ void gw_channels_leave(struct gw_channels *channels, struct gw_subscriber *sub)
     (void)channels;
     PROMISE(sub->place != FREE);
     sub->place = FREE;
+}
+
+/* Of a channel that it was told it holds. */
+enum yz_err gw_channels_signal(struct gw_channels *channels, struct gw_subscriber *sub, int kind)
+{
+    static unsigned turn;
+
+    (void)channels;
+    PROMISE(sub->place != FREE && sub->place != WAITING && kind == 1);
+    PROMISE(strncmp(sub->channel, "thread.", 7) == 0);
+    return ++turn % 4 ? YZ_OK : YZ_BUSY;
 }
 
 uint32_t gw_subscriber_request(const struct gw_subscriber *sub)
@@ -250,6 +262,17 @@ static void deliver(struct gw_subscriber *sub, uint8_t how, const void *body, si
         sub->place = ON;
 }
 
+static void tell(struct gw_subscriber *sub, const void *body, size_t len)
+{
+    struct gw_signal signal;
+    char member[YZ_ID_MAX];
+
+    snprintf(member, sizeof member, "m%zu%02x", len, len ? *(const uint8_t *)body : 0);
+    gw_signal_init(&signal, sub->channel, member, 1);
+    (void)events->signal(sub->session, &signal);
+    gw_signal_deinit(&signal);
+}
+
 void edge_channel(struct edge *edge, uint8_t how, const void *body, size_t len)
 {
     struct gw_subscriber *sub = &subs[how % 8];
@@ -259,6 +282,8 @@ void edge_channel(struct edge *edge, uint8_t how, const void *body, size_t len)
         answer_join(sub, how / 8);
     else if (sub->place == ON && how / 8 == 31)
         events->lost(sub->session, YZ_CLOSE_CHANNEL_LOST);
+    else if (sub->place == ON && how / 8 == 30)
+        tell(sub, body, len);
     else if (sub->place == ON || (sub->place == PAUSED && sub->continued))
         deliver(sub, how / 8, body, len);
 }

@@ -9,6 +9,7 @@
 #include "gateway/channel.h"
 #include "gateway/metrics.h"
 #include "gateway/revocation.h"
+#include "gateway/signal.h"
 #include "gateway/stream.h"
 #include "gateway/uplink.h"
 #include "tests/fuzz/bus_message.h"
@@ -20,6 +21,7 @@
 #define REQUESTS_MAX 64
 #define TAPS_COMING  8 /* two of each channel */
 #define TAPS_MAX     16
+#define TAP_SIGNALS  (TAPS_MAX - 1) /* the thread's */
 #define PHONES       4
 #define PIECES_MAX   128
 
@@ -112,6 +114,13 @@ enum yz_err gw_link_send(struct gw_link *link, natsMsg *msg, uint64_t id)
     return YZ_OK;
 }
 
+enum yz_err gw_link_publish_spare(struct gw_link *link, natsMsg *msg)
+{
+    (void)link;
+    natsMsg_Destroy(msg);
+    return connected ? YZ_OK : YZ_BUS_UNAVAILABLE;
+}
+
 void gw_link_cancel(struct gw_link *link, uint64_t id)
 {
     (void)link;
@@ -124,10 +133,15 @@ void gw_link_cancel(struct gw_link *link, uint64_t id)
 enum yz_err gw_link_subscribe(struct gw_link *link, const char *subject, gw_message_fn *on_message,
                               void *arg, struct gw_tap **tap)
 {
+    bool signals = yz_subject_is_signal(subject);
+
     (void)link;
-    PROMISE(strncmp(subject, "live.", 5) == 0 && !strpbrk(subject, " \t\r\n"));
+    PROMISE((signals || strncmp(subject, "live.", 5) == 0) && !strpbrk(subject, " \t\r\n"));
     /* Those that come and go keep their numbers, whatever else there is. */
-    for (size_t i = strstr(subject, "*") ? TAPS_COMING : 0; i < TAPS_MAX; i++) {
+    for (size_t i = signals                ? TAP_SIGNALS
+                    : strstr(subject, "*") ? TAPS_COMING
+                                           : 0;
+         i < TAPS_MAX; i++) {
         if (taps[i].on_message)
             continue;
         taps[i] = (struct gw_tap){.on_message = on_message, .arg = arg};
@@ -212,6 +226,18 @@ static bool on_burst(void *session, struct gw_burst *burst)
         return false;
     for (size_t i = 0; i < burst->count; i++)
         on_deliver(session, burst->messages[i], true);
+    return true;
+}
+
+/* Of a thread's other members only, and nothing that no client could read. */
+static bool on_signal(void *session, struct gw_signal *signal)
+{
+    struct phone *p = session;
+
+    PROMISE(p->sub && p->subscribed && strncmp(signal->channel, "thread.", 7) == 0);
+    PROMISE(yz_id_valid(signal->member) && strcmp(signal->member, actor.member) != 0);
+    PROMISE(signal->kind == 1);
+    PROMISE(gw_signal_wire(signal, GW_PROTOBUF) && gw_signal_wire(signal, GW_JSON));
     return true;
 }
 
@@ -430,7 +456,8 @@ static void open_rig(struct rig *rig)
                                                     .deliver = on_deliver,
                                                     .has_room = has_room,
                                                     .lost = on_lost,
-                                                    .burst = on_burst};
+                                                    .burst = on_burst,
+                                                    .signal = on_signal};
     /* A scheme that reader.h leaves alone: all reads go over the link that is played here. */
     char *argv[] = {(char[]){"fuzz"}, (char[]){"--nats-url"}, (char[]){"tls://nowhere"}, NULL};
 

@@ -10,6 +10,7 @@
 
 #include "gateway/channel.h"
 #include "gateway/query.h"
+#include "gateway/signal.h"
 #include "gateway/uplink.h"
 
 #include <stdio.h>
@@ -28,6 +29,9 @@ static enum yz_err join_result, emit_result, ask_result;
 static struct gw_ticket last_ticket;
 static struct yz_envelope last_envelope;
 static int emits;
+static enum yz_err signal_result;
+static int signals;
+static const struct gw_subscriber *last_signal;
 
 enum yz_err gw_channels_join(struct gw_channels *channels, const struct yz_actor *actor,
                              const char *channel, struct gw_since since, void *session,
@@ -59,6 +63,16 @@ void gw_channels_leave(struct gw_channels *channels, struct gw_subscriber *sub)
     (void)channels;
     assert_false(sub->left);
     sub->left = true;
+}
+
+enum yz_err gw_channels_signal(struct gw_channels *channels, struct gw_subscriber *sub, int kind)
+{
+    (void)channels;
+    assert_false(sub->left);
+    assert_int_equal(kind, 1);
+    last_signal = sub;
+    signals++;
+    return signal_result;
 }
 
 uint32_t gw_subscriber_request(const struct gw_subscriber *sub)

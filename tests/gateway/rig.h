@@ -15,6 +15,7 @@
 #include "gateway/burst.h"
 #include "gateway/channel.h"
 #include "gateway/metrics.h"
+#include "gateway/signal.h"
 #include "gateway/stream.h"
 
 #include <cmocka.h>
@@ -47,6 +48,8 @@ struct phone {
     size_t count, capacity;
     size_t values;
     char value_name[64];
+    size_t signals;
+    char signal_member[YZ_ID_MAX];
 };
 
 static inline void rig_on_subscribed(void *session, struct gw_subscriber *sub, const char *epoch,
@@ -124,6 +127,18 @@ static inline bool rig_on_burst(void *session, struct gw_burst *burst)
     return true;
 }
 
+static inline bool rig_on_signal(void *session, struct gw_signal *signal)
+{
+    struct phone *p = session;
+
+    assert_true(p->subscribed);
+    assert_string_equal(signal->channel, p->channel);
+    assert_int_equal(signal->kind, 1);
+    snprintf(p->signal_member, sizeof p->signal_member, "%s", signal->member);
+    p->signals++;
+    return true;
+}
+
 static inline void rig_on_lost(void *session, enum yz_close close)
 {
     ((struct phone *)session)->lost = close;
@@ -151,7 +166,8 @@ static inline void rig_start(struct rig *rig)
                                                     .deliver = rig_on_deliver,
                                                     .has_room = rig_has_room,
                                                     .lost = rig_on_lost,
-                                                    .burst = rig_on_burst};
+                                                    .burst = rig_on_burst,
+                                                    .signal = rig_on_signal};
 
     yz_log_init("test", getenv("YZ_TEST_VERBOSE") ? YZ_LOG_DEBUG : YZ_LOG_ERROR);
     assert_int_equal(uv_loop_init(&rig->loop), 0);

@@ -13,6 +13,7 @@
 
 #define CAPACITY  64
 #define REPLIES   1 /* the tap of replies, which may fill the queue */
+#define SIGNALS   3 /* the tap of signals, which have half of it */
 #define PRODUCERS 3
 #define EACH      20000
 
@@ -80,7 +81,10 @@ static void push(struct gw_inbound *inbound, uint64_t tap, int number)
     snprintf(subject, sizeof subject, "%d", number);
     if (natsMsg_Create(&msg, subject, NULL, "body", 4) != NATS_OK)
         abort();
-    gw_inbound_push(inbound, tap, msg, tap == REPLIES);
+    gw_inbound_push(inbound, tap, msg,
+                    tap == REPLIES   ? GW_WORTH_REPLY
+                    : tap == SIGNALS ? GW_WORTH_SIGNAL
+                                     : GW_WORTH_LIVE);
 }
 
 static void drops_and_tells_when_full(void **state)
@@ -100,6 +104,26 @@ static void drops_and_tells_when_full(void **state)
     assert_int_equal(w->last[REPLIES], CAPACITY / 8);
     assert_true(w->wakes >= CAPACITY / 16);
     assert_true(w->dropped);
+}
+
+/* What nobody misses takes no room from what somebody would, and nothing is read again for it. */
+static void drops_signals_first(void **state)
+{
+    struct world *w = *state;
+
+    for (int i = 1; i <= CAPACITY; i++)
+        push(w->inbound, SIGNALS, i);
+    assert_int_equal(atomic_load(&w->metrics.signals_dropped), CAPACITY / 2);
+    for (int i = 1; i <= CAPACITY / 2 - CAPACITY / 8; i++)
+        push(w->inbound, 2, i);
+    push(w->inbound, SIGNALS, CAPACITY + 1);
+    assert_int_equal(atomic_load(&w->metrics.signals_dropped), CAPACITY / 2 + 1);
+    for (int i = 0; i < 10 && w->taken < CAPACITY; i++)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+    assert_int_equal(w->taken, CAPACITY - CAPACITY / 8);
+    assert_int_equal(w->last[SIGNALS], CAPACITY / 2);
+    assert_int_equal(atomic_load(&w->metrics.inbound_dropped), 0);
+    assert_false(w->dropped);
 }
 
 static void tells_news_once(void **state)
@@ -147,7 +171,9 @@ static void counts_all_from_many_threads(void **state)
         producers[i] = (struct producer){gw_inbound_ref(w->inbound), i + 1};
         assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
     }
-    while (w->taken + atomic_load(&w->metrics.inbound_dropped) < (uint64_t)PRODUCERS * EACH)
+    while (w->taken + atomic_load(&w->metrics.inbound_dropped) +
+               atomic_load(&w->metrics.signals_dropped) <
+           (uint64_t)PRODUCERS * EACH)
         uv_run(&w->loop, UV_RUN_ONCE);
     for (int i = 0; i < PRODUCERS; i++)
         pthread_join(threads[i], NULL);
@@ -170,10 +196,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-        CASE(drops_and_tells_when_full),
-        CASE(tells_news_once),
-        CASE(counts_all_from_many_threads),
-        CASE(survives_late_producers),
+        CASE(drops_and_tells_when_full),    CASE(drops_signals_first),     CASE(tells_news_once),
+        CASE(counts_all_from_many_threads), CASE(survives_late_producers),
     };
 
     /* nats.c frees a message only once it is open. */

@@ -41,6 +41,7 @@ class Phone:
         self._ids = itertools.count(1)
         self._replies = {}
         self.pushes = []  # every push and value, in the order of arrival
+        self.signals = []  # of other members
         self.messages = 0  # of WebSocket
         self.items = []  # every item: the order of replies and pushes
         self._places = {}  # channel: what position() is made of
@@ -187,6 +188,15 @@ class Phone:
         self.read_until(lambda: len(self.of(**which)) >= count, timeout, f"{count} pushes {which}")
         return self.of(**which)
 
+    def signal(self, channel, kind="TYPING"):
+        """Tell the others; it is answered only when it is refused."""
+        return self.send({"signal": {"channel": channel, "kind": kind}})
+
+    def wait_signal(self, count=1, timeout=15):
+        """The signals, once there are `count` of them."""
+        self.read_until(lambda: len(self.signals) >= count, timeout, f"{count} signals")
+        return self.signals
+
     def wait_value(self, channel, type_, accept, timeout=15):
         """The payload of the value, once accept(payload) says so."""
 
@@ -256,6 +266,8 @@ class Phone:
             self._file_push(item["push"])
         elif "closing" in item:
             self.closing = item["closing"]
+        elif "signal" in item:
+            self.signals.append(item["signal"])
         else:
             raise AssertionError(f"an item without a body: {item}")
 

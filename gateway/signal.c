@@ -1,0 +1,65 @@
+#include "gateway/signal.h"
+
+#include "gateway/frame.h"
+
+#include "common/clock.h"
+#include "schemas/contract.h"
+
+#include <client.pb-c.h>
+
+#define WIRE_MAX    4096 /* ids and a channel's name, whatever the encoding */
+#define FULL(per_s) ((per_s)*1000)
+
+void gw_allowance_init(struct gw_allowance *a, int64_t per_s)
+{
+    *a = (struct gw_allowance){
+        .per_s = per_s, .level_milli = FULL(per_s), .filled_ms = yz_clock_mono_ms()};
+}
+
+bool gw_allowance_take(struct gw_allowance *a, size_t count, int64_t now_ms)
+{
+    int64_t past_ms = now_ms - a->filled_ms, cost = (int64_t)count * 1000;
+
+    a->filled_ms = now_ms;
+    a->level_milli += (past_ms < 1000 ? past_ms : 1000) * a->per_s;
+    if (a->level_milli > FULL(a->per_s))
+        a->level_milli = FULL(a->per_s);
+    if (a->level_milli < cost)
+        return false;
+    a->level_milli -= cost;
+    return true;
+}
+
+enum yz_err gw_signal_authorize(int kind, const struct yz_actor *actor, const char *org_path)
+{
+    const struct yz_event_type *announced =
+        kind == YIZHAN__V1__SIGNAL_KIND__TYPING ? yz_event_type_find("thread.posted", NULL) : NULL;
+
+    return announced ? yz_authorize(announced->authority, actor, org_path) : YZ_FORBIDDEN;
+}
+
+void gw_signal_init(struct gw_signal *signal, const char *channel, const char *member, int kind)
+{
+    *signal = (struct gw_signal){.channel = channel, .member = member, .kind = kind};
+    for (size_t i = 0; i < GW_ENCODINGS; i++)
+        yz_buf_init(&signal->buffers[i], WIRE_MAX);
+}
+
+void gw_signal_deinit(struct gw_signal *signal)
+{
+    for (size_t i = 0; i < GW_ENCODINGS; i++)
+        yz_buf_deinit(&signal->buffers[i]);
+}
+
+const struct gw_wire *gw_signal_wire(struct gw_signal *signal, enum gw_encoding encoding)
+{
+    struct yz_buf *buf = &signal->buffers[encoding];
+
+    if (!signal->tried[encoding]) {
+        gw_wire_begin(buf);
+        gw_frame_signal(buf, encoding, signal->channel, signal->member, signal->kind);
+        gw_wire_end(buf, encoding, &signal->wires[encoding]);
+    }
+    signal->tried[encoding] = true;
+    return signal->wires[encoding].bytes ? &signal->wires[encoding] : NULL;
+}
