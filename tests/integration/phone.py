@@ -155,7 +155,7 @@ class Phone:
 
     def outcome(self, accepted):
         """The event's one outcome, once it is settled; asked again while the answer is "not yet"."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 return self.query("event.outcome", {"eventId": accepted["eventId"]},
@@ -183,7 +183,7 @@ class Phone:
                 and (type_ is None or p["type"] == type_)
                 and (durable is None or bool(p.get("offset")) == durable)]  # fmt: skip
 
-    def wait_push(self, count=1, timeout=15, **which):
+    def wait_push(self, count=1, timeout=30, **which):
         """The pushes of a kind, once there are `count` of them."""
         self.read_until(lambda: len(self.of(**which)) >= count, timeout, f"{count} pushes {which}")
         return self.of(**which)
@@ -192,12 +192,12 @@ class Phone:
         """Tell the others; it is answered only when it is refused."""
         return self.send({"signal": {"channel": channel, "kind": kind}})
 
-    def wait_signal(self, count=1, timeout=15):
+    def wait_signal(self, count=1, timeout=30):
         """The signals, once there are `count` of them."""
         self.read_until(lambda: len(self.signals) >= count, timeout, f"{count} signals")
         return self.signals
 
-    def wait_value(self, channel, type_, accept, timeout=15):
+    def wait_value(self, channel, type_, accept, timeout=30):
         """The payload of the value, once accept(payload) says so."""
 
         def last():
@@ -216,7 +216,7 @@ class Phone:
             if len(self.items) == before:
                 break
 
-    def wait_closed(self, timeout=15):
+    def wait_closed(self, timeout=30):
         """Read until the server closes; (close code, Closing item or None)."""
         try:
             self.read_until(lambda: False, timeout, "close")

@@ -30,7 +30,7 @@ def roster(town, path):
 
 
 def wait_roster(town, path, members):
-    until(lambda: set(roster(town, path)) == set(members), 15, what=f"{path} has {sorted(members)}")
+    until(lambda: set(roster(town, path)) == set(members), 30, what=f"{path} has {sorted(members)}")
 
 
 def id_number(serial):

@@ -248,12 +248,12 @@ def test_sessions_that_vanish_are_forgotten(stack, town):
     idle = lambda: stack.metric(gateway, "yizhan_gateway_sessions") == 0  # noqa: E731
     for phone in stack.phones:
         phone.close()
-    until(idle, 20, what="all sessions gone")
+    until(idle, 30, what="all sessions gone")
     _come_and_go(stack, town, 10)
     before = gateway.rss_bytes()
     for _ in range(20):
         _come_and_go(stack, town, 30)
-    until(idle, 20, what="all sessions gone")
+    until(idle, 30, what="all sessions gone")
     assert stack.metric(gateway, "yizhan_gateway_subscribers") == 0
     gateway.check_memory(before, 8 * MEGABYTE)
 
@@ -266,4 +266,4 @@ def _come_and_go(stack, town, count):
     for phone in phones:
         phone.ws.socket.close()  # no close frame
     gateway = stack.gateways[0]
-    until(lambda: stack.metric(gateway, "yizhan_gateway_sessions") == 0, 20, what="forgotten")
+    until(lambda: stack.metric(gateway, "yizhan_gateway_sessions") == 0, 30, what="forgotten")

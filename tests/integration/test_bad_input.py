@@ -164,7 +164,7 @@ def test_the_wrong_kind_of_message_is_a_bad_frame(town, kind):
     encoding = "protobuf" if "protobuf" in kind else "json"
     phone = town.phone(town.secretary, encoding=encoding)
     phone.send_raw('{"id":9,"ping":{}}' if encoding == "protobuf" else b'{"id":9,"ping":{}}')
-    phone.read_until(lambda: phone.items[1:], 10, "an error")
+    phone.read_until(lambda: phone.items[1:], 30, "an error")
     assert "error" in phone.items[1].get("reply", {}), phone.items[1]
 
 
@@ -175,7 +175,7 @@ def test_invalid_utf8_in_a_text_message_ends_only_that_session(town):
     head = struct.pack("!BB", 0x81, 0x80 | 20) + b"\0\0\0\0"  # unmasked by a mask of zeros
     phone.ws.socket.sendall(head + b'{"id":9,"ping":"\xc3\x28"}'[:20])
     try:
-        phone.read_until(lambda: phone.items[1:], 10, "an error")
+        phone.read_until(lambda: phone.items[1:], 30, "an error")
         assert "error" in phone.items[1]["reply"]
     except AssertionError:
         assert phone.close_code in (1007, 1002, 1006, 3503)

@@ -18,7 +18,7 @@ def test_an_event_is_a_cloudevent_in_binary_mode(town):
     payload = {"noticeId": "n1", "orgPath": "g1/c1/b1", "noticeClass": "CONFIRM", "title": "通知"}
     accepted = town.phone(town.secretary).emit(
         "notice.published", payload, event_id="e1", occurredAt="2026-01-01T00:00:00Z")  # fmt: skip
-    message = until(lambda: heard and heard[0], 5)
+    message = until(lambda: heard and heard[0], 30)
     assert re.fullmatch(rf"evt\.\d+\.{town.name}\.notice\.g1/c1/b1", message.subject)
     head = message.headers
     assert head["ce-specversion"] == "1.0" and head["ce-id"] == "e1" and head["ce-source"]
@@ -46,7 +46,7 @@ def test_the_body_on_the_bus_is_canonical(town):
     phone.send_raw('{"id":90,"emit":{"event_id":"a","type":"notice.read","payload":{"notice_id":"n1"}}}')
     phone.send_raw('{"emit":{"payload":{"noticeId":"n\\u0031"},"type":"notice.read","eventId":"b"},"id":91}')
     assert {phone.reply(n)[0] for n in (90, 91)} == {"accepted"}
-    until(lambda: len(heard) == 2, 5)
+    until(lambda: len(heard) == 2, 30)
     assert heard[0].data == heard[1].data == wire.pack("NoticeRead", {"noticeId": "n1"})
 
 
@@ -86,7 +86,7 @@ def test_settled_events_leave_the_queue(stack, town):
     accepted = phone.emit("notice.published", {"noticeId": "n1", "orgPath": "g1/c1/b1",
                                                "noticeClass": "INFO", "title": "t"})  # fmt: skip
     phone.outcome(accepted)
-    until(lambda: stack.bus.stream("EVENTS")["state"]["messages"] == 0, 10, what="the queue is empty")
+    until(lambda: stack.bus.stream("EVENTS")["state"]["messages"] == 0, 30, what="the queue is empty")
 
 
 def test_no_personal_word_and_no_token_in_any_log(stack, town):

@@ -387,7 +387,7 @@ def test_nothing_is_found_afterwards(office):
     told = [line for line in logs.splitlines() if "127.0.0.1" in line and not any(word in line for word in ours)]
     assert not told
     # The broker has let go of the events; what is left in its files are pushes.
-    until(lambda: stack.bus.stream("EVENTS")["state"]["messages"] == 0, 20, what="all events are settled")
+    until(lambda: stack.bus.stream("EVENTS")["state"]["messages"] == 0, 30, what="all events are settled")
     for needle in (receipt, named, text, AGENT):
         found = subprocess.run(["grep", "-rlaF", needle, str(stack.folder / "jetstream"), str(stack.folder / "documents")],
                                capture_output=True, text=True, check=False)  # fmt: skip

@@ -84,7 +84,7 @@ def test_a_worker_that_is_refused_says_so_and_keeps_the_password_to_itself(new_s
     secret = "wr0ng-and-secret"
     uri = stack.database_users.uri("worker").replace(stack.database_users.passwords["worker"], secret)
     stack.start_worker(worker, ready=False, mongodb_uri=uri)
-    until(lambda: not worker.running or stack.admin(worker, "/readyz")[0] == 503, 20)
+    until(lambda: not worker.running or stack.admin(worker, "/readyz")[0] == 503, 30)
     told = stack.ctl("doctor", code=1, mongodb_uri=uri)
     assert "database_login" in told and secret not in told, told
     assert "uthentication" in worker.text() and secret not in worker.text()

@@ -66,7 +66,7 @@ def test_garbage_is_dead_lettered_with_its_reason_and_told(town, name):
 def test_an_event_without_its_headers_is_kept_and_does_not_block(town, missing):
     before = len(town.stack.bus.messages("DEADLETTERS", "dlq.>"))
     publish(town, wire.pack("NoticePublished", NOTICE), **{missing: None})
-    until(lambda: len(town.stack.bus.messages("DEADLETTERS", "dlq.>")) > before, 20, every=0.1)
+    until(lambda: len(town.stack.bus.messages("DEADLETTERS", "dlq.>")) > before, 30, every=0.1)
     town.phone(town.secretary).done("notice.published", {**NOTICE, "noticeId": "n2"})
 
 
@@ -74,7 +74,7 @@ def test_a_message_of_no_shape_at_all(town):
     before = len(town.stack.bus.messages("DEADLETTERS", "dlq.>"))
     town.stack.bus.publish("evt.7.nobody", b"?")
     town.stack.bus.publish("evt.8.x.y.z.a.b.c", b"?", {"a": "b"})
-    until(lambda: len(town.stack.bus.messages("DEADLETTERS", "dlq.>")) >= before + 2, 20, every=0.1)
+    until(lambda: len(town.stack.bus.messages("DEADLETTERS", "dlq.>")) >= before + 2, 30, every=0.1)
     assert town.stack.workers[0].running
 
 
@@ -107,7 +107,7 @@ def test_who_complained_is_neither_stored_nor_told(town, type_):
     """Also when a fault let the actor through to the bus."""
     event_id, sequence = publish(town, b"\xff", "complaint", type_=type_, **{"ce-actor": "somebody"})
     dead(town)
-    (outcome,) = until(lambda: town.find("outcomes"), 10)
+    (outcome,) = until(lambda: town.find("outcomes"), 30)
     assert outcome["status"] == "dead_lettered" and outcome["sequence"] == sequence
     assert "somebody" not in str(outcome) and event_id not in str(outcome)
     assert not town.stack.bus.messages("CHANNELS", f"chan.{town.name}.member.somebody")

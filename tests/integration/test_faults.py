@@ -113,7 +113,7 @@ def test_a_worker_killed_in_mid_batch(stack, town, point, nth):
     emitting.start()
     emitting.join()
     try:
-        until(lambda: not worker.running, 15, what=f"the worker dies at {point}")
+        until(lambda: not worker.running, 30, what=f"the worker dies at {point}")
         assert worker.wait() == -9
     finally:
         worker.kill()
@@ -128,7 +128,7 @@ def test_a_worker_that_dies_again_and_again(stack, town):
     emitting = threading.Thread(target=story.emit_all)
     emitting.start()
     for _ in range(6):
-        until(lambda: not emitting.is_alive() or story.accepted, 10)
+        until(lambda: not emitting.is_alive() or story.accepted, 30)
         emitting.join(0.7)
         worker.kill()
         stack.start_worker(worker, ready=False)
@@ -219,7 +219,7 @@ def test_nats_restarts_while_phones_are_connected(stack, town, how):
     desk.done("notice.published", {**notice, "noticeId": "n1"})
     getattr(stack.nats, how)()
     gateway = stack.gateways[0]
-    until(lambda: stack.admin(gateway, "/readyz")[0] == 503, 15, what="not ready while NATS is away")
+    until(lambda: stack.admin(gateway, "/readyz")[0] == 503, 30, what="not ready while NATS is away")
     assert stack.admin(gateway, "/healthz")[0] == 200
     error = desk.emit_error("notice.published", {**notice, "noticeId": "n2"}, eventId="e2")
     assert error["code"] == "bus_unavailable" and error["temporary"] and error.get("retryAfterMs")
@@ -330,7 +330,7 @@ def test_a_gateway_starts_before_its_bus_and_is_ready_later(stack, town):
     gateway.terminate()
     stack.nats.terminate()
     stack.start_gateway(gateway, ready=False)
-    until(lambda: stack.admin(gateway, "/healthz")[0] == 200, 10, what="alive")
+    until(lambda: stack.admin(gateway, "/healthz")[0] == 200, 30, what="alive")
     holds(lambda: stack.admin(gateway, "/readyz")[0] == 503, 1, what="not ready without its bus")
     stack.nats.start()
     stack.wait_nats()

@@ -32,7 +32,7 @@ def lesson(lesson_id, version=1, path="g1/c1/b1", release_at=None, **changes):
     return made
 
 
-def released(reader, count=1, timeout=15):
+def released(reader, count=1, timeout=30):
     pushes = reader.wait_push(count, timeout, type_="lesson.released")
     return [(p["payload"]["lessonId"], p["payload"]["version"]) for p in pushes]
 

@@ -128,7 +128,7 @@ def test_no_input_begins_a_line_of_its_own(stack, town, token):
     body = '{"eventId":"%s","type":"%s"}' % (line, line)
     stack.http("POST", "/v1/events", body=body.encode(), token=token, headers={"Content-Type": "application/json"})
     stack.bus.publish(f"evt.4.{town.name}.thread.g1/c1/b1", b"?", {"ce-id": "x level=error event=forged", "ce-tenant": "a b"})
-    until(lambda: stack.bus.messages("DEADLETTERS", f"dlq.{town.name}.>"), 20)
+    until(lambda: stack.bus.messages("DEADLETTERS", f"dlq.{town.name}.>"), 30)
     for process in stack.gateways + stack.workers:
         for text in process.text().splitlines():
             assert LINE.match(text), f"{process.name}: {text}"

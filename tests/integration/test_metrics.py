@@ -100,7 +100,7 @@ def test_a_delivery_tells_its_lag(busy):
         page = Page(town.stack, gateway)
         return page.rose(before, "yizhan_gateway_delivery_lag_seconds_count") >= 2
 
-    until(told, 10, what="both deliveries were observed")
+    until(told, 30, what="both deliveries were observed")
     page = Page(town.stack, gateway)
     assert page.rose(before, "yizhan_gateway_deliveries_total") >= 2
     assert page.rose(before, "yizhan_gateway_puback_seconds_count") == page.rose(
@@ -114,7 +114,7 @@ def test_a_batch_tells_its_stages(busy):
     def told():
         return Page(town.stack, worker).rose(before, "yizhan_worker_batch_events_count") >= 1
 
-    until(told, 10, what="the batch is over")
+    until(told, 30, what="the batch is over")
     page = Page(town.stack, worker)
     for stage in ("load", "decide", "outcomes", "documents", "outbox", "push", "ack"):
         assert page.rose(before, "yizhan_worker_stage_seconds_count", stage=stage) >= 1, stage

@@ -223,7 +223,7 @@ def test_an_address_has_its_share(new_stack):
     assert all(error["temporary"] and error["retryAfterMs"] > 0 for error in errors)
     status, headers, problem = stack.http("GET", "/v1/query/notice/list", token=stack.keys.token(town.secretary))
     assert status == 429 and problem["code"] == "rate_limited" and int(headers["Retry-After"]) >= 1
-    until(lambda: first.request({"ping": {}})[0] == "pong", 20, what="there is room again")
+    until(lambda: first.request({"ping": {}})[0] == "pong", 30, what="there is room again")
     assert not first.closing and not second.closing, "nobody is closed for what others of the address send"
 
 

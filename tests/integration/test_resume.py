@@ -154,7 +154,7 @@ def test_an_evicted_history_is_not_recovered(town, desk, encoding):
     assert not result(back).get("recovered")
     publish(desk, "n27")
     back.wait_push(channel=CHANNEL, type_="notice.posted")
-    until(lambda: back.read_for(0.2) or notices(back)[-1] == "n27", 10, what="n27 arrives")
+    until(lambda: back.read_for(0.2) or notices(back)[-1] == "n27", 30, what="n27 arrives")
     assert notices(back) == names(27 - len(notices(back)) + 1, 27), "what is kept, without a hole"
 
 
@@ -206,7 +206,7 @@ def test_an_offset_beyond_the_end_is_not_recovered(town, desk, encoding):
     assert not result(back).get("recovered")
     publish(desk, "n2")
     back.wait_push(channel=CHANNEL, type_="notice.posted")
-    until(lambda: back.read_for(0.2) or "n2" in notices(back), 10, what="n2 arrives")
+    until(lambda: back.read_for(0.2) or "n2" in notices(back), 30, what="n2 arrives")
 
 
 def test_reconnecting_while_it_rains(town, encoding):

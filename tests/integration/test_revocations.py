@@ -43,7 +43,7 @@ def wait_outcome(phone, accepted):
 def wait_closed(phone):
     """The session is ended as revoked; the close code."""
     with pytest.raises(Closed):
-        phone.read_until(lambda: False, 15, "closed")
+        phone.read_until(lambda: False, 30, "closed")
     assert phone.closing["code"] == "token_revoked" and not phone.closing.get("reconnect")
     return phone.close_code
 
@@ -321,7 +321,7 @@ def test_nobody_is_let_in_before_the_revocations_are_known(cuttable):
             phone.hello(stack.keys.token(who, **old()))
         assert refusal.value.code == "bus_unavailable" and refusal.value.error["temporary"]
         with pytest.raises(Closed):
-            phone.read_until(lambda: False, 15, "closed")
+            phone.read_until(lambda: False, 30, "closed")
         assert phone.closing["reconnect"]
     assert "the revocations have not been read yet" in str(stack.admin(gateway, "/readyz")[1])
     line.mend()

@@ -225,9 +225,9 @@ def test_a_program_with_anothers_rights_says_so(new_stack, name, user):
     process.terminate()
     start = stack.start_gateway if process in stack.gateways else stack.start_worker
     start(process, ready=False, **stack.rights.of(user))
-    until(lambda: "event=nats_denied" in process.text(), 20, what="a line in its log")
-    until(lambda: stack.admin(process, "/readyz")[0] == 503, 20)
-    until(lambda: "YZ_NATS_USER" in str(stack.admin(process, "/readyz")), 20, what="its readiness names the cause")
+    until(lambda: "event=nats_denied" in process.text(), 30, what="a line in its log")
+    until(lambda: stack.admin(process, "/readyz")[0] == 503, 30)
+    until(lambda: "YZ_NATS_USER" in str(stack.admin(process, "/readyz")), 30, what="its readiness names the cause")
     flag = "--gateway-admin" if process in stack.gateways else "--worker-admin"
     told = stack.ctl("doctor", flag, f"http://127.0.0.1:{process.admin_port}", code=1)
     assert "YZ_NATS_USER" in told, told
@@ -252,12 +252,12 @@ def test_all_that_yzctl_does_lies_within_its_rights(new_stack, tmp_path):
     stack = new_stack()
     stack.ctl("apply")
     stack.ctl("epoch", "raise", "CHANNELS")
-    until(lambda: stack.bus.stream("EVENTS")["state"]["messages"] == 0, 10)
+    until(lambda: stack.bus.stream("EVENTS")["state"]["messages"] == 0, 30)
     stack.ctl("epoch", "raise", "EVENTS")
     stack.bus.publish("chan.t1.org.g1", b"?")
     assert "chan.t1.org.g1" in stack.ctl("tail", "--channels", "--since", "600", "--count", "1")
     stack.bus.publish("evt.7.nobody", b"?")
-    until(lambda: stack.bus.messages("DEADLETTERS", "dlq.>"), 20)
+    until(lambda: stack.bus.messages("DEADLETTERS", "dlq.>"), 30)
     assert "dlq.nobody._" in stack.ctl("tail", "--deadletters", "--since", "600", "--count", "1")
     stack.ctl("query", "notice.list", "--tenant", "t1", "--member", "m1", "--path", "g1", "--role", "member")
     stack.check_denials()

@@ -48,11 +48,11 @@ def test_a_crashing_event_is_set_aside_and_replayed_when_mended(new_stack):
     (letter,) = json.loads(stack.ctl("dlq", "list", "--json", "--tenant", town.name))["letters"]
     stack.ctl("dlq", "replay", letter["sequence"])
     phone.wait_push(20, 30, type_="notice.posted")
-    until(lambda: town.find("outcomes", event_id=poison)[0]["status"] == "applied", 10)
+    until(lambda: town.find("outcomes", event_id=poison)[0]["status"] == "applied", 30)
     outcome = phone.outcome(accepted[poison])
     assert outcome["status"] == "APPLIED" and int(outcome["sequence"]) == accepted[poison]["sequence"]
     assert len(town.find("notices")) == 20
-    until(lambda: not stack.bus.messages("DEADLETTERS", f"dlq.{town.name}.>"), 10)
+    until(lambda: not stack.bus.messages("DEADLETTERS", f"dlq.{town.name}.>"), 30)
 
 
 def test_what_stands_before_a_crashing_event_is_not_set_aside_with_it(new_stack):

@@ -100,7 +100,7 @@ def test_the_workers_die_over_their_rows(stack, town, point):
         stack.start_worker(worker, fault=f"{point}:1")
     timers = Timers(town, 4)
     timers.wait_due()
-    until(lambda: not any(worker.running for worker in stack.workers), 20, what=f"both workers die at {point}")
+    until(lambda: not any(worker.running for worker in stack.workers), 30, what=f"both workers die at {point}")
     if point == "rows_published":
         assert len(timers.rows(state="due")) > 0
     for worker in stack.workers:

@@ -7,7 +7,7 @@ class TooLate(AssertionError):
     """The condition did not come true in time."""
 
 
-def until(condition, timeout=15.0, every=0.02, what=None):
+def until(condition, timeout=30.0, every=0.02, what=None):
     """Call condition() until it is truthy and return its value; raise TooLate after timeout seconds."""
     deadline = time.monotonic() + timeout
     while True:
