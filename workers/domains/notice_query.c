@@ -34,6 +34,8 @@ struct listing {
     uint64_t floor; /* below it not all orgs were looked at; 0: they were */
     uint64_t after; /* only newer ones */
     bool recalled_too;
+    bool brief; /* what receipts are counted by, without texts */
+    bool more;  /* there are older ones that were not looked at */
 };
 
 static bool is_shown(const struct listing *listing, const bson_t *row)
@@ -48,8 +50,10 @@ static void insert_entry(struct listing *listing, size_t at, const bson_t *row, 
 {
     struct entry *entries = listing->entries;
 
-    if (listing->count == listing->limit)
+    if (listing->count == listing->limit) {
         bson_destroy(entries[--listing->count].row);
+        listing->more = true;
+    }
     memmove(&entries[at + 1], &entries[at], (listing->count - at) * sizeof *entries);
     entries[at] = (struct entry){.row = bson_copy(row), .sequence = sequence};
     listing->count++;
@@ -64,13 +68,18 @@ static bool on_notice(void *arg, const bson_t *row)
 
     while (at > 0 && listing->entries[at - 1].sequence < sequence)
         at--;
-    if (at == listing->limit || sequence <= listing->after)
+    if (sequence <= listing->after)
         return false;
+    if (at == listing->limit) {
+        listing->more = true;
+        return false;
+    }
     if (is_shown(listing, row))
         insert_entry(listing, at, row, sequence);
     if (++listing->looked < LOOK_MAX)
         return true;
     listing->floor = sequence > listing->floor ? sequence : listing->floor;
+    listing->more = true;
     return false;
 }
 
@@ -94,6 +103,20 @@ static void newest_first(bson_t *opts, size_t at_once)
     BSON_APPEND_INT32(opts, "batchSize", (int32_t)at_once);
 }
 
+/* What says whom a notice is for and whether it still stands: a body of 10,000 characters is left
+ * where it is. */
+static void without_texts(bson_t *opts)
+{
+    static const char *const fields[] = {"sequence",   "notice_id", "notice_class", "state",
+                                         "expires_at", "org_paths", "roles",        "exclude"};
+    bson_t projection;
+
+    BSON_APPEND_DOCUMENT_BEGIN(opts, "projection", &projection);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        BSON_APPEND_INT32(&projection, fields[i], 1);
+    bson_append_document_end(opts, &projection);
+}
+
 /* One search for each org of the chain: equality and a range on one index, which every server walks
  * from the right place; with all orgs in one $in the embedded database would sort the tenant. */
 static enum yz_err find_notices(struct listing *listing, const char *org_path, uint64_t before)
@@ -105,6 +128,8 @@ static enum yz_err find_notices(struct listing *listing, const char *org_path, u
     BSON_APPEND_UTF8(&filter, "inbox", org_path);
     below(&filter, before);
     newest_first(&opts, listing->limit);
+    if (listing->brief)
+        without_texts(&opts);
     listing->looked = 0;
     err = wk_store_find(listing->query->store, WK_NOTICES, &filter, &opts, on_notice, listing);
     bson_destroy(&opts);
@@ -393,6 +418,7 @@ enum yz_err wk_notice_unread(const struct wk_query *query, ProtobufCMessage **re
         .query = query,
         .now_ms = yz_clock_wall_ms(),
         .limit = UNREAD_OF,
+        .brief = true,
         .after = ((const Yizhan__V1__NoticeUnreadRequest *)query->request)->after,
     };
     enum yz_err err;
@@ -408,6 +434,7 @@ enum yz_err wk_notice_unread(const struct wk_query *query, ProtobufCMessage **re
         answer->unconfirmed +=
             !e->done[WK_CONFIRMED] && wk_notice_class(e->row) != YIZHAN__V1__NOTICE_CLASS__INFO;
     }
+    answer->more = listing.more;
     drop_listing(&listing);
     if (err)
         return yz_violate(v, err, NULL, NULL);

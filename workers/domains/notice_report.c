@@ -12,6 +12,9 @@
 #define BRANCHES_MAX 1000 /* of a page */
 #define ROWS_AT_ONCE 250
 #define MEMBERS_MAX  500 /* of a page */
+/* So many orgs are looked at for a page, whether they are told or not: of few roles most are not.
+ */
+#define LOOK_MAX 2000
 
 /* The notice, kept in the arena; only one that has to do with the org the scope was checked for. */
 static enum yz_err get_notice(const struct wk_query *query, const char *notice_id,
@@ -118,7 +121,7 @@ struct page {
     const bson_t *notice;
     Yizhan__V1__NoticeReceiptsReply *answer;
     bool with_names, full;
-    size_t bytes;
+    size_t bytes, looked;
     struct strip branches, receipts;
 };
 
@@ -214,6 +217,14 @@ static enum yz_err add_branch(struct page *page, const char *org_path, const bso
     return YZ_OK;
 }
 
+/* The next page goes on behind this org, which was looked at. */
+static enum yz_err stop_behind(struct page *page, const char *org_path)
+{
+    page->full = true;
+    page->answer->next_after = keep_text(page->query->arena, org_path);
+    return page->answer->next_after ? YZ_OK : YZ_BUSY;
+}
+
 static const bson_t *head(const struct strip *strip, const char **path)
 {
     const bson_t *row = strip->at < strip->count ? strip->rows[strip->at] : NULL;
@@ -241,6 +252,8 @@ static enum yz_err merge(struct page *page, char last[YZ_ORG_PATH_MAX])
             return err;
         page->branches.at += order <= 0;
         page->receipts.at += order >= 0;
+        if (++page->looked == LOOK_MAX)
+            return stop_behind(page, last);
     }
 }
 

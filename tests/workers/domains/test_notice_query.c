@@ -10,6 +10,7 @@
 
 #define BRANCHES 900
 #define MANY     1300
+#define SILENT   2500 /* branches, every 500th of which has a secretary */
 
 static struct yz_arena arena;
 
@@ -89,7 +90,7 @@ static void publish(struct drive *d, const char *id, const char *org_path,
     n.notice_class = notice_class;
     n.title = "通知";
     n.audience = audience;
-    d->roles = "secretary@w,secretary@i,secretary@p,secretary@u";
+    d->roles = "secretary@w,secretary@i,secretary@p,secretary@u,secretary@r";
     assert_int_equal(drive(d, "s1", "w", "notice.published", &n.base), YZ_OK);
     d->roles = "member";
 }
@@ -193,6 +194,67 @@ static void a_report_tells_every_branch_once(void **state)
     walk_report(&above, "w/c1/b003", true, &totals);
     assert_int_equal(totals.branches, 1);
     assert_int_equal(totals.should, 4);
+}
+
+static void insert_silent_branches(void)
+{
+    static struct wk_write writes[SILENT];
+    static char ids[SILENT][WK_ID_MAX];
+    char path[32], member[32];
+
+    for (int i = 0; i < SILENT; i++) {
+        snprintf(path, sizeof path, "r/b%04d", i);
+        snprintf(member, sizeof member, "r%d", i);
+        wk_branch_id(ids[i], "t1", path);
+        writes[i] = (struct wk_write){
+            .kind = WK_INSERT,
+            .id = ids[i],
+            .document =
+                BCON_NEW("_id", BCON_UTF8(ids[i]), "tenant", "t1", "evt_seq", BCON_INT64(1),
+                         "org_path", BCON_UTF8(path), "members", "[", "{", "m", BCON_UTF8(member),
+                         "p", BCON_INT64(0), "r", BCON_UTF8(i % 500 ? "" : "secretary"), "}", "]")};
+    }
+    assert_int_equal(wk_store_write(store, WK_BRANCHES, writes, SILENT), YZ_OK);
+    for (int i = 0; i < SILENT; i++) {
+        assert_int_equal(writes[i].result, WK_WRITTEN);
+        bson_destroy((bson_t *)(uintptr_t)writes[i].document);
+    }
+}
+
+/* A notice to a role that few have: a page looks at so many branches and no more, and the pages
+ * tell each of the few once. */
+static void a_report_of_a_role_is_bounded_work(void **state)
+{
+    char *roles[] = {"secretary"}, after[YZ_ORG_PATH_MAX] = "";
+    Yizhan__V1__NoticeAudience audience = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+    Yizhan__V1__NoticeReceiptsRequest request = YIZHAN__V1__NOTICE_RECEIPTS_REQUEST__INIT;
+    const struct yz_actor above = {"t1", "s1", "r", "member,secretary@r"};
+    const size_t of_page[] = {4, 1};
+    Yizhan__V1__NoticeReceiptsReply *reply;
+    uint32_t pages = 0, should = 0;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    audience.roles = roles;
+    audience.n_roles = 1;
+    publish(&d, "few", "r", &audience, YIZHAN__V1__NOTICE_CLASS__INFO);
+    write_documents(&d);
+    insert_silent_branches();
+    request.notice_id = "few";
+    request.org_path = "r";
+    request.after = after;
+    do {
+        assert_int_equal(ask(&above, "notice.receipts", &request.base, &reply), YZ_OK);
+        assert_true(pages < 2);
+        assert_int_equal(reply->n_branches, of_page[pages]);
+        assert_string_equal(reply->next_after, pages ? "" : "r/b1999");
+        should += reply->should;
+        snprintf(after, sizeof after, "%s", reply->next_after);
+        pages++;
+    } while (after[0]);
+    assert_int_equal(pages, 2);
+    assert_int_equal(should, 5);
 }
 
 static void a_report_of_several_orgs_goes_on_where_it_stopped(void **state)
@@ -323,12 +385,23 @@ static void what_is_for_others_does_not_stop_the_pages(void **state)
     assert_int_equal(ask(&plain, "notice.unread", &all.base, &unread), YZ_OK);
     assert_int_equal(unread->unread, 2);
     assert_int_equal(unread->unconfirmed, 1);
-    /* The count is of the newest 1,000. */
+    assert_false(unread->more); /* 650 of each org were looked at, and it has no more */
+    /* The count is of the newest 1,000, and says so. */
     assert_int_equal(ask(&secretary, "notice.unread", &all.base, &unread), YZ_OK);
     assert_int_equal(unread->unread, 1000);
+    assert_true(unread->more);
     all.after = 100 + MANY + 1; /* the newest alone */
     assert_int_equal(ask(&secretary, "notice.unread", &all.base, &unread), YZ_OK);
     assert_int_equal(unread->unread, 1);
+    assert_false(unread->more);
+    all.after = 100 + MANY + 1 - 1000; /* 1,001 of them */
+    assert_int_equal(ask(&secretary, "notice.unread", &all.base, &unread), YZ_OK);
+    assert_int_equal(unread->unread, 1000);
+    assert_true(unread->more);
+    all.after++;
+    assert_int_equal(ask(&secretary, "notice.unread", &all.base, &unread), YZ_OK);
+    assert_int_equal(unread->unread, 1000);
+    assert_false(unread->more);
 }
 
 static void who_may_see_what_waits(void **state)
@@ -447,6 +520,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_report_tells_every_branch_once),
         cmocka_unit_test(a_report_of_several_orgs_goes_on_where_it_stopped),
+        cmocka_unit_test(a_report_of_a_role_is_bounded_work),
         cmocka_unit_test(the_unread_come_in_pages),
         cmocka_unit_test(what_is_for_others_does_not_stop_the_pages),
         cmocka_unit_test(who_may_see_what_waits),
