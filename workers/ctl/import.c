@@ -47,16 +47,19 @@ const struct ctl_command ctl_import = {
     .name = "import",
     .words = "",
     .summary = "register the members of a file",
-    .help = "Checks the whole file first and tells all that is wrong, with line and column; then "
-            "nothing is sent.\n"
-            "Else each row is an event member.registered like any other, of the actor given here. "
-            "The same file\n"
-            "again changes nothing. Columns: member_id, org_path, name, kind (FULL, PROBATIONARY, "
-            "APPLICANT);\n"
-            "optional gender, birthday, joined_on, full_on (1990-03-07), education, position, "
-            "id_number, phone,\n"
-            "dues_base (yuan), roles (secretary@g1/c1;inspector@g1), basis. Their Chinese names "
-            "do as well.",
+    .help =
+        "Checks the whole file first and tells all that is wrong, with line and column; then "
+        "nothing is sent.\n"
+        "Else each row is an event member.registered like any other, of the actor given here. "
+        "The same file\n"
+        "again changes nothing, nor does one in which only an id number, a phone or a dues base "
+        "is another.\n"
+        "Columns: member_id, org_path, name, kind (FULL, PROBATIONARY, "
+        "APPLICANT);\n"
+        "optional gender, birthday, joined_on, full_on (1990-03-07), education, position, "
+        "id_number, phone,\n"
+        "dues_base (yuan), roles (secretary@g1/c1;inspector@g1), basis. Their Chinese names "
+        "do as well.",
     .examples = "yzctl import --members roll.csv --dry-run --tenant demo --member a1 --path g1 \\\n"
                 "  --role admin@g1 --basis 党员名册",
     .groups = groups,

@@ -345,20 +345,29 @@ static void forget(struct seen **table)
     }
 }
 
-/* "im-" and the hash of tenant and payload. */
-static void name_event(struct ctl_roll_entry *entry)
+/* "im-" and the hash of tenant and payload, of which what a file keeps encrypted is left out: an
+ * event id stays in clear for good, and an id number can be guessed from its hash. */
+static void name_event(struct ctl_roll_entry *entry, const struct draft *draft)
 {
+    Yizhan__V1__MemberRegistered plain = draft->message;
+    Yizhan__V1__MemberFile file = *draft->message.file;
     unsigned char digest[EVP_MAX_MD_SIZE];
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     unsigned len = 0;
-    size_t at = 3;
+    size_t at = 3, size;
+    uint8_t *bytes;
 
+    plain.file = &file;
+    file.id_number = file.phone = (char *)(uintptr_t)protobuf_c_empty_string;
+    file.dues_base_fen = 0;
+    bytes = yz_malloc(protobuf_c_message_get_packed_size(&plain.base) + 1);
+    size = protobuf_c_message_pack(&plain.base, bytes);
     if (!ctx || !EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) ||
         !EVP_DigestUpdate(ctx, entry->env.actor.tenant, strlen(entry->env.actor.tenant) + 1) ||
-        !EVP_DigestUpdate(ctx, entry->payload, entry->len) ||
-        !EVP_DigestFinal_ex(ctx, digest, &len))
+        !EVP_DigestUpdate(ctx, bytes, size) || !EVP_DigestFinal_ex(ctx, digest, &len))
         abort();
     EVP_MD_CTX_free(ctx);
+    free(bytes);
     snprintf(entry->env.event_id, sizeof entry->env.event_id, "im-");
     for (unsigned i = 0; i < 20 && i < len; i++, at += 2)
         snprintf(entry->env.event_id + at, sizeof entry->env.event_id - at, "%02x", digest[i]);
@@ -375,7 +384,7 @@ static void add_entry(struct reader *reader, const struct ctl_sheet_row *row,
     entry->payload = yz_malloc(protobuf_c_message_get_packed_size(&draft->message.base) + 1);
     entry->len = protobuf_c_message_pack(&draft->message.base, entry->payload);
     reader->type->aggregate(&draft->message.base, reader->actor, entry->env.aggregate);
-    name_event(entry);
+    name_event(entry, draft);
 }
 
 static void read_row(struct reader *reader, const struct ctl_sheet_row *row)
