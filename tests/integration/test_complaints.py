@@ -233,7 +233,8 @@ def test_a_key_id_stands_for_one_key(office):
     for org, member in (("g1/c1/b1", "h3"), ("g1/c2", "h1"), ("g1", "h2")):
         refused = office.admin.emit("complaint.handler_registered", {
             "orgPath": org, "memberId": member, "homePath": "g1/office", "keyId": "k-h1",
-            "publicKey": b64(bytes(PrivateKey.generate().public_key)), "from": rfc3339(-60), "until": rfc3339(86400)})  # fmt: skip
+            "publicKey": b64(bytes(PrivateKey.generate().public_key)),
+            "from": rfc3339(-60), "until": rfc3339(86400)})  # fmt: skip
         outcome = office.admin.outcome(refused)
         assert (outcome["status"], outcome["code"], outcome["field"]) == ("REFUSED", "exists", "keyId")
 
