@@ -129,6 +129,11 @@ static bool judge_version(struct lws *wsi, struct gw_head *head, struct yz_viola
     bool old = strcmp(head->version, "HTTP/1.0") == 0;
     char connection[64];
 
+    /* To libwebsockets a decoded end of line is the request line's own: then no version follows. */
+    if (!*head->version)
+        return yz_violate(v, YZ_BAD_FRAME, "path",
+                          "The request line names no version, or %0A or %0D stands in it.") ==
+               YZ_OK;
     if (!old && strcmp(head->version, "HTTP/1.1") != 0)
         return yz_violate(v, YZ_BAD_FRAME, "HTTP", "HTTP/1.1 is spoken here.") == YZ_OK;
     if (!old && head->host[0] == '\0')

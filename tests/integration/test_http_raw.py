@@ -83,6 +83,16 @@ def test_connect_is_no_way_to_a_raw_socket(stack, town):
     assert_alive(stack)
 
 
+@pytest.mark.parametrize("end", ["%0d%0a", "%0A", "%0D"])
+@pytest.mark.parametrize("version", ["%20HTTP/1.1", ""])
+def test_an_encoded_end_of_line_begins_no_header(stack, town, end, version):
+    token = stack.keys.token(town.person("m1"))
+    hidden = f"/v1/query/notice/list?limit=1{version}{end}Authorization:%20Bearer%20{token}{end}X-Y:%20"
+    answer = talk(stack, get(hidden))
+    assert answer.startswith(b"HTTP/1.1 400") and b"%0A or %0D" in answer, answer
+    assert answer.count(b"HTTP/1.1") == 1
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_random_requests_leave_the_gateway_alive(stack, town, seed):
     random.seed(seed)
