@@ -91,6 +91,19 @@ def test_a_session_over_tls(stack, town, authority, encoding):
     phone.close()
 
 
+def test_who_is_typing_over_tls(stack, town, authority):
+    """Such a signal never waits for a socket; with TLS it goes out at the end of the loop's turn."""
+    channel = f"thread.{town.branch}.t1"
+    sender, *others = [phone_of(stack, authority, town.person(f"m{n}"), ENCODINGS[n % 2]) for n in range(3)]
+    for phone in (sender, *others):
+        phone.subscribe(channel)
+    sender.signal(channel)
+    for phone in others:
+        assert phone.wait_signal() == [{"channel": channel, "member": "m0", "kind": "TYPING"}]
+    sender.expect({"ping": {}}, "pong")
+    assert not sender.signals
+
+
 def test_http_over_tls_with_a_body_of_many_records(stack, town, authority):
     notice = {"orgPath": town.branch, "noticeClass": "CONFIRM", "title": "t", "body": "容" * 9500, "noticeId": "n2"}
     event = {"eventId": new_id("e"), "type": "notice.published", "payload": notice}
