@@ -316,6 +316,24 @@ def test_limits_by_address_and_tenant(new_stack):
     assert phone.error_of({"query": {"type": "complaint.keys", "payload": {"orgPath": "g1"}}})["code"] == "rate_limited"
 
 
+def test_a_damaged_case_is_told_as_such(office):
+    """Not as a worker that has much to do."""
+    office.enroll("d1", "g1/c3", "g1/c3/office")
+    receipt = new_receipt()
+    event_id, sequence = office.file(receipt, keys=("k-d1",), orgPath="g1/c3/b1", accused={"orgPath": "g1/c3/b1"})
+    assert office.outcome(event_id, sequence)["status"] == "APPLIED"
+    case, rows = office.read(receipt)["complaint"]["complaintId"], office.stack.documents["complaints"]
+    (row,) = office.town.find("complaints", complaint_id=case)
+    for field in ("filed_at", "acknowledge_by", "resolve_by"):
+        rows.update_one({"_id": row["_id"]}, {"$unset": {field: 1}})
+        status, _, problem = office.ask("complaint.read", {"receipt": receipt})
+        assert (status, problem["code"]) == (500, "internal"), field
+        for type_, payload in (("complaint.get", {"complaintId": case}), ("complaint.mine", {})):
+            assert office.handlers["d1"].error_of({"query": {"type": type_, "payload": payload}})["code"] == "internal"
+        rows.update_one({"_id": row["_id"]}, {"$set": {field: row[field]}})
+    assert office.read(receipt)["complaint"]["complaintId"] == case
+
+
 class Post:
     """A POST on a connection of its own, which the gateway knows before it is asked anything."""
 

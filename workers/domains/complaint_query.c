@@ -81,6 +81,15 @@ static enum yz_err check_handler(const struct wk_query *query, const bson_t *com
     return YZ_OK;
 }
 
+/* It has what each complaint has; else the document is damaged, which is no
+ * matter of load. */
+static bool is_whole(const bson_t *row)
+{
+    return *wk_document_text(row, "complaint_id") && wk_document_time_ms(row, "filed_at") != 0 &&
+           wk_document_time_ms(row, "acknowledge_by") != 0 &&
+           wk_document_time_ms(row, "resolve_by") != 0;
+}
+
 static bool fill_complaint(const struct wk_query *query, const bson_t *row,
                            Yizhan__V1__Complaint *out)
 {
@@ -397,6 +406,8 @@ static enum yz_err answer_read(const struct wk_query *query, ProtobufCMessage **
         return fail(v, err);
     if (!found)
         return yz_violate(v, YZ_NOT_FOUND, "receipt", "No complaint has this receipt.");
+    if (!is_whole(&complaint))
+        return fail(v, YZ_INTERNAL);
     reader.complaint = &complaint;
     if ((err = read_dialogue(&reader, id, request->after, request->limit, &dialogue)))
         return fail(v, err);
@@ -449,6 +460,8 @@ static enum yz_err answer_get(const struct wk_query *query, ProtobufCMessage **r
         return refuse_missing(v);
     if ((err = check_handler(query, &complaint, v)))
         return err;
+    if (!is_whole(&complaint))
+        return fail(v, YZ_INTERNAL);
     if ((err = note_access(query, request->complaint_id, request->purpose)))
         return fail(v, err);
     reader.complaint = &complaint;
@@ -477,7 +490,7 @@ struct page {
     const char *cursor;  /* of the last row */
     const bson_t *terms; /* of the asker: what it is not appointed to is left out */
     size_t seen;         /* rows, with those left out */
-    bool more, full;
+    bool more, full, damaged;
 };
 
 static bool has_room(struct page *page, const bson_t *row)
@@ -499,6 +512,9 @@ static bool on_complaint(void *arg, const bson_t *row)
     if (page->more)
         return false;
     page->seen++;
+    page->damaged = !is_whole(row);
+    if (page->damaged)
+        return false;
     complaint =
         wk_document_keep(page->query->arena, row, &kept) ? new_complaint(page->query, &kept) : NULL;
     page->full = !complaint;
@@ -539,7 +555,9 @@ static enum yz_err find_mine(struct page *page, const Yizhan__V1__ComplaintMineR
     err = wk_store_find(page->query->store, WK_COMPLAINTS, &filter, &opts, on_complaint, page);
     bson_destroy(&opts);
     bson_destroy(&filter);
-    return err ? err : page->full ? YZ_BUSY : YZ_OK;
+    if (err)
+        return err;
+    return page->damaged ? YZ_INTERNAL : page->full ? YZ_BUSY : YZ_OK;
 }
 
 static enum yz_err answer_mine(const struct wk_query *query, ProtobufCMessage **reply,
