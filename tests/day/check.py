@@ -206,7 +206,8 @@ class Checker:
         reasons = {e["payload"]["reason"] for e in self.transcript.events("checkin.corrected")}
         back = [row for row in self.rows("study_hours") if row["seconds"] < 0]
         self.expect(back and all(row["reason"] in reasons for row in back), "hours were taken back, each with the reason")
-        times = collections.Counter((row["member"], row["source"]) for row in self.rows("study_hours", source_kind="STUDIED_LESSON"))
+        studied = self.rows("study_hours", source_kind="STUDIED_LESSON")
+        times = collections.Counter((row["member"], row["source"]) for row in studied)
         self.same({what: count for what, count in times.items() if count > 1}, {}, "hours credited more than once")
 
     # --- study ---

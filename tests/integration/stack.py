@@ -185,7 +185,7 @@ def built(name):
 # Short times, so that what takes minutes in production takes seconds here; still far from any race.
 SETTINGS = {
     "log_level": "debug",
-    "hello_timeout_ms": 3000,
+    "hello_timeout_ms": 10000,
     "reconnect_spread_ms": 500,
     "drain_ms": 500,
     "lease_ttl_ms": 1500,

@@ -147,11 +147,13 @@ def test_the_tree_moves_with_all_that_is_in_it(town, desk):
     found(desk, "g1/c2", "g1/c1/b1/x1")
     for n, path in enumerate(["g1/c1/b1", "g1/c1/b1/x1", "g1/c1/b1/x1"]):
         register(desk, f"m{n}", path, roles=[{"role": "ROLE_SECRETARY", "scope": path}])
-    register(desk, "out", "g1", roles=[{"role": "ROLE_SECRETARY", "scope": "g1/c1/b1"}, {"role": "ROLE_INSPECTOR", "scope": "g1/c1/b1/x1"}])
+    out = [{"role": "ROLE_SECRETARY", "scope": "g1/c1/b1"}, {"role": "ROLE_INSPECTOR", "scope": "g1/c1/b1/x1"}]
+    register(desk, "out", "g1", roles=out)
     wait_roster(town, "g1/c1/b1/x1", {"m1", "m2"})
     wait_roster(town, "g1", {"out"})
     for path in ("g1/c1/b1", "g1/c1/b1/x1"):
-        until(lambda: any(h["m"] == "out" for b in town.find("role_holders", org_path=path) for h in b["holders"]), what=f"a role over {path}")
+        until(lambda path=path: any(h["m"] == "out" for b in town.find("role_holders", org_path=path) for h in b["holders"]),
+              what=f"a role over {path}")  # fmt: skip
     assert desk.emit_error("org.moved", {"orgPath": "g1/c1", "to": "g1/c1/b1/c1", "basis": BASIS})["code"] == "org_cycle"
     assert desk.refused("org.dissolved", {"orgPath": "g1/c1", "basis": BASIS}) == "org_not_empty"
     me = town.phone(town.person("m1", "g1/c1/b1/x1"), subscribe=["member.m1"])

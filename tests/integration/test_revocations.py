@@ -37,7 +37,7 @@ def restore(town, member, org_path="g1", **fields):
 
 
 def wait_outcome(phone, accepted):
-    return phone.query("event.outcome", {"eventId": accepted["eventId"]}, min_sequence=accepted["sequence"])["outcome"]
+    return phone.outcome(accepted)
 
 
 def wait_closed(phone):
