@@ -4,6 +4,7 @@
 #include "gateway/openapi.h"
 #include "gateway/serial.h"
 #include "schemas/contract.h"
+#include "schemas/posted.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -181,21 +182,6 @@ static void ask_pairs(struct gw_http *http, struct gw_exchange *exchange,
         gw_exchange_problem(exchange, &v, v.err == YZ_UNKNOWN_TYPE ? 404 : 0);
 }
 
-static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
-                        const struct gw_request *request)
-{
-    char type[YZ_TYPE_MAX];
-
-    if (request->method != GW_GET && request->method != GW_HEAD) {
-        gw_exchange_allow(exchange, "GET, HEAD, OPTIONS");
-        return;
-    }
-    if (!query_type(request->path + sizeof QUERY_PATH - 1, type))
-        gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
-    else if (authenticate(http, exchange, request->authorization))
-        ask_pairs(http, exchange, request, type);
-}
-
 /* The question comes as JSON, so that nothing of it stands in a URL. */
 static void begin_posted_query(struct gw_http *http, struct gw_exchange *exchange,
                                const struct gw_request *request, const char *type)
@@ -215,6 +201,26 @@ static void begin_posted_query(struct gw_http *http, struct gw_exchange *exchang
     else if (count > 0)
         gw_exchange_refuse(exchange, YZ_UNKNOWN_FIELD, pairs[0].name, "The body asks.");
     snprintf(exchange->query, sizeof exchange->query, "%s", type);
+}
+
+static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
+                        const struct gw_request *request)
+{
+    char type[YZ_TYPE_MAX] = "";
+    bool known = query_type(request->path + sizeof QUERY_PATH - 1, type);
+    bool by_post = known && yz_query_posted(type);
+
+    if (by_post ? request->method != GW_POST
+                : request->method != GW_GET && request->method != GW_HEAD)
+        gw_exchange_allow(exchange, by_post ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
+    else if (!known)
+        gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
+    else if (!authenticate(http, exchange, request->authorization))
+        return;
+    else if (by_post)
+        begin_posted_query(http, exchange, request, type);
+    else
+        ask_pairs(http, exchange, request, type);
 }
 
 /* "/v1/public/<tenant>/events" and "/v1/public/<tenant>/query/<domain>/<name>": whoever asks here

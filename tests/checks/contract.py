@@ -29,6 +29,12 @@ def program():
     raise RuntimeError("tests/ask_contract is in no build folder: build first")
 
 
+def posted():
+    """Queries that are asked by POST alone."""
+    told = subprocess.run([program(), "--types"], capture_output=True, text=True, check=True).stdout
+    return {line.split()[1] for line in told.splitlines() if line.endswith(" posted")}
+
+
 def tables():
     """type: (payload or request, reply or None), full names of messages, as the contracts name them."""
     told = subprocess.run([program(), "--types"], capture_output=True, text=True, check=True).stdout

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-from contract import Contracts, tables
+from contract import Contracts, posted, tables
 from google.protobuf import descriptor_pb2
 from tree import ROOT, macro_rows
 
@@ -285,13 +285,19 @@ class Document:
 
     def public_query(self, name):
         """The request comes as JSON, so that nothing of it stands in a URL."""
+        operation = self.posted_query(name)
+        responses = {status: answer for status, answer in operation["responses"].items() if status != "401"}
+        return {**operation, "tags": ["public"], **PUBLIC, "parameters": PUBLIC["parameters"] + operation["parameters"],
+                "responses": responses}  # fmt: skip
+
+    def posted_query(self, name):
+        """The request comes as JSON, so that nothing of it stands in a URL."""
         operation = self.query(name)
         asked = {"requestBody": {"required": True, "content": {"application/json": {
             "schema": self.asked(name, self.types[name][0])}}}}  # fmt: skip
-        statuses = [s for s in QUERY_STATUSES if s not in (401,)] + [411, 413, 415]
         answer = {"200": operation["responses"]["200"]}
-        return {**operation, "tags": ["public"], **PUBLIC, "parameters": PUBLIC["parameters"] + operation["parameters"][-1:],
-                **asked, "responses": answer | problems(sorted(statuses))}  # fmt: skip
+        return {**operation, "parameters": operation["parameters"][-1:], **asked,
+                "responses": answer | problems(sorted([*QUERY_STATUSES, 411, 413, 415]))}  # fmt: skip
 
     def query(self, name):
         request, reply = self.types[name]
@@ -374,7 +380,7 @@ def wanted():
 
 
 def written(protos, contracts):
-    types, who = tables(), authority()
+    types, who, by_post = tables(), authority(), posted()
     if missing := {name for name, _ in who} ^ set(types):
         raise ValueError(f"in AUTHORITY.md or in a contract, and not in the other, or the build is old: {missing}")
     document = Document(protos, types, who, contracts)
@@ -383,7 +389,8 @@ def written(protos, contracts):
     paths = {"/v1/events": {"post": document.events([name for name, kind in open_to_tokens if kind == "event"])}}
     for name, kind in open_to_tokens:
         if kind == "query":
-            paths[f"/v1/query/{name.replace('.', '/')}"] = {"get": document.query(name)}
+            asked = {"post": document.posted_query(name)} if name in by_post else {"get": document.query(name)}
+            paths[f"/v1/query/{name.replace('.', '/')}"] = asked
     if events := [name for name, kind in open_to_all if kind == "event"]:
         paths["/v1/public/{tenant}/events"] = {"post": document.events(events, PUBLIC)}
     for name, kind in open_to_all:

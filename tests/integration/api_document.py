@@ -28,6 +28,16 @@ def query_path(name):
     return f"/v1/query/{name.replace('.', '/')}"
 
 
+def query_method(name):
+    """By POST alone, or by GET."""
+    return next(method for method in ("get", "post") if method in DOCUMENT["paths"][query_path(name)])
+
+
+def request_faults(name, request):
+    """Of the body of a query that is posted."""
+    return faults(_place(query_path(name), "post", "requestBody", "content", "application~1json", "schema"), request)
+
+
 def event_types():
     return sorted(content(EVENTS, "post")["requestBody"]["content"]["application/json"]["schema"]["discriminator"]["mapping"])
 
@@ -61,7 +71,7 @@ def answer_faults(path, method, status, value):
 def reply_faults(name, value):
     """Of a query's reply, however it came; a query without a token is answered at another path."""
     path = query_path(name)
-    return answer_faults(path, "get", 200, value) if path in DOCUMENT["paths"] else []
+    return answer_faults(path, query_method(name), 200, value) if path in DOCUMENT["paths"] else []
 
 
 def properties(schema):

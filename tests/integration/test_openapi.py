@@ -15,7 +15,9 @@ from test_authority import PAYLOADS
 HOME = "g1/c1/b1"
 # Every request here comes from one address.
 SETTINGS = {"address_frames_per_s": 100000, "address_frames_burst": 100000}
-ASKED = [name for name, kind in TYPES if kind == "query" and name in api_document.query_types()]
+QUERIES = [name for name, kind in TYPES if kind == "query" and name in api_document.query_types()]
+ASKED = [name for name in QUERIES if api_document.query_method(name) == "get"]
+POSTED = [name for name in QUERIES if api_document.query_method(name) == "post"]
 SENT = [name for name, kind in TYPES if kind == "event" and name in api_document.event_types()]
 
 
@@ -33,6 +35,13 @@ class Desk:
         status, headers, answer = self.stack.http("POST", "/v1/events", event, self.token)
         self.check("/v1/events", "post", status, headers, answer)
         return event, status, answer
+
+    def ask(self, name, request, method="POST"):
+        """The request as a body."""
+        path = api_document.query_path(name)
+        status, headers, answer = self.stack.http(method, path, request, self.token)
+        self.check(path, "post", status, headers, answer)
+        return status, headers, answer
 
     def get(self, name, fields):
         path = api_document.query_path(name)
@@ -98,6 +107,34 @@ def test_a_query(desk, name):
     assert status == 200 or answer["code"] == "not_found", answer
     taken = {p["name"] for p in api_document.content(api_document.query_path(name), "get")["parameters"] if "name" in p}
     assert set(PAYLOADS[name](HOME)) <= taken
+
+
+def test_what_tells_of_a_person_stands_in_no_url():
+    assert POSTED == ["member.search"]
+
+
+@pytest.mark.parametrize("name", POSTED)
+def test_a_posted_query(desk, name):
+    """Its request is the body; a URL is refused, whatever stands in it."""
+    sample = PAYLOADS[name](HOME)
+    assert api_document.request_faults(name, sample) == []
+    status, _, answer = desk.ask(name, sample)
+    assert status == 200, answer
+    for method in ("GET", "HEAD", "PUT"):
+        status, headers, answer = desk.stack.http(
+            method, f"{api_document.query_path(name)}?orgPath={urllib.parse.quote(HOME, '')}", token=desk.token
+        )
+        assert status == 405 and headers["Allow"] == "POST, OPTIONS"
+        assert method == "HEAD" or answer["code"] == "method_not_allowed"
+    status, _, answer = desk.ask(name, {**sample, "noSuchField": 1})
+    assert api_document.request_faults(name, {**sample, "noSuchField": 1})
+    assert status == 400 and (answer["code"], answer["field"]) == ("unknown_field", "payload.noSuchField")
+    path = api_document.query_path(name)
+    assert desk.stack.http("POST", path, sample)[0] == 401
+    status, _, answer = desk.stack.http("POST", f"{path}?orgPath=g1", sample, desk.token)
+    assert status == 400 and (answer["code"], answer["field"]) == ("unknown_field", "orgPath")
+    assert desk.stack.http("POST", f"{path}?min_sequence=0", sample, desk.token)[0] == 200
+    assert desk.stack.http("OPTIONS", path)[0] == 204
 
 
 @pytest.mark.parametrize("name", SENT)

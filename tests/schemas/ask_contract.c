@@ -1,10 +1,12 @@
-/* ask_contract --types: a line "event <type> <payload>" or "query <type> <request> <reply>" for
- * each type of a contract, with the names of the messages. ask_contract: lines "<type> <payload or
- * request as JSON>" from standard input; for each a line
+/* ask_contract --types: a line "event <type> <payload>" or "query <type> <request> <reply>"
+ * (and "posted" behind one that HTTP takes by POST alone) for each type of a contract, with the
+ * names of the messages. ask_contract: lines "<type> <payload or request as JSON>" from standard
+ * input; for each a line
  * "<code> <field>" of what its contract says of it ("ok" when it takes it). The API's document is
  * written with it. */
 #include "schemas/codec.h"
 #include "schemas/contract.h"
+#include "schemas/posted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +33,8 @@ static void list(const struct yz_domain_schema *domain)
     for (const struct yz_event_type *type = domain->events; type->name; type++)
         printf("event %s %s\n", type->name, type->payload->name);
     for (const struct yz_query_type *type = domain->queries; type->name; type++)
-        printf("query %s %s %s\n", type->name, type->request->name, type->reply->name);
+        printf("query %s %s %s%s\n", type->name, type->request->name, type->reply->name,
+               yz_query_posted(type->name) ? " posted" : "");
 }
 
 int main(int argc, char **argv)
