@@ -6,9 +6,10 @@ servers, and no code of theirs is used.
 """
 
 import collections
+import math
 
 from complaints import DISCREET, Complained
-from play import BRANCHES, LESSON_MS, MEETING_S
+from play import BRANCHES, LESSON_MS
 
 COMPLETE_PERMILLE = 950
 
@@ -201,7 +202,11 @@ class Checker:
             if row["source"].endswith("/theme-day"):
                 credited[row["member"]] += row["seconds"]
         present = self.present({row["member"] for row in self.rows("checkins")})
-        self.same({member: seconds for member, seconds in credited.items() if seconds}, dict.fromkeys(present, MEETING_S),
+        meeting = self.rows("meetings", meeting_id="theme-day")[0]
+        took = min(meeting["ends_at"], meeting["closed_at"]) - max(meeting["starts_at"], meeting["opened_at"])
+        due = 60 * math.ceil(took.total_seconds() / 60)  # a minute that has begun counts
+        self.expect(due > 0, "the meeting took place")
+        self.same({member: seconds for member, seconds in credited.items() if seconds}, dict.fromkeys(present, due),
                   "the hours of the meeting")  # fmt: skip
         reasons = {e["payload"]["reason"] for e in self.transcript.events("checkin.corrected")}
         back = [row for row in self.rows("study_hours") if row["seconds"] < 0]

@@ -281,7 +281,7 @@ class Secretary(Member):
 
     def _announcement(self, gathering):
         return {**gathering.named, "kind": "ASSEMBLY", "title": f"支部党员大会 {gathering.id}", "place": "三楼会议室",
-                "startsAt": rfc3339(60), "endsAt": rfc3339(3660), "roster": gathering.roster,
+                "startsAt": rfc3339(-60), "endsAt": rfc3339(3540), "roster": gathering.roster,
                 "codePeriodS": PERIOD_S}  # fmt: skip
 
 

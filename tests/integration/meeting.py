@@ -29,8 +29,8 @@ class Meeting:
             "kind": "ASSEMBLY",
             "title": "支部党员大会",
             "place": "三楼会议室",
-            "startsAt": rfc3339(60),
-            "endsAt": rfc3339(3660),
+            "startsAt": rfc3339(-60),
+            "endsAt": rfc3339(3540),
             "roster": [person.member for person in roster],
             "codePeriodS": self.period_s,
         }

@@ -3,6 +3,7 @@ by itself, with workers killed in between."""
 
 import collections
 import datetime
+import math
 import threading
 
 from meeting import Meeting, rfc3339
@@ -20,6 +21,11 @@ class Whole(Meeting):
     def announcement(self, roster):
         return {**super().announcement(roster), "startsAt": rfc3339(3602), "endsAt": rfc3339(3602 + 5400), "methods": METHODS,
                 "voters": [person.member for person in roster if person.member != "m5"]}  # fmt: skip
+
+    def moved_forward(self):
+        """It is held now: what lies before its window would not count."""
+        window = {"startsAt": rfc3339(-1), "endsAt": rfc3339(5400)}
+        self.desk.done("meeting.changed", {**self.named, **window, "revision": 1, "title": "支部党员大会", "reason": "提前"})
 
     def emit(self, person, type_, **fields):
         return self.town.phone(person).done(type_, {**self.named, **fields})
@@ -94,15 +100,21 @@ def vote(stack, held, people, screen):
     assert held.desk.query("meeting.votes", held.named)["votes"] == [decided]
 
 
-def corrected_again(town, held, person):
+def minutes_of(town, held):
+    """Whole minutes from its opening to its closing, a minute that has begun being one."""
+    meeting = town.find("meetings", meeting_id=held.id)[0]
+    return math.ceil((meeting["closed_at"] - meeting["opened_at"]).total_seconds() / 60)
+
+
+def corrected_again(town, held, person, took):
     """Present after all, and then not: the member sees each step and its reason; the sum of its year follows."""
     phone = town.phone(person)
-    for state, minutes in (("PRESENT", 90), ("ABSENT", 0), ("PRESENT", 90), ("ON_LEAVE", 0)):
+    for state, minutes in (("PRESENT", took), ("ABSENT", 0), ("PRESENT", took), ("ON_LEAVE", 0)):
         held.emit(town.secretary, "checkin.corrected", member=person.member, state=state, reason=f"r{state}")
         until(lambda minutes=minutes: phone.query("study.hours").get("minutes", 0) == minutes, what=f"{minutes} minutes")
     newest, before = phone.query("study.hours", {"limit": 2})["entries"]
-    assert (newest["takenBackSeconds"], newest["reason"], newest.get("seconds", 0)) == (5400, "rON_LEAVE", 0)
-    assert (before["seconds"], before["reason"], before["rulesVersion"]) == (5400, "rPRESENT", "2026-1")
+    assert (newest["takenBackSeconds"], newest["reason"], newest.get("seconds", 0)) == (60 * took, "rON_LEAVE", 0)
+    assert (before["seconds"], before["reason"], before["rulesVersion"]) == (60 * took, "rPRESENT", "2026-1")
 
 
 def test_a_whole_meeting(stack, town):
@@ -110,18 +122,21 @@ def test_a_whole_meeting(stack, town):
     held = convene(town, desk, people)
     screen = town.phone(town.secretary, subscribe=[held.channel])
     held.emit(people[3], "checkin.leave_requested", leaveClass="TRIP_LEAVE", reason="出差")
+    held.moved_forward()
     held.open()
     code = check_in(held, people)
     vote(stack, held, people, screen)
     held.finish()
     killed(stack, 1)
     until(lambda: len(hours(town, held)) == 4, 30, what="the hours of those present")
+    took = minutes_of(town, held)
+    assert took >= 1 and set(hours(town, held).values()) == {took}
     held.emit(people[3], "checkin.recorded", method="OFFLINE", code=code)
     held.emit(town.secretary, "checkin.corrected", member="m2", state="ON_LEAVE", reason="核对签到表")
-    until(lambda: hours(town, held) == {"m1": 90, "m3": 90, "m4": 90, "m5": 90}, 30,
+    until(lambda: hours(town, held) == dict.fromkeys(("m1", "m3", "m4", "m5"), took), 30,
           what="the hours of the one who came late, and none of the one who was not there")  # fmt: skip
-    assert sorted(row["seconds"] for row in town.find("study_hours", member="m2")) == [-5400, 5400]
-    corrected_again(town, held, people[1])
+    assert sorted(row["seconds"] for row in town.find("study_hours", member="m2")) == [-60 * took, 60 * took]
+    corrected_again(town, held, people[1], took)
     entries = held.entries(2)
     assert {m: (e["state"], e.get("method"), e.get("corrected", False)) for m, e in entries.items()} == {
         "m1": ("PRESENT", "CODE", False), "m2": ("ON_LEAVE", "GEO", True), "m3": ("PRESENT", "ONLINE", False),
@@ -130,7 +145,7 @@ def test_a_whole_meeting(stack, town):
     year = datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=8))).year
     ask = {"orgPath": held.path, "year": year}
     until(lambda: desk.query("meeting.statistics", ask).get("kinds") == [
-        {"kind": "ASSEMBLY", "held": 1, "shouldAttend": 5, "present": 4, "onLeave": 1, "minutes": 90}],
+        {"kind": "ASSEMBLY", "held": 1, "shouldAttend": 5, "present": 4, "onLeave": 1, "minutes": took}],
         what="the figures of the year")  # fmt: skip
     filed = held.emit(town.secretary, "meeting.minutes_filed", revision=1, text="会议记录。")
     assert filed and desk.query("meeting.minutes", held.named)["text"] == "会议记录。"

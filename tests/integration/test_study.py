@@ -14,7 +14,7 @@ from waiting import until
 
 # A lesson of a minute may be said to be watched at once; progress that neither ends nor completes it is always early; and
 # nothing becomes idle: so no test has to wait for a clock.
-RULES = {"heartbeat_s": 3600, "session_idle_s": 3600, "grace_ms": 60000}
+RULES = {"heartbeat_s": 3600, "session_idle_s": 3600, "grace_ms": 60000, "quiz_tries_per_day": 3, "quiz_pause_s": 0}
 MINUTE = 60000
 
 
@@ -47,6 +47,9 @@ class Session:
         self.seq += 1
         parts = [{"fromMs": start, "toMs": end} for start, end in intervals]
         return {"sessionId": self.id, "seq": self.seq, **self.named, "intervals": parts, "last": last, **fields}
+
+    def answered(self, seq, choices):
+        return {"sessionId": self.id, "seq": seq, **self.named, "answers": [{"choices": choices}]}
 
     def watch(self, *intervals, **fields):
         return self.phone.done("study.progressed", self.watched(*intervals, **fields))
@@ -156,11 +159,13 @@ def test_the_quiz_completes_it(town):
     session = Session(phone)
     for seq, choices in ((1, [0]), (2, [0, 1]), (3, [1])):
         assert not phone.of(type_="study.credited")
-        phone.done("study.quiz_answered", {"sessionId": session.id, "seq": seq, **session.named,
-                                           "answers": [{"choices": choices}]})  # fmt: skip
+        phone.done("study.quiz_answered", session.answered(seq, choices))
     phone.wait_push(type_="study.credited")
     progress = phone.query("study.progress", {"lessonId": "l1"})["progress"][0]
     assert progress["completed"] and progress["scorePermille"] == 1000 and not progress.get("coveredMs")
+    outcome = phone.outcome(phone.emit("study.quiz_answered", session.answered(4, [1])))
+    assert (outcome["code"], outcome["field"]) == ("quiz_tries_used", "answers")
+    assert len(town.find("study_progress", member="m1")[0]["quiz_tries"]) == 3
 
 
 def test_who_of_the_branch_has_completed_it(town):

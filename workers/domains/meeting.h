@@ -92,7 +92,8 @@ void wk_meeting_send_attendance(const struct wk_event *event, struct wk_fold *fo
                                 int64_t should);
 
 /* meeting_rules.c */
-/* Whole minutes of the meeting's window. */
+/* Of its window, the minutes for which it was open: what took place; 0: never, or outside of its
+ * window. They are its hours and stand in the figures. */
 uint32_t wk_meeting_minutes(const bson_t *meeting);
 /* When a closed meeting counts as held: at the end of its window, if it was open then. */
 int64_t wk_meeting_held_ms(const bson_t *meeting);

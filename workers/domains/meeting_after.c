@@ -1,5 +1,9 @@
 /* What follows a meeting by itself: the reminder before it; study hours, figures and minutes after
- * it. What goes through a whole roster does so a part at a time, each part an event of its own. */
+ * it. What goes through a whole roster does so a part at a time, each part an event of its own.
+ *
+ * The reminder keeps the quiet hours, but not the daily budget of reminders: that one bounds how
+ * often secretaries may press for a notice to be read, while a meeting reminds once, by itself, of
+ * what its members must not miss. Notices must not use it up. */
 #include "workers/domains/meeting.h"
 
 #include <string.h>

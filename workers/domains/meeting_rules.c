@@ -6,11 +6,23 @@
 #define MINUTE_MS INT64_C(60000)
 #define DAY_MIN   1440
 
+/* Opened early it begins with its window, opened late when it was opened; closed late it ends with
+ * its window, closed early when it was closed. A minute that has begun counts, but never more than
+ * the window's whole ones. */
 uint32_t wk_meeting_minutes(const bson_t *meeting)
 {
-    return (uint32_t)((wk_document_time_ms(meeting, "ends_at") -
-                       wk_document_time_ms(meeting, "starts_at")) /
-                      MINUTE_MS);
+    int64_t starts_ms = wk_document_time_ms(meeting, "starts_at");
+    int64_t ends_ms = wk_document_time_ms(meeting, "ends_at");
+    int64_t opened_ms = wk_document_time_ms(meeting, "opened_at");
+    int64_t closed_ms = wk_document_time_ms(meeting, "closed_at");
+    int64_t from_ms = opened_ms > starts_ms ? opened_ms : starts_ms;
+    int64_t to_ms = closed_ms < ends_ms ? closed_ms : ends_ms;
+    int64_t announced = (ends_ms - starts_ms) / MINUTE_MS;
+    int64_t begun = (to_ms - from_ms + MINUTE_MS - 1) / MINUTE_MS;
+
+    if (opened_ms == 0 || to_ms <= from_ms)
+        return 0;
+    return (uint32_t)(begun < announced ? begun : announced);
 }
 
 /* The window is what a secretary wrote; the broker's times of opening and closing bound it. */

@@ -11,13 +11,14 @@
  * and budget_ms: the time it had up to then; claimed: what it says it watched; ended.
  * WK_STUDY_SESSIONS  "<tenant>|<member>|<session>": that it was begun, so that its id is used once.
  * WK_STUDY_PROGRESS  "<tenant>|<member>|<lesson>|<version>": duration_ms and the lesson's rule as
- * they were at its first session; watched, covered_ms, quiz_answered, score; concluded: sequence of
- * the event that met the rule; completed, completed_at, rules, org_path.
- * WK_STUDY_HOURS     "<tenant>|<member>|<source kind>|<source>": the ledger, never changed: what a
- * source was credited with at first; with "|<sequence>" behind it what was taken back (seconds < 0)
- * or credited again since, with reason and by whom. All entries of a year add up to its hours.
- * WK_STUDY_SOURCES   "<tenant>|<member>|<source kind>|<source>": seconds as they stand by the last
- * revision of the source, once more than one was told. Where there is none the entry says it.
+ * they were at its first session; watched, covered_ms, quiz_answered, score; quiz_tries: {q: the
+ * event's sequence, t: when} of the local day of the last one; concluded: sequence of the event
+ * that met the rule; completed, completed_at, rules, org_path. WK_STUDY_HOURS
+ * "<tenant>|<member>|<source kind>|<source>": the ledger, never changed: what a source was credited
+ * with at first; with "|<sequence>" behind it what was taken back (seconds < 0) or credited again
+ * since, with reason and by whom. All entries of a year add up to its hours. WK_STUDY_SOURCES
+ * "<tenant>|<member>|<source kind>|<source>": seconds as they stand by the last revision of the
+ * source, once more than one was told. Where there is none the entry says it.
  */
 #ifndef WK_STUDY_H
 #define WK_STUDY_H

@@ -1,5 +1,6 @@
 /* Quiz and completion. That a lesson is completed is the server's own conclusion: the event that
  * meets the lesson's rule writes a row of the outbox, which becomes study.completed. */
+#include "workers/calendar.h"
 #include "workers/document.h"
 #include "workers/domains/lesson.h"
 #include "workers/domains/study.h"
@@ -145,20 +146,114 @@ static const bson_t *get_lesson(const struct wk_event *event, struct wk_fold *fo
     return wk_get(fold, WK_LESSON_VERSIONS, id);
 }
 
+/* The tries at the quiz, by the sequence of their event: counted, never added up. Those of the days
+ * before need not be kept. */
+
+static const struct wk_rules_calendar *calendar_of(const struct wk_event *event,
+                                                   struct wk_fold *fold)
+{
+    return wk_rules_calendar_at(wk_fold_context(fold)->rules, event->received_at_ms);
+}
+
+/* The next one but the event's own, which a replay finds there; entry is its. */
+static bool next_try(bson_iter_t *tries, const struct wk_event *event, bson_t *entry)
+{
+    const uint8_t *data = NULL;
+    uint32_t len = 0;
+
+    while (bson_iter_next(tries)) {
+        if (!BSON_ITER_HOLDS_DOCUMENT(tries))
+            continue;
+        bson_iter_document(tries, &len, &data);
+        if (data && bson_init_static(entry, data, len) &&
+            wk_document_number(entry, "q") != (int64_t)event->sequence)
+            return true;
+    }
+    return false;
+}
+
+static void append_try(bson_t *list, uint32_t at, int64_t sequence, int64_t time_ms)
+{
+    char buffer[16];
+    const char *key;
+    size_t len = bson_uint32_to_string(at, &key, buffer, sizeof buffer);
+    bson_t entry;
+
+    bson_append_document_begin(list, key, (int)len, &entry);
+    BSON_APPEND_INT64(&entry, "q", sequence);
+    BSON_APPEND_DATE_TIME(&entry, "t", time_ms);
+    bson_append_document_end(list, &entry);
+}
+
+static void put_try(const struct wk_event *event, struct wk_fold *fold,
+                    const struct wk_study_step *step)
+{
+    const struct wk_rules_calendar *calendar = calendar_of(event, fold);
+    int64_t today = wk_calendar_day(calendar, event->received_at_ms);
+    const bson_t *progress = wk_study_progress(event, step, fold);
+    bson_t *changed = bson_new(), list, entry;
+    char id[WK_ID_MAX];
+    bson_iter_t tries;
+    uint32_t count = 0;
+
+    WK_STUDY_COPY_WITHOUT(progress, changed, "quiz_tries");
+    BSON_APPEND_ARRAY_BEGIN(changed, "quiz_tries", &list);
+    if (wk_document_array(progress, "quiz_tries", &tries)) {
+        while (next_try(&tries, event, &entry)) {
+            int64_t time_ms = wk_document_time_ms(&entry, "t");
+
+            if (wk_calendar_day(calendar, time_ms) == today)
+                append_try(&list, count++, wk_document_number(&entry, "q"), time_ms);
+        }
+    }
+    append_try(&list, count, (int64_t)event->sequence, event->received_at_ms);
+    bson_append_array_end(changed, &list);
+    wk_study_progress_id(id, event->env->actor.tenant, event->env->actor.member, step->lesson_id,
+                         step->version);
+    wk_put(fold, WK_STUDY_PROGRESS, id, changed);
+}
+
+/* A quiz is no lottery: so many tries a day, and time to think between two. */
+static enum yz_err judge_tries(const struct wk_event *event, struct wk_fold *fold,
+                               const bson_t *progress, struct yz_violation *v)
+{
+    const struct wk_rules_study *rules =
+        wk_rules_study_at(wk_fold_context(fold)->rules, event->received_at_ms);
+    const struct wk_rules_calendar *calendar = calendar_of(event, fold);
+    int64_t today = wk_calendar_day(calendar, event->received_at_ms), count = 0, last_ms = 0;
+    bson_iter_t tries;
+    bson_t entry;
+
+    if (!wk_document_array(progress, "quiz_tries", &tries))
+        return YZ_OK;
+    while (next_try(&tries, event, &entry)) {
+        int64_t time_ms = wk_document_time_ms(&entry, "t");
+
+        count += wk_calendar_day(calendar, time_ms) == today;
+        last_ms = time_ms > last_ms ? time_ms : last_ms;
+    }
+    if (count >= rules->quiz_tries_per_day)
+        return yz_violate(v, YZ_QUIZ_TRIES_USED, "answers", NULL);
+    if (event->received_at_ms < last_ms + rules->quiz_pause_s * 1000)
+        return yz_violate(v, YZ_QUIZ_EARLY, "answers", NULL);
+    return YZ_OK;
+}
+
 enum yz_err wk_study_judge_quiz(const struct wk_event *event, struct wk_fold *fold,
                                 struct yz_violation *v)
 {
     const struct wk_study_step step = quiz_step(event);
-    const bson_t *lesson = get_lesson(event, fold);
+    const bson_t *lesson = get_lesson(event, fold), *progress;
 
     if (wk_study_step_judge(event, &step, fold, v))
         return v->err;
-    if (!lesson || !wk_study_progress(event, &step, fold))
+    progress = wk_study_progress(event, &step, fold);
+    if (!lesson || !progress)
         return yz_violate(v, YZ_NOT_FOUND, "lessonId", "There is no such lesson.");
     if (wk_document_number(lesson, "question_count") != (int64_t)quiz_of(event)->n_answers)
         return yz_violate(v, YZ_INVALID_VALUE, "answers",
                           "There is an answer to each question, and none besides.");
-    return YZ_OK;
+    return judge_tries(event, fold, progress, v);
 }
 
 /* An answer is right when it names all right choices and no other. */
@@ -210,6 +305,7 @@ void wk_study_apply_quiz(const struct wk_event *event, struct wk_fold *fold)
     if (result.score_permille < best)
         result.score_permille = best;
     wk_study_put_progress(event, fold, &step, NULL, &result);
+    put_try(event, fold, &step);
     /* On a replay another session may have begun since. */
     if (strcmp(wk_document_text(session, "session_id"), step.session_id) == 0)
         put_session(event, fold, session);

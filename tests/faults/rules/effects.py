@@ -151,16 +151,24 @@ def _following(story, domain, found):
     for meeting in closed:
         named = meeting["org_path"], meeting["meeting_id"]
         source = f"ATTENDED_MEETING|{'/'.join(named)}"
-        want = set(domain.present(meeting))
-        have = {member for (tenant, member, of), seconds in hours.items()
-                if (tenant, of) == (meeting["tenant"], source) and seconds}  # fmt: skip
-        if meeting["ends_at"]["ms"] - meeting["starts_at"]["ms"] >= 60_000 and have != want:
-            found.append(Violation("a", f"hours of the meeting {'/'.join(named)}: lacking {sorted(want - have)}, and of nobody "
-                                        f"present {sorted(have - want)}", [meeting["evt_seq"]]))  # fmt: skip
+        seconds = 60 * minutes_of(meeting)
+        want = set(domain.present(meeting)) if seconds else set()
+        have = {member: sum_ for (tenant, member, of), sum_ in hours.items()
+                if (tenant, of) == (meeting["tenant"], source) and sum_}  # fmt: skip
+        if have != dict.fromkeys(want, seconds):
+            found.append(Violation("a", f"hours of the meeting {'/'.join(named)}, {seconds} s: lacking {sorted(want - set(have))}, "
+                                        f"of nobody present {sorted(set(have) - want)}: {have}", [meeting["evt_seq"]]))  # fmt: skip
         if held.get((meeting["tenant"], *named)) != meeting["present_count"]:
             said = held.get((meeting["tenant"], *named))
             found.append(Violation("a", f"the figures of the meeting {'/'.join(named)} say {said} present, due is "
                                         f"{meeting['present_count']}", [meeting["evt_seq"]]))  # fmt: skip
+
+
+def minutes_of(meeting):
+    """Of its window, the minutes begun for which it was open, and never more than the window's whole ones."""
+    starts, ends, opened, closed = (meeting[name]["ms"] for name in ("starts_at", "ends_at", "opened_at", "closed_at"))
+    took_ms = min(ends, closed) - max(starts, opened)
+    return min(-(-took_ms // 60_000), (ends - starts) // 60_000) if took_ms > 0 else 0
 
 
 def _document(collection, id_, have, want, found):

@@ -281,6 +281,7 @@ static void a_replay_of_a_correction_changes_nothing(void **state)
     (void)state;
     begin(&t, "");
     check_in(&t, "u1");
+    t.drive.now_ms += 4 * HOUR_MS;
     close_down(&t);
     applied(&t, "s1", "checkin.corrected", CORRECTED("u2", "PRESENT"));
     rows = row_count(&t);

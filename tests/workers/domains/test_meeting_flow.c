@@ -289,10 +289,12 @@ static void who_comes_or_is_corrected_later_is_credited_too(void **state)
     (void)state;
     told_init(&t);
     convene(&t, "," ROSTER);
+    t.drive.now_ms = DRIVE_START + 3 * HOUR_MS;
     open_up(&t);
     shown_ms = t.drive.now_ms;
     check_in(&t, "u1");
     begin = row_count(&t);
+    t.drive.now_ms += HOUR_MS;
     close_down(&t);
     /* Before the parts have gone through the roster: both tell, and the ledger takes one. */
     applied(&t, "u2", "checkin.recorded", with_code("OFFLINE", shown_ms));
@@ -308,6 +310,82 @@ static void who_comes_or_is_corrected_later_is_credited_too(void **state)
         snprintf(member, sizeof member, "u%d", i);
         assert_int_equal(credits(&t, begin, member), i == 5 ? 0 : 1);
     }
+    told_deinit(&t);
+}
+
+/* What took place of the window 03:00:00 to 04:30:00, and when it was held. Times in seconds from
+ * its start. */
+static void the_minutes_are_those_that_took_place(void **state)
+{
+    static const struct {
+        int64_t opened_s, closed_s, held_s;
+        uint32_t minutes;
+    } cases[] = {
+        {0, 5400, 5400, 90},     /* as announced */
+        {-3600, 9000, 5400, 90}, /* opened early, closed late: the window */
+        {1200, 5400, 5400, 70},  /* opened late */
+        {1200, 6600, 5400, 70},  /* and no longer for it */
+        {0, 3600, 3600, 60},     /* closed early */
+        {600, 3000, 3000, 40},   /* both */
+        {0, 3601, 3601, 61},     /* a minute that has begun */
+        {59, 5400, 5400, 90},    /* the same */
+        {60, 5400, 5400, 89},    {5399, 5400, 5400, 1},
+        {5400, 9000, 5400, 0},                     /* opened when it was to be over */
+        {7200, 9000, 7200, 0},   {-3600, 0, 0, 0}, /* closed before it was to begin */
+        {-3600, 1, 1, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const int64_t starts_ms = DRIVE_START + 3 * HOUR_MS;
+        const Yizhan__V1__MeetingHeld *held;
+        struct told t;
+        size_t begin;
+
+        told_init(&t);
+        convene(&t, "," ROSTER);
+        t.drive.now_ms = starts_ms + cases[i].opened_s * 1000;
+        open_up(&t);
+        check_in(&t, "u2");
+        begin = row_count(&t);
+        t.drive.now_ms = starts_ms + cases[i].closed_s * 1000;
+        close_down(&t);
+        held = row_of(&t, row_count(&t) - 1, "meeting.held");
+        assert_int_equal(held->minutes, cases[i].minutes);
+        assert_int_equal(held->present, 1);
+        assert_int_equal(wk_timestamp_ms(held->held_at), starts_ms + cases[i].held_s * 1000);
+        fire(&t, begin);
+        assert_int_equal(credits(&t, begin, "u2"), cases[i].minutes > 0);
+        if (cases[i].minutes > 0) {
+            const Yizhan__V1__StudyCredited *credited =
+                row_of(&t, row_count(&t) - 1, "study.credited");
+
+            assert_int_equal(credited->minutes, cases[i].minutes);
+        }
+        /* Nobody has hours of what did not take place: nobody loses any. */
+        begin = row_count(&t);
+        applied(&t, "s1", "checkin.corrected",
+                "{" IT ",\"member\":\"u2\",\"state\":\"ABSENT\",\"reason\":\"r\"}");
+        assert_int_equal(hours_told(&t, begin, "u2", true), cases[i].minutes > 0);
+        told_deinit(&t);
+    }
+}
+
+/* Never opened, it cannot be closed, and gives nothing. */
+static void what_was_never_opened_gives_no_hours(void **state)
+{
+    size_t begin;
+    struct told t;
+
+    (void)state;
+    told_init(&t);
+    convene(&t, "," ROSTER);
+    begin = row_count(&t);
+    t.drive.now_ms += 6 * HOUR_MS;
+    refused(&t, "s1", "meeting.closed", "{" IT "}", YZ_MEETING_NOT_OPEN, "meetingId");
+    fire(&t, begin);
+    assert_int_equal(credits(&t, begin, NULL), 0);
+    assert_int_equal(wk_meeting_minutes(meeting_of(&t)), 0);
     told_deinit(&t);
 }
 
@@ -414,6 +492,7 @@ static void a_large_roster_is_gone_through_in_parts(void **state)
         check_in(&t, member);
     }
     begin = row_count(&t);
+    t.drive.now_ms += 6 * HOUR_MS;
     close_down(&t);
     for (at = begin; at < row_count(&t); at++) {
         size_t count, before = row_count(&t);
@@ -462,6 +541,7 @@ static void figures_follow_and_older_ones_do_not_come_back(void **state)
     shown_ms = t.drive.now_ms;
     check_in(&t, "u1");
     begin = row_count(&t);
+    t.drive.now_ms += 6 * HOUR_MS;
     close_down(&t);
     older = row_of(&t, begin + 1, "meeting.held");
     begin = fire(&t, begin);
@@ -483,7 +563,7 @@ static void figures_follow_and_older_ones_do_not_come_back(void **state)
     assert_int_equal(wk_document_number(&entry, "p"), 2);
     assert_int_equal(
         wk_document_time_ms(drive_document(&t.drive, WK_MEETING_ORGS, "t1|" BRANCH), "ASSEMBLY"),
-        DRIVE_START);
+        DRIVE_START + 4 * HOUR_MS + HOUR_MS / 2);
     told_deinit(&t);
 }
 
@@ -554,6 +634,8 @@ int main(void)
         cmocka_unit_test(reminders_keep_the_quiet_hours),
         cmocka_unit_test(hours_follow_the_closing),
         cmocka_unit_test(who_comes_or_is_corrected_later_is_credited_too),
+        cmocka_unit_test(the_minutes_are_those_that_took_place),
+        cmocka_unit_test(what_was_never_opened_gives_no_hours),
         cmocka_unit_test(a_correction_takes_hours_back_and_gives_them_again),
         cmocka_unit_test(who_is_corrected_away_before_the_parts_is_not_credited),
         cmocka_unit_test(a_large_roster_is_gone_through_in_parts),

@@ -9,6 +9,7 @@
 #define MEMBER   "t1|u1"
 #define PROGRESS "t1|u1|l1|1"
 #define MINUTE   INT64_C(60000)
+#define PAUSE_MS 30000 /* rule quiz_pause_s */
 #define LONG_MS  300000
 
 static uint32_t rights[2][2] = {{1, 0}, {0, 2}};
@@ -107,14 +108,16 @@ static enum yz_err end(struct drive *d, const char *session, uint32_t seq)
     return drive(d, "u1", BRANCH, "study.progressed", &p.base);
 }
 
-/* right: how many of the two are right. */
+/* right: how many of the two are right. The event stays for a replay. */
 static enum yz_err answer_quiz(struct drive *d, uint32_t seq, int right)
 {
-    Yizhan__V1__StudyQuizAnswered q = YIZHAN__V1__STUDY_QUIZ_ANSWERED__INIT;
-    Yizhan__V1__StudyQuizAnswered__Answer of[2] = {YIZHAN__V1__STUDY_QUIZ_ANSWERED__ANSWER__INIT,
-                                                   YIZHAN__V1__STUDY_QUIZ_ANSWERED__ANSWER__INIT};
-    Yizhan__V1__StudyQuizAnswered__Answer *list[] = {&of[0], &of[1]};
+    static Yizhan__V1__StudyQuizAnswered__Answer of[2];
+    static Yizhan__V1__StudyQuizAnswered__Answer *list[] = {&of[0], &of[1]};
+    static Yizhan__V1__StudyQuizAnswered q;
 
+    yizhan__v1__study_quiz_answered__init(&q);
+    yizhan__v1__study_quiz_answered__answer__init(&of[0]);
+    yizhan__v1__study_quiz_answered__answer__init(&of[1]);
     of[0].choices = rights[0];
     of[0].n_choices = right > 0 ? 1 : 0;
     /* Half of the right choices is not right. */
@@ -487,9 +490,11 @@ static void test_completed_by_the_quiz(void **state)
         wk_document_number(drive_document(&d, "study_progress", PROGRESS), "score_permille"), 500);
     assert_conclusions(&d, 0);
     /* The best counts. */
+    d.now_ms += PAUSE_MS;
     assert_int_equal(answer_quiz(&d, 2, 0), YZ_OK);
     assert_int_equal(
         wk_document_number(drive_document(&d, "study_progress", PROGRESS), "score_permille"), 500);
+    d.now_ms += PAUSE_MS;
     assert_int_equal(answer_quiz(&d, 3, 2), YZ_OK);
     assert_conclusions(&d, 1);
     drive_deinit(&d);
@@ -535,6 +540,73 @@ static void test_a_quiz_has_its_answers(void **state)
     q.n_answers = 1;
     assert_refused(&d, drive(&d, "u1", BRANCH, "study.quiz_answered", &q.base), YZ_INVALID_VALUE,
                    "answers");
+    drive_deinit(&d);
+}
+
+static void test_a_quiz_has_its_pace(void **state)
+{
+    struct drive d;
+
+    (void)state;
+    begin(&d, LONG_MS, NULL);
+    assert_int_equal(start(&d, "s1", "d1"), YZ_OK);
+    assert_int_equal(answer_quiz(&d, 1, 0), YZ_OK);
+    d.now_ms += PAUSE_MS - 1;
+    assert_refused(&d, answer_quiz(&d, 2, 2), YZ_QUIZ_EARLY, "answers");
+    /* What was refused is no try, and makes nobody wait longer. */
+    d.now_ms += 1;
+    assert_int_equal(answer_quiz(&d, 2, 2), YZ_OK);
+    assert_refused(&d, answer_quiz(&d, 3, 2), YZ_QUIZ_EARLY, "answers");
+    drive_deinit(&d);
+}
+
+/* Five in a local day, of each version, in whatever session; the next day begins at 16:00 UTC. */
+static void test_a_quiz_has_so_many_tries_a_day(void **state)
+{
+    const int64_t midnight = DRIVE_START + 16 * INT64_C(3600000);
+    struct drive d;
+
+    (void)state;
+    begin(&d, LONG_MS, NULL);
+    assert_int_equal(start(&d, "s1", "d1"), YZ_OK);
+    for (uint32_t i = 1; i <= 5; i++) {
+        d.now_ms += PAUSE_MS;
+        assert_int_equal(answer_quiz(&d, i, 0), YZ_OK);
+        assert_int_equal(drive_apply(&d, &d.event), YZ_OK); /* counted once */
+    }
+    d.now_ms += PAUSE_MS;
+    assert_refused(&d, answer_quiz(&d, 6, 2), YZ_QUIZ_TRIES_USED, "answers");
+    /* What is watched meanwhile changes nothing in that. */
+    d.now_ms += MINUTE;
+    assert_int_equal(watch(&d, "s1", 6, 0, 1000, 0), YZ_OK);
+    d.now_ms = midnight - 1;
+    assert_refused(&d, answer_quiz(&d, 7, 2), YZ_QUIZ_TRIES_USED, "answers");
+    d.now_ms = midnight;
+    assert_int_equal(answer_quiz(&d, 7, 0), YZ_OK);
+    for (uint32_t i = 8; i <= 11; i++) {
+        d.now_ms += PAUSE_MS;
+        assert_int_equal(answer_quiz(&d, i, 0), YZ_OK);
+    }
+    d.now_ms += PAUSE_MS;
+    assert_refused(&d, answer_quiz(&d, 12, 2), YZ_QUIZ_TRIES_USED, "answers");
+    drive_deinit(&d);
+}
+
+/* Between two days there is a pause, too. */
+static void test_the_pause_goes_over_midnight(void **state)
+{
+    const int64_t midnight = DRIVE_START + 16 * INT64_C(3600000);
+    struct drive d;
+
+    (void)state;
+    begin(&d, LONG_MS, NULL);
+    d.now_ms = midnight - 1;
+    assert_int_equal(start(&d, "s1", "d1"), YZ_OK);
+    assert_int_equal(answer_quiz(&d, 1, 0), YZ_OK);
+    d.now_ms += PAUSE_MS - 1;
+    assert_refused(&d, answer_quiz(&d, 2, 2), YZ_QUIZ_EARLY, "answers");
+    d.now_ms += 1;
+    assert_int_equal(answer_quiz(&d, 2, 2), YZ_OK);
     drive_deinit(&d);
 }
 
@@ -656,6 +728,9 @@ int main(void)
         cmocka_unit_test(test_completed_by_the_quiz),
         cmocka_unit_test(test_completed_by_both),
         cmocka_unit_test(test_a_quiz_has_its_answers),
+        cmocka_unit_test(test_a_quiz_has_its_pace),
+        cmocka_unit_test(test_a_quiz_has_so_many_tries_a_day),
+        cmocka_unit_test(test_the_pause_goes_over_midnight),
         cmocka_unit_test(test_thinking_keeps_the_time),
         cmocka_unit_test(test_too_many_pieces),
         cmocka_unit_test(test_replay),
