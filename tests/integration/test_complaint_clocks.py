@@ -45,7 +45,8 @@ class Timers:
     def make_due(self, *ordinals):
         past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=5)
         rows = [f"{self.name}-{n}" for n in ordinals]
-        changed = self.office.stack.documents["outbox"].update_many({"_id": {"$in": rows}, "state": "due"}, {"$set": {"due_at": past}})
+        outbox = self.office.stack.documents["outbox"]
+        changed = outbox.update_many({"_id": {"$in": rows}, "state": "due"}, {"$set": {"due_at": past}})
         assert changed.matched_count == len(rows)
 
     def wait_done(self, *ordinals):
