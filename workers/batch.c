@@ -390,12 +390,23 @@ static void note_waits(const struct wk_batch *batch)
         yz_observe_us(&m->wait, now_us - batch->deliveries[i].stored_at_ms * 1000);
 }
 
+static int by_sequence(const void *a, const void *b)
+{
+    uint64_t left = ((const struct wk_delivery *)a)->sequence;
+    uint64_t right = ((const struct wk_delivery *)b)->sequence;
+
+    return left < right ? -1 : left > right;
+}
+
 void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t count)
 {
     int64_t began_us = yz_clock_mono_us();
     bool *alone = yz_calloc(count + 1, sizeof *alone);
     size_t from = 0;
 
+    /* What is delivered again comes behind what was stored after it. Were that decided first, it
+     * would have the key that is the older one's, which then were found to be late. */
+    qsort(deliveries, count, sizeof *deliveries, by_sequence);
     batch->deliveries = deliveries;
     batch->delivery_count = count;
     batch->progress_mono_ms = batch->taken_mono_ms = began_us / 1000;

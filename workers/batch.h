@@ -49,6 +49,7 @@ struct wk_batch_means {
 struct wk_batch;
 struct wk_batch *wk_batch_new(const struct wk_batch_means *means);
 void wk_batch_free(struct wk_batch *batch);
+/* In the order of their sequences, whatever the order they came in; deliveries are sorted so. */
 void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t count);
 
 /* Settle an event: +ACK to its reply subject. */

@@ -330,13 +330,13 @@ static const struct wk_event_handler *find_handler(const char *type)
     return strcmp(type, handler.type) == 0 ? &handler : NULL;
 }
 
-static void emit_post(unsigned number, unsigned message, char *thread, char *text)
+static natsMsg *make_post(unsigned number, unsigned message, char *thread, char *text)
 {
     Yizhan__V1__ThreadPosted p = YIZHAN__V1__THREAD_POSTED__INIT;
     struct yz_envelope env = {.type = "thread.posted"};
     char message_id[16];
     uint8_t payload[256];
-    natsMsg *msg = NULL, *ack = NULL;
+    natsMsg *msg = NULL;
 
     snprintf(message_id, sizeof message_id, "m%u", message);
     p.org_path = "g1";
@@ -352,6 +352,13 @@ static void emit_post(unsigned number, unsigned message, char *thread, char *tex
     assert_int_equal(yz_envelope_write(&env, "thread", payload,
                                        yizhan__v1__thread_posted__pack(&p, payload), &msg),
                      YZ_OK);
+    return msg;
+}
+
+static void emit_post(unsigned number, unsigned message, char *thread, char *text)
+{
+    natsMsg *msg = make_post(number, message, thread, text), *ack = NULL;
+
     assert_int_equal(natsConnection_RequestMsg(&ack, nc, msg, 5000), NATS_OK);
     natsMsg_Destroy(ack);
     natsMsg_Destroy(msg);
@@ -445,6 +452,96 @@ static void test_what_rested_on_a_taken_id_is_decided_anew(void **state)
     assert_int_equal(count("outcomes", BCON_NEW("event_id", "e902", "code", "already_posted")), 1);
 }
 
+static void on_settled(void *arg, struct wk_ack *ack)
+{
+    (void)arg;
+    free(ack);
+}
+
+static bool is_held(void *arg, unsigned partition, uint64_t revision)
+{
+    (void)arg;
+    (void)partition;
+    (void)revision;
+    return true;
+}
+
+/* The same message with a reply subject, to which its ack goes. */
+static natsMsg *with_reply(natsMsg *msg)
+{
+    const char **keys = NULL, *value = NULL;
+    natsMsg *copy = NULL;
+    int key_count = 0;
+
+    assert_int_equal(natsMsg_Create(&copy, natsMsg_GetSubject(msg), "late.ack",
+                                    natsMsg_GetData(msg), natsMsg_GetDataLength(msg)),
+                     NATS_OK);
+    assert_int_equal(natsMsgHeader_Keys(msg, &keys, &key_count), NATS_OK);
+    for (int i = 0; i < key_count; i++) {
+        assert_int_equal(natsMsgHeader_Get(msg, keys[i], &value), NATS_OK);
+        assert_int_equal(natsMsgHeader_Set(copy, keys[i], value), NATS_OK);
+    }
+    free((void *)keys);
+    natsMsg_Destroy(msg);
+    return copy;
+}
+
+/* The post `number` of message 910 as the consumer hands it on. */
+static struct wk_delivery deliver(struct wk_lease *lease, unsigned number, uint64_t delivered)
+{
+    struct wk_delivery delivery = {.sequence = number,
+                                   .number = 1,
+                                   .delivered = delivered,
+                                   .stored_at_ms = yz_clock_wall_ms()};
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+    struct wk_lease_view view = {0};
+
+    delivery.msg = with_reply(make_post(number, 910, "d", number == 910 ? "first" : "second"));
+    assert_int_equal(sscanf(natsMsg_GetSubject(delivery.msg), "evt.%u.", &delivery.partition), 1);
+    while (!view.revision && yz_clock_mono_ms() < until) {
+        wk_lease_look(lease, delivery.partition, &view);
+        nats_Sleep(5);
+    }
+    assert_true(view.revision > 0);
+    delivery.revision = view.revision;
+    return delivery;
+}
+
+/* An event whose ack was late comes again, behind one that was stored after it and wants the same
+ * key: it keeps the key. */
+static void test_what_comes_again_late_keeps_its_key(void **state)
+{
+    struct wk_batch_means means = {.conf = &conf,
+                                   .nc = nc,
+                                   .pool = pool,
+                                   .metrics = &metrics,
+                                   .find_handler = find_handler,
+                                   .stopping = &stopping};
+    struct wk_delivery once[1], again[2];
+    struct wk_batch *batch;
+
+    (void)state;
+    atomic_store(&stopping, false);
+    assert_int_equal(wk_lease_new(&conf, nc, "e-1", &metrics, &means.lease), YZ_OK);
+    assert_int_equal(wk_publisher_new(&conf, "late", &metrics, &means.pub), YZ_OK);
+    means.values = wk_values_new(&conf, means.pub, &metrics, on_settled, is_held, NULL);
+    batch = wk_batch_new(&means);
+    once[0] = deliver(means.lease, 910, 1);
+    wk_batch_run(batch, once, 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e910", "status", "applied")), 1);
+    again[0] = deliver(means.lease, 911, 1);
+    again[1] = deliver(means.lease, 910, 2);
+    wk_batch_run(batch, again, 2);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e910", "status", "applied")), 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e911", "code", "already_posted")), 1);
+    assert_int_equal(count("posts", BCON_NEW("text", "first")), 1);
+    wk_batch_free(batch);
+    wk_values_free(means.values);
+    wk_publisher_free(means.pub);
+    wk_lease_stop(means.lease, PATIENCE_MS);
+    wk_lease_free(means.lease);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_an_attempt_that_was_survived_is_counted_back),
         cmocka_unit_test(test_events_settle_and_the_outbox_delivers),
         cmocka_unit_test(test_what_rested_on_a_taken_id_is_decided_anew),
+        cmocka_unit_test(test_what_comes_again_late_keeps_its_key),
     };
 
     return cmocka_run_group_tests(tests, start_all, rig_stop);
