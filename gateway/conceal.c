@@ -1,17 +1,12 @@
 #include "gateway/conceal.h"
 
 #include "common/log.h"
-#include "common/subject.h"
+#include "schemas/receipt_hash.h"
 
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-
-#define SECRET_MIN 32
-#define SECRET_MAX 4096
-#define PERSONAL   "yizhan receipt 1"
 
 struct job {
     uv_work_t work;
@@ -22,54 +17,28 @@ struct job {
     uint8_t salt[crypto_pwhash_SALTBYTES];
     char receipt[YZ_RECEIPT_DIGITS + 1];
     char concealed[YZ_RECEIPT_CONCEALED_MAX];
-    bool failed;
+    enum yz_err err;
 };
 
 TAILQ_HEAD(jobs, job);
 
 struct gw_conceal {
     uv_loop_t *loop;
-    uint8_t key[crypto_generichash_KEYBYTES];
+    struct yz_receipt_key key;
     struct jobs waiting, running;
     size_t waiting_count, running_count;
 };
 
-static enum yz_err refuse_secret(const char *reason)
-{
-    yz_error("receipt_secret_unusable", "setting=receipt_secret_file reason=\"%s\"", reason);
-    return YZ_INVALID_VALUE;
-}
-
-/* Without a file the key is a constant: the hash is slow, and that is all. */
-static enum yz_err read_key(const char *path, uint8_t key[crypto_generichash_KEYBYTES])
-{
-    uint8_t secret[SECRET_MAX];
-    size_t len = 0;
-    FILE *file;
-
-    if (*path) {
-        file = fopen(path, "rb");
-        if (!file)
-            return refuse_secret("it cannot be read");
-        len = fread(secret, 1, sizeof secret, file);
-        fclose(file);
-        if (len < SECRET_MIN)
-            return refuse_secret("it has less than 32 bytes");
-    }
-    crypto_generichash(key, crypto_generichash_KEYBYTES, secret, len, (const uint8_t *)PERSONAL,
-                       strlen(PERSONAL));
-    sodium_memzero(secret, sizeof secret);
-    return YZ_OK;
-}
-
 enum yz_err gw_conceal_new(const struct yz_conf *conf, uv_loop_t *loop, struct gw_conceal **out)
 {
     struct gw_conceal *conceal = calloc(1, sizeof *conceal);
+    const char *reason = "";
     enum yz_err err = YZ_INTERNAL;
 
-    if (conceal && sodium_init() >= 0)
-        err = read_key(conf->receipt_secret_file, conceal->key);
+    if (conceal)
+        err = yz_receipt_key_read(conf->receipt_secret_file, &conceal->key, &reason);
     if (err) {
+        yz_error("receipt_secret_unusable", "setting=receipt_secret_file reason=\"%s\"", reason);
         free(conceal);
         return err;
     }
@@ -90,16 +59,9 @@ static void free_job(struct job *job)
 static void compute(uv_work_t *work)
 {
     struct job *job = work->data;
-    unsigned char hash[YZ_RECEIPT_HASH_BYTES];
-    size_t mark = strlen(YZ_RECEIPT_MARK);
 
-    job->failed = crypto_pwhash(hash, sizeof hash, job->receipt, strlen(job->receipt), job->salt,
-                                CONCEAL_OPS, CONCEAL_BYTES, crypto_pwhash_ALG_ARGON2ID13) != 0;
+    job->err = yz_receipt_hash(job->receipt, job->salt, job->concealed);
     sodium_memzero(job->receipt, sizeof job->receipt);
-    if (job->failed)
-        return;
-    memcpy(job->concealed, YZ_RECEIPT_MARK, mark);
-    yz_hex(hash, sizeof hash, job->concealed + mark);
 }
 
 static void start_next(struct gw_conceal *conceal);
@@ -113,8 +75,7 @@ static void on_computed(uv_work_t *work, int status)
         TAILQ_REMOVE(&conceal->running, job, entry);
         conceal->running_count--;
         start_next(conceal);
-        /* It fails when the memory is not there: for now. */
-        job->on_done(job->arg, job->failed || status < 0 ? YZ_BUSY : YZ_OK, job->concealed);
+        job->on_done(job->arg, status < 0 ? YZ_BUSY : job->err, job->concealed);
     }
     free_job(job);
 }
@@ -147,8 +108,7 @@ enum yz_err gw_conceal(struct gw_conceal *conceal, const char *tenant, const cha
     job->on_done = on_done;
     job->arg = arg;
     snprintf(job->receipt, sizeof job->receipt, "%s", receipt);
-    crypto_generichash(job->salt, sizeof job->salt, (const uint8_t *)tenant, strlen(tenant),
-                       conceal->key, sizeof conceal->key);
+    yz_receipt_salt(&conceal->key, tenant, job->salt);
     TAILQ_INSERT_TAIL(&conceal->waiting, job, entry);
     conceal->waiting_count++;
     start_next(conceal);

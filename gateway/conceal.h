@@ -1,10 +1,5 @@
 /* conceal.h: puts a receipt's Argon2id hash in its place, so that nobody behind this process ever
- * sees the receipt: see schemas/receipt.h.
- *
- * The salt is BLAKE2b of the tenant's name under the secret of receipt_secret_file, the same in
- * every gateway: without it nobody who has the database can try receipts. One receipt costs
- * CONCEAL_OPS passes over CONCEAL_BYTES of memory; receipts stay valid only for as long as these
- * and the secret do.
+ * sees the receipt: see schemas/receipt.h, and schemas/receipt_hash.h for the hash.
  *
  * Lifetime  one per process; the loop runs once more after gw_conceal_free.
  * Thread    loop; the hashes are computed by libuv's thread pool.
@@ -18,8 +13,6 @@
 
 #include <uv.h>
 
-#define CONCEAL_OPS       2
-#define CONCEAL_BYTES     (64 << 20)
 #define CONCEAL_AT_ONCE   2
 #define CONCEAL_QUEUE_MAX 64
 

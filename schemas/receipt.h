@@ -3,7 +3,7 @@
  *
  * In every message a string field with the name `receipt` is such a secret. A client sends the
  * digits; the gateway puts "$r1$" and 64 hex digits of their Argon2id hash in their place (see
- * gateway/conceal.h) before anything is published; a worker refuses what is not in that form, as
+ * receipt_hash.h) before anything is published; a worker refuses what is not in that form, as
  * the gateway refuses what is. So bus, database and logs never hold one, and who reads a hash there
  * cannot use it.
  *

@@ -437,10 +437,10 @@ class Stack:
         connections = text["connections"] if isinstance(text, dict) else json.loads(text)["connections"]
         return [c.get("subscriptions_list", []) for c in connections if c.get("name") == name]
 
-    def ctl(self, *words, code=0, errors=False, **settings):
+    def ctl(self, *words, code=0, errors=False, timeout=120, **settings):
         """Run yzctl; its standard output (errors: its standard error instead). code None: whatever it says of itself."""
         done = subprocess.run(
-            [str(built("yzctl")), *map(str, words)], capture_output=True, text=True, timeout=120,
+            [str(built("yzctl")), *map(str, words)], capture_output=True, text=True, timeout=timeout,
             env={**os.environ, **sanitizers.environment(self.folder),
                  **self._env(**{**self.rights.of("operator"), **settings})},
         )  # fmt: skip

@@ -122,9 +122,20 @@ static bool wait_for_rosters(struct ctl_month *month)
     return true;
 }
 
+/* A phone was lost: what it was given is void. */
+static bool revoke(struct ctl_month *month)
+{
+    const struct yz_actor *member = &ctl_cast_member(month->cast, CAST_BRANCHES - 1, 9)->actor;
+
+    return ctl_month_emit(
+        month, &month->cast->admin, ctl_month_time(month, 0, 7, 30), "auth.revoked",
+        json_pack("{s:s, s:s}", "orgPath", member->org_path, "memberId", member->member));
+}
+
 bool ctl_month_found(struct ctl_month *month)
 {
-    return found_all(month) && register_all(month) && wait_for_rosters(month);
+    return found_all(month) && register_all(month) && wait_for_rosters(month) &&
+           ctl_month_complaints_begin(month) && revoke(month);
 }
 
 bool ctl_month_day(struct ctl_month *month, int day)
@@ -133,5 +144,6 @@ bool ctl_month_day(struct ctl_month *month, int day)
            ctl_past_settle(month->past) && ctl_month_meetings_hold(month, day) &&
            ctl_month_threads_begin(month, day) && ctl_month_notices_read(month, day) &&
            ctl_month_lessons_study(month, day) && ctl_past_settle(month->past) &&
-           ctl_month_threads_go_on(month, day) && ctl_past_settle(month->past);
+           ctl_month_threads_go_on(month, day) && ctl_month_complaints_go_on(month, day) &&
+           ctl_past_settle(month->past);
 }

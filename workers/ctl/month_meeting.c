@@ -27,7 +27,15 @@ struct held {
     struct ctl_cast_member *secretary;
     const char *path;
     int64_t starts_ms;
+    bool came[CAST_BRANCH_SIZE];
 };
+
+static void set_branch(struct ctl_month *month, int branch, struct held *held)
+{
+    held->branch = branch;
+    held->secretary = ctl_cast_secretary(month->cast, branch);
+    held->path = month->cast->branches[branch].path;
+}
 
 /* Each branch meets once a week in the afternoon, on a weekday of its own. */
 static bool meeting_of(struct ctl_month *month, int day, int branch, struct held *held)
@@ -36,10 +44,9 @@ static bool meeting_of(struct ctl_month *month, int day, int branch, struct held
 
     if (day % 7 != branch % 5 || week >= KINDS)
         return false;
-    *held = (struct held){.branch = branch, .kind = (week + branch) % KINDS};
+    *held = (struct held){.kind = (week + branch) % KINDS};
+    set_branch(month, branch, held);
     snprintf(held->id, sizeof held->id, "meeting-%d-%d", week, branch + 1);
-    held->secretary = ctl_cast_secretary(month->cast, branch);
-    held->path = month->cast->branches[branch].path;
     held->starts_ms = month->midnight_ms + (day * 24 + 15) * INT64_C(3600000);
     return true;
 }
@@ -69,14 +76,14 @@ static json_t *roster_of(struct ctl_month *month, const struct held *held)
     return roster;
 }
 
-static bool convene(struct ctl_month *month, int day, const struct held *held)
+static bool convene(struct ctl_month *month, int64_t at_ms, const struct held *held)
 {
-    return say(
-        month, held, &held->secretary->actor, ctl_month_time(month, day, 8, 5), "meeting.convened",
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "kind", meetings[held->kind].kind, "title",
-                  meetings[held->kind].title, "place", meetings[held->kind].place, "startsAt",
-                  ctl_month_rfc3339(held->starts_ms), "endsAt",
-                  ctl_month_rfc3339(held->starts_ms + 5400000), "roster", roster_of(month, held)));
+    return say(month, held, &held->secretary->actor, at_ms, "meeting.convened",
+               json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "kind", meetings[held->kind].kind,
+                         "title", meetings[held->kind].title, "place", meetings[held->kind].place,
+                         "startsAt", ctl_month_rfc3339(held->starts_ms), "endsAt",
+                         ctl_month_rfc3339(held->starts_ms + 5400000), "roster",
+                         roster_of(month, held)));
 }
 
 static bool key_of(struct ctl_month *month, const struct held *held, uint8_t key[WK_CODE_KEY_BYTES])
@@ -111,17 +118,18 @@ static json_t *code_at(struct ctl_month *month, const struct held *held, const u
 }
 
 /* One member of the branch: comes, is let off, is seen by others, or stays away. */
-static bool come(struct ctl_month *month, const struct held *held, const uint8_t *key, int place)
+static bool come(struct ctl_month *month, struct held *held, const uint8_t *key, int place)
 {
     const struct ctl_cast_member *member = ctl_cast_member(month->cast, held->branch, place);
     int64_t at_ms = held->starts_ms + (int64_t)ctl_dice_roll(&month->dice, 900000);
     uint32_t luck = ctl_dice_roll(&month->dice, 100);
 
-    if (luck < 80)
+    held->came[place] = luck < 90 || place < 2;
+    if (luck < 80 || place < 2)
         return say(
             month, held, &member->actor, at_ms, "checkin.recorded",
             json_pack("{s:s, s:o}", "method", "CODE", "code", code_at(month, held, key, at_ms)));
-    if (luck < 90 && place > 1)
+    if (held->came[place])
         return say(
             month, held, &held->secretary->actor, held->starts_ms + 960000, "checkin.recorded",
             json_pack("{s:s, s:s, s:s, s:s}", "method", "MANUAL", "member", member->actor.member,
@@ -150,18 +158,21 @@ static bool vote(struct ctl_month *month, const struct held *held)
              json_pack("{s:s, s:s, s:s}", "voteId", "v1", "kind", "ORDINARY_VOTE", "motion",
                        "通过本支部下一季度学习计划")))
         return false;
-    /* Whoever is not here is refused; in the demo the two secretaries vote, and those who came. */
-    for (int place = 0; place < 2; place++) {
-        if (!say(month, held, &ctl_cast_member(month->cast, held->branch, place)->actor,
-                 at_ms + 60000 + place, "meeting.vote_cast",
-                 json_pack("{s:s, s:s}", "voteId", "v1", "choice", "VOTE_YES")))
+    for (int place = 0; place < CAST_BRANCH_SIZE; place++) {
+        const struct ctl_cast_member *member = ctl_cast_member(month->cast, held->branch, place);
+
+        /* Whoever is not here is refused, and who is on probation has no vote. */
+        if (held->came[place] && !member->probationary &&
+            !say(month, held, &member->actor, at_ms + 60000 + place, "meeting.vote_cast",
+                 json_pack("{s:s, s:s}", "voteId", "v1", "choice",
+                           ctl_dice_chance(&month->dice, 90) ? "VOTE_YES" : "VOTE_ABSTAIN")))
             return false;
     }
     return say(month, held, &held->secretary->actor, at_ms + 300000, "meeting.vote_closed",
                json_pack("{s:s}", "voteId", "v1"));
 }
 
-static bool hold(struct ctl_month *month, const struct held *held)
+static bool hold(struct ctl_month *month, struct held *held)
 {
     const struct yz_actor *secretary = &held->secretary->actor;
     int on_leave = 2 + (int)ctl_dice_roll(&month->dice, CAST_BRANCH_SIZE - 2);
@@ -184,14 +195,31 @@ static bool hold(struct ctl_month *month, const struct held *held)
                          "会议学习了本月材料，讨论了下一步工作，到会同志逐一发言。"));
 }
 
+/* Four days after the last one, at nineteen o'clock: what each member has before him. */
+static bool convene_next(struct ctl_month *month, int day)
+{
+    struct held held = {.kind = 0};
+
+    for (int branch = 0; branch < CAST_BRANCHES; branch++) {
+        set_branch(month, branch, &held);
+        snprintf(held.id, sizeof held.id, "meeting-next-%d", branch + 1);
+        held.starts_ms = month->midnight_ms + ((day + 4) * 24 + 19) * INT64_C(3600000);
+        if (!convene(month, ctl_month_time(month, day, 16, 30), &held))
+            return false;
+    }
+    return true;
+}
+
 bool ctl_month_meetings_hold(struct ctl_month *month, int day)
 {
     struct held held;
 
-    /* One that is coming is convened only. */
+    if (day == month->days - 1 && !convene_next(month, day))
+        return false;
+    /* One of the last days is convened only. */
     for (int branch = 0; branch < CAST_BRANCHES; branch++) {
         if (meeting_of(month, day, branch, &held) &&
-            (!convene(month, day, &held) ||
+            (!convene(month, ctl_month_time(month, day, 8, 5), &held) ||
              (day < month->days - LAST_DAY_OFF && !hold(month, &held))))
             return false;
     }

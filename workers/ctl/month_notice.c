@@ -43,11 +43,26 @@ static bool approve(struct ctl_month *month, int day, const struct notice *notic
         json_pack("{s:s, s:s}", "orgPath", notice->publisher->org_path, "noticeId", notice->id));
 }
 
+/* The last one still waits for the second person. */
+static bool publish_pending(struct ctl_month *month, int day)
+{
+    const struct yz_actor *secretary = &month->cast->secretary;
+
+    return day != month->days - 1 ||
+           ctl_month_emit(month, secretary, ctl_month_time(month, day, 17, 30), "notice.published",
+                          json_pack("{s:s, s:s, s:s, s:s, s:s}", "noticeId", "notice-pending",
+                                    "orgPath", secretary->org_path, "noticeClass", notice_class[2],
+                                    "title", "关于防汛值班的紧急通知", "body",
+                                    "请各支部今晚安排党员值班，保持电话畅通。"));
+}
+
 bool ctl_month_notices_publish(struct ctl_month *month, int day)
 {
     size_t text = (size_t)day % (sizeof texts / sizeof texts[0]);
     struct notice notice;
 
+    if (!publish_pending(month, day))
+        return false;
     if (!notice_of(month, day, &notice))
         return true;
     if (!ctl_month_emit(

@@ -50,6 +50,16 @@ bool ctl_month_threads_begin(struct ctl_month *month, int day)
     return true;
 }
 
+/* Who began it puts it in better words. */
+static bool edit(struct ctl_month *month, int day, int branch, const char *id, const char *sequence)
+{
+    return ctl_month_emit(month, &ctl_cast_secretary(month->cast, branch)->actor,
+                          ctl_month_time(month, day, 18, 5), "thread.edited",
+                          json_pack("{s:s, s:s, s:s, s:s}", "orgPath",
+                                    month->cast->branches[branch].path, "threadId", id, "sequence",
+                                    sequence, "text", "请大家结合本岗位谈谈体会，周五前发言。"));
+}
+
 /* What needs the posts' sequences. */
 static bool react(struct ctl_month *month, int day, int branch, const char *id, size_t index,
                   const char *sequence)
@@ -67,6 +77,8 @@ static bool react(struct ctl_month *month, int day, int branch, const char *id, 
                           sequence, "kind", kinds[ctl_dice_roll(&month->dice, 5)])))
             return false;
     }
+    if (index == 0 && !edit(month, day, branch, id, sequence))
+        return false;
     if (day == 10 && index == 2)
         return ctl_month_emit(month, &ctl_cast_member(month->cast, branch, 5)->actor,
                               ctl_month_time(month, day, 20, 40), "thread.flagged",

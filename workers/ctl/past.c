@@ -266,13 +266,14 @@ bool ctl_past_settle(struct ctl_past *past)
 {
     for (size_t i = 0; !past->failed && i < past->count; i++) {
         const struct pending *pending = &past->pending[i];
+        const char *query =
+            pending->type->authority == YZ_BY_ANYONE ? "event.outcome_of_nonce" : "event.outcome";
         struct yz_violation v = {0};
         json_t *reply = NULL;
         char text[YZ_ID_MAX + 32];
 
         snprintf(text, sizeof text, "{\"eventId\":\"%s\"}", pending->event_id);
-        if (ask(past, &pending->actor, "event.outcome", text, pending->sequence, SETTLE_MS, &reply,
-                &v))
+        if (ask(past, &pending->actor, query, text, pending->sequence, SETTLE_MS, &reply, &v))
             return fail(past, pending->type->name, &v);
         count_outcome(past, pending, json_object_get(reply, "outcome"));
         json_decref(reply);

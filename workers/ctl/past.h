@@ -23,7 +23,8 @@ struct ctl_past *ctl_past_open(const struct ctl *ctl);
 void ctl_past_close(struct ctl_past *past);
 bool ctl_past_failed(const struct ctl_past *past);
 
-/* One event of `actor` at that time. payload is taken. The same event id again is a duplicate. */
+/* One event of `actor` at that time; of anyone's events nobody but the tenant, and receipts are
+ * concealed already. payload is taken. The same event id again is a duplicate. */
 bool ctl_past_emit(struct ctl_past *past, const struct yz_actor *actor, int64_t at_ms,
                    const char *event_id, const char *type, json_t *payload);
 /* Until all that was emitted is settled; then asks for the outcome of each and counts it. */
