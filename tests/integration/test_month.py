@@ -39,7 +39,7 @@ class Month:
 
     def ask(self, who, type_, request):
         if who is NOBODY:
-            status, answer = self.stack.http("POST", f"/v1/public/{TENANT}/query/{type_.replace('.', '/')}", request)
+            status, _, answer = self.stack.http("POST", f"/v1/public/{TENANT}/query/{type_.replace('.', '/')}", request)
             assert status == 200, answer
             return answer
         if who not in self.phones:
@@ -92,11 +92,11 @@ def requests(month):
         "notice.list": ("m003", {}, "notices"),
         "notice.pending": ("secretary", GROUP, "notices"),
         "notice.receipts": ("secretary", {**GROUP, **NOTICE}, "branches"),
-        "notice.unread": ("m003", {}, "count"),
+        "notice.unread": ("m003", {}, "unread"),
         "notice.unread_members": ("secretary", {**BRANCH, **NOTICE}, "members"),
         "org.history": ("admin", BRANCH, "changes"),
         "org.tree": ("admin", {}, "orgs"),
-        "study.branch": ("secretary", {**BRANCH, **LESSON, "version": 1}, "members"),
+        "study.branch": ("secretary", {**BRANCH, **LESSON, "version": 1}, "completed"),
         "study.hours": ("m003", {}, "entries"),
         "study.progress": ("m003", LESSON, "progress"),
         "thread.flags": ("secretary", DISCUSSING, "flags"),
@@ -110,7 +110,7 @@ def requests(month):
 def nonce(month):
     """Event id of a complaint filed by nobody, found by asking: its document does not say it."""
     for number in reversed(range(month.told["emitted"])):
-        status, answer = month.stack.http("POST", f"/v1/public/{TENANT}/query/event/outcome_of_nonce",
+        status, _, answer = month.stack.http("POST", f"/v1/public/{TENANT}/query/event/outcome_of_nonce",
                                           {"eventId": f"demo-1-{number}"})  # fmt: skip
         if status == 200:
             return answer["outcome"]["eventId"]

@@ -171,9 +171,10 @@ static bool is_ambiguous(const struct wk_route *route, const struct wk_handler *
 void wk_route_find(const struct wk_route_case *what, const struct wk_route_orgs *orgs,
                    struct wk_route *route)
 {
-    struct search s = {what, orgs, what->accused ? raise(what, orgs) : what->place};
+    struct search s = {what, &route->orgs, what->accused ? raise(what, orgs) : what->place};
     const char *nearest = NULL;
 
+    route->orgs = *orgs; /* scopes are borrowed from it, and it is the caller's */
     route->count = route->eligible = 0;
     for (size_t at = orgs->count; at-- > 0;)
         add_org(&s, at, route);

@@ -44,6 +44,7 @@ struct wk_route_orgs {
 /* Fills the paths. */
 void wk_route_orgs(const char *place, struct wk_route_orgs *orgs);
 
+/* All but `scope` is borrowed from the handlers' documents, the scope from the route's own orgs. */
 struct wk_handler {
     const char *member, *home, *key_id, *scope;
     const uint8_t *public_key;
@@ -52,6 +53,7 @@ struct wk_handler {
 struct wk_route {
     struct wk_handler handlers[WK_ROUTE_MAX]; /* the deepest scope first */
     size_t count, eligible;
+    struct wk_route_orgs orgs;
 };
 void wk_route_find(const struct wk_route_case *what, const struct wk_route_orgs *orgs,
                    struct wk_route *route);
