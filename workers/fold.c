@@ -162,6 +162,16 @@ static bool keep(struct entry *e, int64_t now_ms)
     return true;
 }
 
+/* Its first four bytes. (bson_t has the length too, but libbson gives out documents that are less
+ * aligned than their type says, so that its fields are not to be touched.) */
+static size_t size_of(const bson_t *document)
+{
+    uint32_t size;
+
+    memcpy(&size, bson_get_data(document), sizeof size);
+    return BSON_UINT32_FROM_LE(size);
+}
+
 static void keep_documents(struct wk_fold *fold)
 {
     int64_t now_ms = yz_clock_mono_ms();
@@ -171,14 +181,14 @@ static void keep_documents(struct wk_fold *fold)
     HASH_ITER(hh, fold->entries, e, next)
     {
         if (keep(e, now_ms))
-            bytes += e->document->len;
+            bytes += size_of(e->document);
         else
             drop_entry(fold, e);
     }
     HASH_ITER(hh, fold->entries, e, next)
     {
         if (bytes > FOLD_KEPT_BYTES && !e->used) {
-            bytes -= e->document->len;
+            bytes -= size_of(e->document);
             drop_entry(fold, e);
             continue;
         }

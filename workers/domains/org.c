@@ -365,6 +365,22 @@ static enum yz_err judge_place(const struct wk_event *event, struct wk_fold *fol
     return count < WK_ORG_CHILDREN_MAX ? YZ_OK : yz_violate(v, YZ_TOO_MANY, field, NULL);
 }
 
+/* What was said at a path stays there: of an org that was moved away it is not for others. It may
+ * come back itself; `from` is where an org comes from, NULL: it is a new one. */
+static enum yz_err judge_heir(const struct wk_event *event, struct wk_fold *fold,
+                              const char *org_path, const char *from, const char *field,
+                              struct yz_violation *v)
+{
+    const bson_t *before = get(event, fold, org_path);
+    const char *moved_to = before && !is_live(before) ? wk_document_text(before, "moved_to") : "";
+
+    if (!*moved_to || (from && strcmp(moved_to, from) == 0))
+        return YZ_OK;
+    return yz_violate(v, YZ_EXISTS, field,
+                      "An org was moved away from this path, where its notices and threads are; "
+                      "take another one.");
+}
+
 static void needs_founded(const struct wk_event *event, struct wk_needs *needs)
 {
     need_chain(event, needs, ((const Yizhan__V1__OrgFounded *)event->payload)->org_path);
@@ -373,8 +389,10 @@ static void needs_founded(const struct wk_event *event, struct wk_needs *needs)
 static enum yz_err judge_founded(const struct wk_event *event, struct wk_fold *fold,
                                  struct yz_violation *v)
 {
-    return judge_place(event, fold, ((const Yizhan__V1__OrgFounded *)event->payload)->org_path,
-                       "orgPath", v);
+    const char *org_path = ((const Yizhan__V1__OrgFounded *)event->payload)->org_path;
+    enum yz_err err = judge_place(event, fold, org_path, "orgPath", v);
+
+    return err ? err : judge_heir(event, fold, org_path, NULL, "orgPath", v);
 }
 
 static int64_t next_place_of(const bson_t *document)
@@ -577,10 +595,12 @@ static enum yz_err judge_moved(const struct wk_event *event, struct wk_fold *fol
                                struct yz_violation *v)
 {
     const struct move move = move_of_moved(event);
+    enum yz_err err;
 
     if (yz_authorize(YZ_BY_ADMIN, &event->env->actor, move.to))
         return yz_violate(v, YZ_FORBIDDEN, "to", NULL);
-    return judge_move(event, fold, &move, v);
+    err = judge_move(event, fold, &move, v);
+    return err ? err : judge_heir(event, fold, move.to, move.from, "to", v);
 }
 
 static void apply_moved(const struct wk_event *event, struct wk_fold *fold)

@@ -217,6 +217,21 @@ static void test_moved(void **state)
     assert_int_equal(wk_document_time_ms(org_of("g1/b/a/x"), "since"), DRIVE_START + 1000);
 }
 
+/* What it left at its path is nobody else's. */
+static void test_a_path_waits_for_its_org(void **state)
+{
+    (void)state;
+    assert_int_equal(founded("g1"), YZ_OK);
+    assert_int_equal(founded("g1/a"), YZ_OK);
+    assert_int_equal(founded("g1/b"), YZ_OK);
+    assert_int_equal(founded("g1/c"), YZ_OK);
+    assert_int_equal(moved("g1/a", "g1/b/a"), YZ_OK);
+    refused(founded("g1/a"), YZ_EXISTS, "orgPath");
+    refused(moved("g1/c", "g1/a"), YZ_EXISTS, "to");
+    assert_int_equal(moved("g1/b/a", "g1/a"), YZ_OK);
+    assert_true(is_live("g1/a"));
+}
+
 static void test_moved_refused(void **state)
 {
     (void)state;
@@ -356,14 +371,15 @@ static void test_places_stay(void **state)
     assert_int_equal(place_of("g1", "a"), -1);
     assert_int_equal(place_of("g1", "m"), 0);
     assert_int_equal(place_of("g1", "b"), 3);
-    assert_int_equal(founded("g1/a"), YZ_OK);
-    assert_int_equal(place_of("g1", "a"), 4);
+    assert_int_equal(founded("g1/d"), YZ_OK);
+    assert_int_equal(place_of("g1", "d"), 4);
     /* an org at a path that had one goes on where that one was */
-    assert_int_equal(founded("g1/a/x"), YZ_OK);
-    assert_int_equal(moved("g1/a", "g1/c"), YZ_OK);
-    assert_int_equal(founded("g1/a"), YZ_OK);
-    assert_int_equal(founded("g1/a/y"), YZ_OK);
-    assert_int_equal(place_of("g1/a", "y"), 1);
+    assert_int_equal(founded("g1/d/x"), YZ_OK);
+    assert_int_equal(dissolved("g1/d/x"), YZ_OK);
+    assert_int_equal(dissolved("g1/d"), YZ_OK);
+    assert_int_equal(founded("g1/d"), YZ_OK);
+    assert_int_equal(founded("g1/d/y"), YZ_OK);
+    assert_int_equal(place_of("g1/d", "y"), 1);
 }
 
 /* Of one that was written before there were places, a child has that of its rank. */
@@ -423,6 +439,7 @@ int main(void)
         TEST(test_renamed),
         TEST(test_dissolved),
         TEST(test_moved),
+        TEST(test_a_path_waits_for_its_org),
         TEST(test_moved_refused),
         TEST(test_too_deep),
         TEST(test_path_too_long),
