@@ -157,7 +157,8 @@ def _following(story, domain, found):
                 if (tenant, of) == (meeting["tenant"], source) and sum_}  # fmt: skip
         if have != dict.fromkeys(want, seconds):
             found.append(Violation("a", f"hours of the meeting {'/'.join(named)}, {seconds} s: lacking {sorted(want - set(have))}, "
-                                        f"of nobody present {sorted(set(have) - want)}: {have}", [meeting["evt_seq"]]))  # fmt: skip
+                                        f"of nobody present {sorted(set(have) - want)}: {have}",
+                                   [meeting["evt_seq"]]))  # fmt: skip
         if held.get((meeting["tenant"], *named)) != meeting["present_count"]:
             said = held.get((meeting["tenant"], *named))
             found.append(Violation("a", f"the figures of the meeting {'/'.join(named)} say {said} present, due is "
