@@ -156,9 +156,9 @@ def _following(story, domain, found):
         have = {member: sum_ for (tenant, member, of), sum_ in hours.items()
                 if (tenant, of) == (meeting["tenant"], source) and sum_}  # fmt: skip
         if have != dict.fromkeys(want, seconds):
-            found.append(Violation("a", f"hours of the meeting {'/'.join(named)}, {seconds} s: lacking {sorted(want - set(have))}, "
-                                        f"of nobody present {sorted(set(have) - want)}: {have}",
-                                   [meeting["evt_seq"]]))  # fmt: skip
+            lacking, extra = sorted(want - set(have)), sorted(set(have) - want)
+            found.append(Violation("a", f"hours of the meeting {'/'.join(named)}, {seconds} s: lacking {lacking}, "
+                                        f"of nobody present {extra}: {have}", [meeting["evt_seq"]]))  # fmt: skip
         if held.get((meeting["tenant"], *named)) != meeting["present_count"]:
             said = held.get((meeting["tenant"], *named))
             found.append(Violation("a", f"the figures of the meeting {'/'.join(named)} say {said} present, due is "
