@@ -103,7 +103,8 @@ static void *run(void *arg)
         size_t count;
 
         look_at_leases(consumer);
-        if (consumer->means.watch && !wk_watch_trusts(consumer->means.watch)) {
+        if (wk_lease_suspended(consumer->means.lease) ||
+            (consumer->means.watch && !wk_watch_trusts(consumer->means.watch))) {
             nats_Sleep(wk_values_due(consumer->means.values, LOOK_MS));
             wk_values_flush(consumer->means.values, -1);
             continue;

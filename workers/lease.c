@@ -93,17 +93,25 @@ static void judge_beat(struct wk_lease *lease, bool beat)
     differs = lease->suspended != suspended;
     lease->suspended = suspended;
     pthread_mutex_unlock(&lease->mutex);
-    if (differs)
-        changed(lease);
     /* With each beat again: two threads that saw it differ may have told it in the other order. */
     if (differs || beat)
         yz_trouble_note(&lease->metrics->troubles, YZ_TROUBLE_leases_suspended, suspended);
 }
 
-uint64_t wk_lease_version(struct wk_lease *lease)
+uint64_t wk_lease_version(const struct wk_lease *lease)
 {
-    judge_beat(lease, false);
     return atomic_load(&lease->version);
+}
+
+bool wk_lease_suspended(struct wk_lease *lease)
+{
+    bool suspended;
+
+    judge_beat(lease, false);
+    pthread_mutex_lock(&lease->mutex);
+    suspended = lease->suspended;
+    pthread_mutex_unlock(&lease->mutex);
+    return suspended;
 }
 
 void wk_lease_look(struct wk_lease *lease, unsigned partition, struct wk_lease_view *view)
@@ -112,7 +120,7 @@ void wk_lease_look(struct wk_lease *lease, unsigned partition, struct wk_lease_v
 
     memset(view, 0, sizeof *view);
     pthread_mutex_lock(&lease->mutex);
-    if (p->state != FREE && p->ready && !p->renew && !lease->suspended) {
+    if (p->state != FREE && p->ready && !p->renew) {
         view->revision = p->revision;
         view->leaving = p->state == LEAVING;
         view->suspect_until = p->suspect_until;
@@ -678,7 +686,7 @@ static bool still_running(struct wk_lease *lease)
     if (!atomic_load(&lease->stopping))
         return true;
     /* Suspended: nobody can be told; the others take over after the TTL. */
-    return count_held(lease) > 0 && !lease->suspended &&
+    return count_held(lease) > 0 && !wk_lease_suspended(lease) &&
            yz_clock_mono_ms() < lease->stop_until_mono_ms;
 }
 
@@ -699,7 +707,7 @@ static void *run(void *arg)
             look_around(lease);
         listen(lease);
     }
-    if (!lease->suspended)
+    if (!wk_lease_suspended(lease))
         say_goodbye(lease);
     atomic_store(&lease->ended, true);
     return NULL;

@@ -50,8 +50,11 @@ struct wk_lease_view {
     uint64_t suspect_until;
     char consumer[WK_DURABLE_MAX];
 };
-/* Rises with every change of a view, the one that a beat is overdue among them. */
-uint64_t wk_lease_version(struct wk_lease *lease);
+/* Rises with every change of a view. */
+uint64_t wk_lease_version(const struct wk_lease *lease);
+/* Our beat is overdue: others may take what we hold, and nothing new is to be begun with it. What
+ * was delivered stays where it is until a beat is stored, or the lease turns out to be lost. */
+bool wk_lease_suspended(struct wk_lease *lease);
 void wk_lease_look(struct wk_lease *lease, unsigned partition, struct wk_lease_view *view);
 /* A consumer thread took something of the partition. */
 void wk_lease_handed(struct wk_lease *lease, unsigned partition);

@@ -204,13 +204,13 @@ bool wk_outbox_ask(const bool held[YZ_PARTITIONS], int64_t now_ms, bson_t *filte
 /* Rows of the partitions that are ours now: others' owners scan theirs. */
 static bool ask_for_ours(struct wk_outbox *outbox, bson_t *filter, bson_t *opts)
 {
-    bool held[YZ_PARTITIONS];
+    bool held[YZ_PARTITIONS], suspended = wk_lease_suspended(outbox->lease);
 
     for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
         struct wk_lease_view view;
 
         wk_lease_look(outbox->lease, p, &view);
-        held[p] = view.revision != 0;
+        held[p] = view.revision != 0 && !suspended;
     }
     return wk_outbox_ask(held, yz_clock_wall_ms(), filter, opts);
 }

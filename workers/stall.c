@@ -74,7 +74,7 @@ void wk_stall_look(struct wk_stall *stall, const struct yz_conf *conf, natsConne
         stall->calm_since_mono_ms = 0;
     else if (stall->calm_since_mono_ms == 0)
         stall->calm_since_mono_ms = now;
-    if (!calm || !events->stale)
+    if (!calm || !events->stale || wk_lease_suspended(lease))
         return;
     for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
         struct wk_lease_view view;

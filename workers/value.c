@@ -145,6 +145,9 @@ void wk_values_add(struct wk_values *values, const struct wk_fold_push *push, st
     yz_value_subject(push->tenant, push->channel, push->name, subject);
     v = obtain(values, subject);
     add_ack(v, ack);
+    /* Of what waits as well: it is this lease's now, whichever it was made under. */
+    v->partition = ack->partition;
+    v->revision = ack->revision;
     if ((v->pending && v->version >= push->sequence) ||
         (v->added && v->added->sequence >= push->sequence))
         return;
@@ -158,8 +161,6 @@ void wk_values_add(struct wk_values *values, const struct wk_fold_push *push, st
         values->added[values->added_count++] = v;
     }
     v->added = push;
-    v->partition = ack->partition;
-    v->revision = ack->revision;
 }
 
 void wk_values_made(struct wk_values *values)

@@ -292,9 +292,11 @@ static void apply_registered(const struct wk_event *event, struct wk_fold *fold)
 
     wk_member_id(id, event->env->actor.tenant, registered->member_id);
     if (!wk_get(fold, WK_MEMBER_KEYS, id))
-        wk_put(fold, WK_MEMBER_KEYS, id,
-               wk_vault_new_key(wk_fold_context(fold)->vault, event->env->actor.tenant,
-                                registered->member_id));
+        /* An insert: it is written before the file that is sealed with it. */
+        wk_insert(fold, WK_MEMBER_KEYS, id,
+                  wk_vault_new_key(wk_fold_context(fold)->vault, event->env->actor.tenant,
+                                   registered->member_id),
+                  YZ_EXISTS);
     put_file(event, fold, &named, &patch);
     push_fields(event, fold, &named, ALL_FIELDS | WK_MEMBER_BIT(FIELD(ORG)));
 }

@@ -647,6 +647,22 @@ static enum yz_err judge_followed(const struct wk_event *event, struct wk_fold *
     return judge_move(event, fold, &move, v);
 }
 
+/* The org that it was to follow came back before it had left: it stays, and the one above, which
+ * was written anew, learns of it. */
+static void stay(const struct wk_event *event, struct wk_fold *fold, const char *org_path)
+{
+    const bson_t *document = get(event, fold, org_path);
+    struct child size;
+    struct org org;
+
+    if (!is_live(document))
+        return;
+    read_org(document, &org);
+    size = measure(&org);
+    free(org.children);
+    tell_above(event, fold, org_path, &size);
+}
+
 /* It runs after an org that moved on before it arrived. */
 static void owe_after(const struct wk_event *event, struct wk_fold *fold, const struct move *move,
                       const char *above)
@@ -655,6 +671,10 @@ static void owe_after(const struct wk_event *event, struct wk_fold *fold, const 
     char to[YZ_ORG_PATH_MAX + YZ_ID_MAX];
 
     snprintf(to, sizeof to, "%s/%s", above, last_of(move->to));
+    if (strcmp(to, move->from) == 0) {
+        stay(event, fold, move->from);
+        return;
+    }
     followed.org_path = (char *)(uintptr_t)move->from;
     followed.to = to;
     followed.self = true;

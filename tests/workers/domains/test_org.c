@@ -339,6 +339,27 @@ static void test_moved_twice(void **state)
     assert_null(org_of("g1/b/x") ? (is_live("g1/b/x") ? "" : NULL) : NULL);
 }
 
+/* A mistake that is undone at once: what was to follow has not left yet. */
+static void test_moved_and_back(void **state)
+{
+    (void)state;
+    assert_int_equal(founded("g1"), YZ_OK);
+    assert_int_equal(founded("g1/a"), YZ_OK);
+    assert_int_equal(founded("g1/a/x"), YZ_OK);
+    assert_int_equal(founded("g1/a/x/y"), YZ_OK);
+    assert_int_equal(moved("g1/a", "g1/b"), YZ_OK);
+    assert_int_equal(moved("g1/b", "g1/a"), YZ_OK);
+    while (run_row())
+        ;
+    assert_true(is_live("g1/a/x/y"));
+    assert_int_equal(children_of("g1/a"), 1);
+    refused(dissolved("g1/a"), YZ_ORG_NOT_EMPTY, "orgPath");
+    assert_int_equal(moved("g1/a", "g1/c"), YZ_OK);
+    while (run_row())
+        ;
+    assert_true(is_live("g1/c/x/y"));
+}
+
 /* Moved by hand in the meantime: what follows late has no effect. */
 static void test_follows_late(void **state)
 {
@@ -447,6 +468,7 @@ int main(void)
         TEST(test_places_of_old_orgs),
         TEST(test_many_children),
         TEST(test_moved_twice),
+        TEST(test_moved_and_back),
         TEST(test_follows_late),
         TEST(test_replay_of_a_move),
     };
