@@ -130,25 +130,44 @@ static bool is_set_from_above(const struct wk_event *event, const char *org_path
     return yz_actor_has_role(&event->env->actor, "admin", above);
 }
 
+/* The org has an entry with this key id that is independent: its end, too, would else be set by
+ * whom it was set over. */
+static bool was_independent(const bson_t *handlers,
+                            const Yizhan__V1__ComplaintHandlerRegistered *handler)
+{
+    bson_iter_t entries, it;
+    bson_t entry;
+
+    if (!handlers || !wk_document_array(handlers, "handlers", &entries))
+        return false;
+    while (next_entry(&entries, &entry)) {
+        if (strcmp(wk_document_text(&entry, "i"), handler->key_id) == 0 &&
+            bson_iter_init_find(&it, &entry, "n") && bson_iter_as_bool(&it))
+            return true;
+    }
+    return false;
+}
+
 /* A key id stands for one member's one key in the whole tenant, for ever: what is sealed to it is
  * for nobody else, at whatever org it is registered. */
 enum yz_err wk_judge_appointment(const struct wk_event *event, struct wk_fold *fold,
                                  struct yz_violation *v)
 {
     const Yizhan__V1__ComplaintHandlerRegistered *handler = handler_of(event);
-    const bson_t *key;
+    const bson_t *handlers, *key;
     bool there, others;
     struct ids ids;
     int32_t count;
 
-    /* Else who leads an org would name the one to whom complaints about itself go. */
-    if (handler->independent && !is_set_from_above(event, handler->org_path))
+    name_documents(event, &ids);
+    handlers = wk_get(fold, WK_COMPLAINT_HANDLERS, ids.handlers);
+    /* Else who leads an org would name the one to whom complaints about itself go, or end him. */
+    if ((handler->independent || was_independent(handlers, handler)) &&
+        !is_set_from_above(event, handler->org_path))
         return yz_violate(v, YZ_FORBIDDEN, "independent",
                           "An independent handler is registered by an org above.");
-    name_documents(event, &ids);
     key = wk_get(fold, WK_COMPLAINT_KEYS, ids.key);
-    count =
-        count_handlers(wk_get(fold, WK_COMPLAINT_HANDLERS, ids.handlers), handler, &there, &others);
+    count = count_handlers(handlers, handler, &there, &others);
     if (others || (key && !stands_for(key, handler)))
         return yz_violate(v, YZ_EXISTS, "keyId", "The key id stands for another key.");
     if (!there && count >= WK_HANDLERS_MAX)

@@ -253,15 +253,18 @@ void wk_complaint_place(const char *tenant, const char *id, const struct wk_rout
     yz_hash(parts, 4, out);
 }
 
+/* The deepest of the nearest whose keys were used: all who handle it stand over it. */
 static const char *routed_to(const Yizhan__V1__ComplaintFiled *filed, const struct wk_route *route)
 {
+    const char *found = NULL;
+
     for (size_t i = 0; i < filed->n_content; i++) {
         const struct wk_handler *handler = wk_route_key(route, filed->content[i]->key_id);
 
-        if (handler && handler->nearest)
-            return handler->scope;
+        if (handler && handler->nearest && (!found || yz_org_covers(found, handler->scope)))
+            found = handler->scope;
     }
-    return filed->org_path;
+    return found ? found : filed->org_path;
 }
 
 static void append_clocks(bson_t *complaint, const struct wk_event *event, const char *id,

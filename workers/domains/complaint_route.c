@@ -95,6 +95,12 @@ struct search {
     const char *place; /* of the accused, raised */
 };
 
+static bool is_certain(const struct search *s, const bson_t *document)
+{
+    return s->what->now_ms >= wk_document_time_ms(document, "f") &&
+           s->what->latest_ms < wk_document_time_ms(document, "u");
+}
+
 static bool is_eligible(const struct search *s, const bson_t *document, const struct wk_handler *h)
 {
     if (s->what->latest_ms < wk_document_time_ms(document, "f") ||
@@ -144,6 +150,7 @@ static void add_org(const struct search *s, size_t at, struct wk_route *route)
                                  .scope = s->orgs->paths[at],
                                  .public_key = key_of(&document)};
         h->eligible = is_eligible(s, &document, h);
+        h->certain = is_certain(s, &document);
         route->eligible += h->eligible;
         route->count++;
     }
@@ -185,9 +192,9 @@ void wk_route_find(const struct wk_route_case *what, const struct wk_route_orgs 
             h->eligible = false;
             route->eligible--;
         }
-        if (h->eligible && !nearest)
+        h->nearest = h->eligible && (!nearest || strcmp(h->scope, nearest) == 0);
+        if (h->nearest && h->certain)
             nearest = h->scope;
-        h->nearest = h->eligible && strcmp(h->scope, nearest) == 0;
     }
 }
 

@@ -6,7 +6,8 @@
  * org, and who was registered as leading it), and only from above: a handler's scope must stand
  * over the accused org, unless the handler is independent, that is sent from outside. An accused
  * member who leads an org further up is accused there. The nearest are those whose scope is the
- * deepest.
+ * deepest. Within a span of time, those of each scope from the deepest up to the first in which one
+ * was in office all the time: which of them a reporter was shown is not known.
  *
  * Lifetime  texts and keys are borrowed from the documents.
  * Thread    any; pure.
@@ -49,6 +50,7 @@ struct wk_handler {
     const char *member, *home, *key_id, *scope;
     const uint8_t *public_key;
     bool eligible, nearest;
+    bool certain; /* in office from now_ms to latest_ms */
 };
 struct wk_route {
     struct wk_handler handlers[WK_ROUTE_MAX]; /* the deepest scope first */

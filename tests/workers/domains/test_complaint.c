@@ -322,6 +322,13 @@ static void test_an_independent_handler_is_named_from_above(void **state)
     }
     d.roles = "member,admin@g1/c1";
     assert_int_equal(enroll(1, "g1/c1", "g1/c1/office"), YZ_OK); /* one that is not */
+    /* The same key again would make it one like others. */
+    refused(enroll(0, "g1/c1", "g9"), YZ_FORBIDDEN, "independent");
+    refused(register_handler(0, "g1/c1", "g9", true), YZ_FORBIDDEN, "independent");
+    d.roles = "member,admin@g1";
+    assert_int_equal(enroll(0, "g1/c1", "g9"), YZ_OK);
+    d.roles = "member,admin@g1/c1";
+    assert_int_equal(enroll(0, "g1/c1", "g9"), YZ_OK); /* it is none any longer */
 }
 
 static void test_an_org_has_so_many_keys(void **state)

@@ -83,23 +83,32 @@ static void seal_to(const char *key_id, struct boxes *b)
     b->list[0] = &b->sealed;
 }
 
-static enum yz_err file(struct drive *d, const char *key_id)
+static enum yz_err file_to(struct drive *d, const char *const *key_ids, size_t count)
 {
     Yizhan__V1__ComplaintFiled m = YIZHAN__V1__COMPLAINT_FILED__INIT;
     Yizhan__V1__ComplaintAccused accused = YIZHAN__V1__COMPLAINT_ACCUSED__INIT;
-    struct boxes b;
+    Yizhan__V1__ComplaintSealed *list[2];
+    struct boxes b[2];
 
-    seal_to(key_id, &b);
+    for (size_t i = 0; i < count; i++) {
+        seal_to(key_ids[i], &b[i]);
+        list[i] = &b[i].sealed;
+    }
     accused.org_path = PLACE;
     accused.member_id = "u9";
     m.receipt = RECEIPT;
     m.org_path = PLACE;
     m.category = YIZHAN__V1__COMPLAINT__CATEGORY__CONDUCT;
     m.accused = &accused;
-    m.content = b.list;
-    m.n_content = 1;
+    m.content = list;
+    m.n_content = count;
     m.reply_key = bytes(reply_key, sizeof reply_key);
     return drive(d, "", "", "complaint.filed", &m.base);
+}
+
+static enum yz_err file(struct drive *d, const char *key_id)
+{
+    return file_to(d, &key_id, 1);
 }
 
 static enum yz_err acknowledge(struct drive *d, const char *member)
@@ -264,13 +273,18 @@ static void test_a_key_id_of_two_keys_is_nobodys(void **state)
     drive_deinit(&d);
 }
 
-/* The same key, with an end that is over. */
-static void withdraw(struct drive *d, const struct term *term)
+static void withdraw_at(struct drive *d, const struct term *term, int64_t until_ms)
 {
     struct term over = *term;
 
-    over.until_ms = d->now_ms;
+    over.until_ms = until_ms;
     assert_int_equal(appoint(d, &over), YZ_OK);
+}
+
+/* The same key, with an end that is over. */
+static void withdraw(struct drive *d, const struct term *term)
+{
+    withdraw_at(d, term, d->now_ms);
 }
 
 /* Filed to h2, who began; h1 above may approve. */
@@ -416,6 +430,57 @@ static void test_it_is_handed_on_as_it_was_filed(void **state)
     drive_deinit(&d);
 }
 
+/* A case filed to these keys within the hour that begins now, in which h2's term ends; "": refused.
+ */
+static void expect_route(const char *const *key_ids, size_t count, int64_t until_ms,
+                         const char *routed_to)
+{
+    struct term term = lower;
+    struct drive d;
+
+    begin(&d);
+    term.until_ms = until_ms;
+    assert_int_equal(appoint(&d, &upper), YZ_OK);
+    assert_int_equal(appoint(&d, &term), YZ_OK);
+    if (*routed_to) {
+        assert_int_equal(file_to(&d, key_ids, count), YZ_OK);
+        assert_string_equal(wk_document_text(stored(&d), "routed_to"), routed_to);
+    } else {
+        refused(&d, file_to(&d, key_ids, count), YZ_NEAREST_MISSING, "content");
+    }
+    drive_deinit(&d);
+}
+
+/* When within the hour it was filed is not known, nor who was shown as the nearest then. */
+static void test_who_was_nearest_within_the_hour_is(void **state)
+{
+    static const char *const both[] = {"k1", "k2"};
+    const int64_t ten_past_ms = DRIVE_START + 600000, next_ms = DRIVE_START + WK_HOUR_MS;
+
+    (void)state;
+    expect_route(&both[0], 1, ten_past_ms, "g1");
+    expect_route(&both[1], 1, ten_past_ms, "g1/c1");
+    expect_route(both, 2, ten_past_ms, "g1/c1");
+    expect_route(&both[0], 1, next_ms - 1, "g1");
+    expect_route(&both[0], 1, next_ms, ""); /* there all the time */
+    expect_route(&both[1], 1, next_ms, "g1/c1");
+}
+
+/* As at the filing: it is handed on above while the withdrawal's hour is not over. */
+static void test_it_is_handed_on_in_the_same_hour(void **state)
+{
+    struct drive d;
+
+    (void)state;
+    begin_case(&d);
+    d.now_ms += 2 * WK_HOUR_MS;
+    withdraw_at(&d, &lower, d.now_ms + 600000);
+    assert_int_equal(hand_on(&d, "k1"), YZ_OK);
+    assert_true(wk_complaint_lists(stored(&d), "handlers", "h1"));
+    assert_string_equal(wk_document_text(stored(&d), "routed_to"), "g1/c1");
+    drive_deinit(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -428,6 +493,8 @@ int main(void)
         cmocka_unit_test(test_it_is_handed_on_to_the_successor),
         cmocka_unit_test(test_handing_on_twice_changes_nothing),
         cmocka_unit_test(test_it_is_handed_on_as_it_was_filed),
+        cmocka_unit_test(test_who_was_nearest_within_the_hour_is),
+        cmocka_unit_test(test_it_is_handed_on_in_the_same_hour),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
