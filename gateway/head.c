@@ -1,5 +1,7 @@
 #include "gateway/head.h"
 
+#include "schemas/text.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +117,9 @@ static bool copy_pairs(struct lws *wsi, struct gw_head *head, struct yz_violatio
         equals = strchr(text, '=');
         if (equals)
             *equals = '\0';
+        /* A refusal would say the name, and a value's own says the field. */
+        if (!yz_text_valid(text, strlen(text)))
+            return yz_violate(v, YZ_INVALID_UTF8, "query", NULL) == YZ_OK;
         /* A bare '?' or '&': libwebsockets puts a slash for what is empty at the end. */
         if (!equals && (*text == '\0' || strcmp(text, "/") == 0))
             continue;

@@ -242,6 +242,8 @@ static void begin_public(struct gw_http *http, struct gw_exchange *exchange,
     else if (strncmp(rest, query, sizeof query - 1) != 0 ||
              !query_type(rest + sizeof query - 1, type))
         gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
+    else if (yz_query_posted(type) && request->method != GW_POST)
+        gw_exchange_allow(exchange, "POST, OPTIONS");
     else if (request->method == GW_GET || request->method == GW_HEAD)
         ask_pairs(http, exchange, request, type);
     else if (request->method == GW_POST)

@@ -3,7 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
-static const char *const posted[] = {"member.search", NULL};
+static const char *const posted[] = {"complaint.read", "event.outcome_of_nonce", "member.search",
+                                     NULL};
 
 bool yz_query_posted(const char *type)
 {

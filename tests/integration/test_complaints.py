@@ -297,12 +297,24 @@ def test_the_public_paths(office):
         assert (status, problem["code"]) == (403, "forbidden"), type_
     status, _, problem = office.ask("complaint.mine", {})
     assert (status, problem["code"]) == (403, "forbidden")
-    status, _, problem = stack.http("GET", f"/v1/public/open-one/query/complaint/read?receipt={new_receipt()}")
-    assert (status, problem["code"]) == (405, "method_not_allowed")
+    for ask in (f"complaint/read?receipt={new_receipt()}", f"event/outcome_of_nonce?eventId={new_id('n')}"):
+        for path in ("/v1/public/open-one/query/", "/v1/query/"):
+            status, headers, problem = stack.http("GET", path + ask, token=stack.keys.token(office.town.person("m1")))
+            assert (status, problem["code"], headers["Allow"]) == (405, "method_not_allowed", "POST, OPTIONS"), path + ask
     status, _, answer = stack.http("GET", "/v1/public/open-one/query/complaint/keys?orgPath=g1/c1/b1")
     assert status == 200 and answer["keys"][0]["keyId"] == "k-h3"
     status, _, problem = office.ask("complaint.nothing", {})
     assert (status, problem["code"]) == (404, "unknown_type")
+
+
+def test_with_a_token_too_they_are_asked_by_post(office):
+    stack, token = office.stack, office.stack.keys.token(office.town.person("m1"))
+    receipt = new_receipt()
+    event_id, sequence = office.file(receipt)
+    status, _, told = stack.http("POST", f"/v1/query/event/outcome_of_nonce?minSequence={sequence}", {"eventId": event_id}, token)
+    assert (status, told["outcome"]["status"]) == (200, "APPLIED")
+    status, _, read = stack.http("POST", "/v1/query/complaint/read", {"receipt": receipt}, token)
+    assert (status, read["complaint"]) == (200, office.read(receipt)["complaint"])
 
 
 def test_limits_by_address_and_tenant(new_stack):

@@ -1,5 +1,6 @@
 """HTTP by the byte: pipelined, cut, mangled and unfinished requests; the gateway answers others all the while."""
 
+import json
 import random
 import socket
 
@@ -91,6 +92,18 @@ def test_an_encoded_end_of_line_begins_no_header(stack, town, end, version):
     answer = talk(stack, get(hidden))
     assert answer.startswith(b"HTTP/1.1 400") and b"%0A or %0D" in answer, answer
     assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("pairs, field", [
+    ("%FF=1", "query"), ("limit=1&a%C3", "query"), ("%ED%A0%80=1&limit=1", "query"), ("noticeId=%FF", "payload.noticeId"),
+])  # fmt: skip
+def test_what_is_no_utf8_is_said_so(stack, town, pairs, field):
+    """And not said again in the answer, which is JSON."""
+    token = stack.keys.token(town.person("m1"))
+    answer = talk(stack, get(f"/v1/query/notice/get?{pairs}", f"Authorization: Bearer {token}\r\n"))
+    assert answer.startswith(b"HTTP/1.1 400") and answer.count(b"HTTP/1.1") == 1, answer
+    problem = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert (problem["code"], problem["field"]) == ("invalid_utf8", field)
 
 
 @pytest.mark.parametrize("seed", range(4))
