@@ -54,10 +54,11 @@ class Office:
             self.enroll(member, scope, home)
 
     def enroll(self, member, scope, home):
+        """From before this hour: whoever comes within it is not the only one who may be the nearest."""
         self.keys[f"k-{member}"] = key = PrivateKey.generate()
         self.admin.done("complaint.handler_registered", {
             "orgPath": scope, "memberId": member, "homePath": home, "keyId": f"k-{member}",
-            "publicKey": b64(bytes(key.public_key)), "from": rfc3339(-60), "until": rfc3339(86400)})  # fmt: skip
+            "publicKey": b64(bytes(key.public_key)), "from": rfc3339(-7200), "until": rfc3339(86400)})  # fmt: skip
         person = self.town.person(member, home)
         self.handlers[member] = self.stack.phone(person, subscribe=[f"member.{member}"])
 
