@@ -79,3 +79,17 @@ bool wk_branch_find(const bson_t *branch, const char *member, struct wk_branch_m
     }
     return false;
 }
+
+const char *wk_roles_held(const bson_t *holders, const char *member)
+{
+    struct wk_branch_member holder;
+    struct wk_branch_walk walk;
+
+    /* Its fields m, r and p are those of a branch's entry. */
+    walk.there = holders && wk_document_array(holders, "holders", &walk.entries);
+    while (wk_branch_next(&walk, &holder)) {
+        if (strcmp(holder.member, member) == 0)
+            return holder.roles;
+    }
+    return "";
+}

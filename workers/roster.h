@@ -1,5 +1,6 @@
-/* roster.h: who belongs to a branch: the document that the domain `member` keeps for each org path,
- * as other domains read it (audiences, rosters, who has not read).
+/* roster.h: who belongs to a branch, and who has a role over it: the documents that the domain
+ * `member` keeps for each org path, as other domains read them (audiences, rosters, who has not
+ * read, who leads).
  *
  * The document, collection WK_BRANCHES, _id "<tenant>|<org path>": org_path, next_place, and
  * members, an array in the order of their places: {m: member id, p: place, k: kind by name, r:
@@ -8,6 +9,11 @@
  * again: a set of members of the branch is a bitmap over places. Who left stays, with l.
  * It is written by the domain member alone, on the aggregate "branch|<org path>"; others name it in
  * needs() with wk_need and take it as it is: it may be a moment old.
+ *
+ * Who has a role whose scope is this org, wherever it belongs, stands in WK_ROLE_HOLDERS, of the
+ * same _id and aggregate: org_path, next_place, and holders: {m: member id, r: its roles over this
+ * org by now (documents may be older than this field), p: place among them, v: the file's
+ * revision}.
  *
  * Lifetime  what is found is borrowed from the document.
  * Thread    any; pure.
@@ -23,6 +29,7 @@
 #include <stdint.h>
 
 #define WK_BRANCHES          "branches"
+#define WK_ROLE_HOLDERS      "role_holders"
 #define WK_BRANCH_PLACES_MAX 20000
 
 enum wk_member_kind {
@@ -54,5 +61,9 @@ void wk_branch_begin(struct wk_branch_walk *walk, const bson_t *branch);
 bool wk_branch_next(struct wk_branch_walk *walk, struct wk_branch_member *out);
 /* false: never belonged to it. */
 bool wk_branch_find(const bson_t *branch, const char *member, struct wk_branch_member *out);
+
+/* Roles over the org of one who stands in its document of WK_ROLE_HOLDERS, comma-separated; "":
+ * none, or the document (or NULL) does not say. */
+const char *wk_roles_held(const bson_t *holders, const char *member);
 
 #endif

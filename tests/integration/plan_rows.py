@@ -120,7 +120,7 @@ BY_ID = {
     "complaint_terms": lambda k: (f"nobody{k}", {"terms": []}),
     "member_keys": lambda k: (f"nobody{k}", {}),
     "role_holders": lambda k: (branch_of(k), {
-        "org_path": branch_of(k), "holders": [{"m": f"m{k}", "p": 0, "v": 1}], "next_place": 1}),
+        "org_path": branch_of(k), "holders": [{"m": f"m{k}", "r": "inspector", "p": 0, "v": 1}], "next_place": 1}),
     "revocations": lambda k: (f"m{k}", {"member_id": f"m{k}", "voids": []}),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from nacl.pwhash import argon2id
 
 from meeting import rfc3339
 from people import new_id, new_receipt
+from registry import found, register
 from stack import Town
 from waiting import until
 
@@ -227,6 +228,30 @@ def test_keys_that_must_not_be_used(office):
         event_id, sequence = office.file(new_receipt(), keys=keys)
         outcome = office.outcome(event_id, sequence)
         assert (outcome["status"], outcome["code"], outcome["field"]) == ("REFUSED", code, field)
+
+
+def test_who_leads_from_elsewhere(office):
+    """A role over an org further up, of one who belongs elsewhere: whose subordinates and who leads is known by the role."""
+    found(office.admin, "g1", "g1/c9", "g1/c9/b9")
+    office.enroll("l1", "g1/c9", "g1/c9/office")
+    office.enroll("l2", "g1/c9", "g1/c9/b9")
+
+    def keys(place, member):
+        status, _, answer = office.ask("complaint.keys", {"orgPath": place, "accused": {"orgPath": place, "memberId": member}})
+        assert status == 200, answer
+        return [k["keyId"] for k in answer["keys"]]
+
+    assert keys("g1/c9/b1", "u5") == ["k-l1", "k-l2", "k-h2"]
+    for member in ("l2", "u6"):
+        register(office.admin, member, "g1/c9/b9", roles=[{"role": "ROLE_SECRETARY", "scope": "g1/c9"}])
+    until(lambda: {(h["m"], h["r"]) for row in office.town.find("role_holders", org_path="g1/c9") for h in row["holders"]}
+          == {("l2", "secretary"), ("u6", "secretary")}, what="both are secretaries")  # fmt: skip
+    assert keys("g1/c9/b1", "u5") == ["k-l1", "k-h2"]  # not who leads the accused
+    assert keys("g1/c9/b9", "u6") == ["k-h2"]  # nor who is led by the accused
+    place = {"orgPath": "g1/c9/b9", "accused": {"orgPath": "g1/c9/b9", "memberId": "u6"}}
+    event_id, sequence = office.file(new_receipt(), keys=("k-l1",), **place)
+    outcome = office.outcome(event_id, sequence)
+    assert (outcome["code"], outcome["field"]) == ("key_not_eligible", "content[0].keyId")
 
 
 def test_a_key_id_stands_for_one_key(office):

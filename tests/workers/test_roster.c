@@ -59,6 +59,24 @@ static void test_find(void **state)
     bson_destroy(branch);
 }
 
+static void test_roles_held(void **state)
+{
+    bson_t *holders =
+        branch_of("{\"holders\": [7, {\"m\": \"m1\", \"p\": 0}, {\"m\": \"m2\", \"r\": "
+                  "\"secretary,admin\"}, {\"m\": \"m3\", \"r\": 1}]}");
+
+    (void)state;
+    assert_string_equal(wk_roles_held(holders, "m2"), "secretary,admin");
+    assert_string_equal(wk_roles_held(holders, "m1"), "");
+    assert_string_equal(wk_roles_held(holders, "m3"), "");
+    assert_string_equal(wk_roles_held(holders, "m"), "");
+    assert_string_equal(wk_roles_held(NULL, "m2"), "");
+    bson_destroy(holders);
+    holders = branch_of("{\"members\": [{\"m\": \"m2\", \"r\": \"admin\"}]}");
+    assert_string_equal(wk_roles_held(holders, "m2"), "");
+    bson_destroy(holders);
+}
+
 /* What is not as it should be reads as nothing, and the walk goes on. */
 static void test_not_whole(void **state)
 {
@@ -95,9 +113,8 @@ static void test_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_walk),
-        cmocka_unit_test(test_find),
-        cmocka_unit_test(test_not_whole),
+        cmocka_unit_test(test_walk),       cmocka_unit_test(test_find),
+        cmocka_unit_test(test_roles_held), cmocka_unit_test(test_not_whole),
         cmocka_unit_test(test_id),
     };
 

@@ -36,6 +36,7 @@ void wk_complaint_need_route(const char *tenant, const struct wk_route_case *wha
         wk_need(needs, WK_COMPLAINT_HANDLERS, id);
         wk_branch_id(id, tenant, orgs.paths[i]);
         wk_need(needs, WK_BRANCHES, id);
+        wk_need(needs, WK_ROLE_HOLDERS, id);
     }
 }
 
@@ -52,6 +53,7 @@ struct wk_route *wk_complaint_route(const char *tenant, const struct wk_route_ca
         orgs.handlers[i] = wk_get(fold, WK_COMPLAINT_HANDLERS, id);
         wk_branch_id(id, tenant, orgs.paths[i]);
         orgs.branches[i] = wk_get(fold, WK_BRANCHES, id);
+        orgs.holders[i] = wk_get(fold, WK_ROLE_HOLDERS, id);
     }
     wk_route_find(what, &orgs, route);
     return route;

@@ -695,7 +695,7 @@ static enum yz_err answer_accesses(const struct wk_query *query, ProtobufCMessag
 
 struct orgs_load {
     const struct wk_query *query;
-    const bson_t **documents; /* those of orgs->handlers or orgs->branches */
+    const bson_t **documents; /* those of orgs->handlers, ->branches or ->holders */
     bson_t copies[YZ_ORG_DEPTH_MAX];
     const char *ids[YZ_ORG_DEPTH_MAX];
     size_t count;
@@ -780,6 +780,7 @@ static enum yz_err answer_keys(const struct wk_query *query, ProtobufCMessage **
     struct wk_route_case what;
     struct orgs_load handlers = {.query = query, .documents = orgs.handlers};
     struct orgs_load branches = {.query = query, .documents = orgs.branches};
+    struct orgs_load holders = {.query = query, .documents = orgs.holders};
     enum yz_err err = answer ? YZ_OK : YZ_BUSY;
 
     wk_route_case(request->org_path, request->accused, yz_clock_wall_ms(), &what);
@@ -788,6 +789,8 @@ static enum yz_err answer_keys(const struct wk_query *query, ProtobufCMessage **
         err = load_orgs(&handlers, &orgs, WK_COMPLAINT_HANDLERS);
     if (!err)
         err = load_orgs(&branches, &orgs, WK_BRANCHES);
+    if (!err)
+        err = load_orgs(&holders, &orgs, WK_ROLE_HOLDERS);
     if (!err) {
         wk_route_find(&what, &orgs, route);
         yizhan__v1__complaint_keys_reply__init(answer);

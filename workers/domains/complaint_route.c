@@ -41,19 +41,26 @@ static bool lists(const char *roles, const char *role)
     return false;
 }
 
-static bool leads_branch(const bson_t *branch, const char *member)
+static bool lead(const char *roles)
+{
+    return lists(roles, "secretary") || lists(roles, "admin");
+}
+
+/* A branch's roster knows those who belong to it, its document of roles the others as well. */
+static bool leads_org(const struct wk_route_orgs *orgs, size_t at, const char *member)
 {
     struct wk_branch_member entry;
 
-    return branch && wk_branch_find(branch, member, &entry) && entry.left_at_ms == 0 &&
-           (lists(entry.roles, "secretary") || lists(entry.roles, "admin"));
+    return (orgs->branches[at] && wk_branch_find(orgs->branches[at], member, &entry) &&
+            entry.left_at_ms == 0 && lead(entry.roles)) ||
+           lead(wk_roles_held(orgs->holders[at], member));
 }
 
 /* The highest org over the place that the member leads, else the place. */
 static const char *raise(const struct wk_route_case *what, const struct wk_route_orgs *orgs)
 {
     for (size_t i = 0; *what->member && i < orgs->count; i++) {
-        if (leads_branch(orgs->branches[i], what->member))
+        if (leads_org(orgs, i, what->member))
             return orgs->paths[i];
     }
     return what->place;
@@ -76,7 +83,7 @@ static bool is_leader(const bson_t *handler, const char *member, const char *pla
                       const struct wk_route_orgs *orgs)
 {
     for (size_t i = 0; i < orgs->count && yz_org_covers(orgs->paths[i], place); i++) {
-        if (leads_branch(orgs->branches[i], member))
+        if (leads_org(orgs, i, member))
             return true;
     }
     return declared_leader(handler, place);

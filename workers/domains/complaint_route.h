@@ -3,11 +3,12 @@
  * Of the registered handlers whose scope covers the place complained of, whose time it is. When
  * somebody or an org is accused, then neither the accused, nor their subordinates (whose home org
  * is the accused org or below it), nor their leadership (secretaries and admins over the accused
- * org, and who was registered as leading it), and only from above: a handler's scope must stand
- * over the accused org, unless the handler is independent, that is sent from outside. An accused
- * member who leads an org further up is accused there. The nearest are those whose scope is the
- * deepest. Within a span of time, those of each scope from the deepest up to the first in which one
- * was in office all the time: which of them a reporter was shown is not known.
+ * org, wherever they belong, and who was registered as leading it), and only from above: a
+ * handler's scope must stand over the accused org, unless the handler is independent, that is sent
+ * from outside. An accused member who leads an org further up is accused there. The nearest are
+ * those whose scope is the deepest. Within a span of time, those of each scope from the deepest up
+ * to the first in which one was in office all the time: which of them a reporter was shown is not
+ * known.
  *
  * Lifetime  texts and keys are borrowed from the documents.
  * Thread    any; pure.
@@ -35,12 +36,13 @@ struct wk_route_case {
 void wk_route_case(const char *org_path, const Yizhan__V1__ComplaintAccused *accused,
                    int64_t now_ms, struct wk_route_case *out);
 
-/* The orgs from the top down to the place, and of each the handlers' document and the branch's
- * (roster.h); NULL: none. */
+/* The orgs from the top down to the place, and of each the handlers' document, the branch's and
+ * that of those who have a role over it (roster.h); NULL: none. */
 struct wk_route_orgs {
     size_t count;
     char paths[YZ_ORG_DEPTH_MAX][YZ_ORG_PATH_MAX];
-    const bson_t *handlers[YZ_ORG_DEPTH_MAX], *branches[YZ_ORG_DEPTH_MAX];
+    const bson_t *handlers[YZ_ORG_DEPTH_MAX], *branches[YZ_ORG_DEPTH_MAX],
+        *holders[YZ_ORG_DEPTH_MAX];
 };
 /* Fills the paths. */
 void wk_route_orgs(const char *place, struct wk_route_orgs *orgs);

@@ -186,20 +186,38 @@ static bool names_scope(const struct wk_member_term *terms, size_t count, const 
     return false;
 }
 
-static void owe_scope(const struct wk_event *event, struct wk_fold *fold, int ordinal,
-                      const bson_t *file, const char *scope, bool ended)
+static Yizhan__V1__MemberRoleHeld role_held(const bson_t *file, const char *scope)
 {
     Yizhan__V1__MemberRoleHeld held = YIZHAN__V1__MEMBER_ROLE_HELD__INIT;
 
     held.org_path = (char *)(uintptr_t)scope;
     held.member_id = (char *)(uintptr_t)wk_document_text(file, "member_id");
     held.revision = (uint64_t)wk_document_number(file, "revision");
-    held.ended = ended;
+    return held;
+}
+
+static void owe_scope(const struct wk_event *event, struct wk_fold *fold, int ordinal,
+                      const bson_t *file, const char *scope, int64_t at_ms)
+{
+    Yizhan__V1__MemberRoleHeld held = role_held(file, scope);
+    char roles[WK_ROLES_TEXT_MAX];
+
+    wk_member_roles_over(file, scope, at_ms, roles);
+    held.roles = roles;
+    wk_later(fold, ordinal, event->received_at_ms, "member.role_held", &held.base);
+}
+
+static void owe_ended(const struct wk_event *event, struct wk_fold *fold, int ordinal,
+                      const bson_t *file, const char *scope)
+{
+    Yizhan__V1__MemberRoleHeld held = role_held(file, scope);
+
+    held.ended = true;
     wk_later(fold, ordinal, event->received_at_ms, "member.role_held", &held.base);
 }
 
 void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, const bson_t *old,
-                          const bson_t *file)
+                          const bson_t *file, int64_t at_ms)
 {
     struct wk_member_term before[WK_MEMBER_TERMS_MAX], after[WK_MEMBER_TERMS_MAX];
     size_t before_count = old && !is_archived(old) ? wk_member_terms(old, before) : 0;
@@ -207,12 +225,12 @@ void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, co
 
     for (size_t i = 0; i < after_count; i++) {
         if (!names_scope(after, i, after[i].scope))
-            owe_scope(event, fold, ROW_HELD + (int)i, file, after[i].scope, false);
+            owe_scope(event, fold, ROW_HELD + (int)i, file, after[i].scope, at_ms);
     }
     for (size_t i = 0; i < before_count; i++) {
         if (!names_scope(before, i, before[i].scope) &&
             !names_scope(after, after_count, before[i].scope))
-            owe_scope(event, fold, ROW_ENDED + (int)i, file, before[i].scope, true);
+            owe_ended(event, fold, ROW_ENDED + (int)i, file, before[i].scope);
     }
 }
 
@@ -239,7 +257,7 @@ static void put_file(const struct wk_event *event, struct wk_fold *fold, const s
                           patch->archive_reason != NULL, event->received_at_ms);
     if (!patch->archive_reason)
         wk_member_owe_terms(event, fold, changed);
-    wk_member_owe_scopes(event, fold, old, changed);
+    wk_member_owe_scopes(event, fold, old, changed, event->received_at_ms);
     wk_member_id(id, event->env->actor.tenant, named->member);
     wk_put(fold, WK_MEMBERS, id, changed);
 }

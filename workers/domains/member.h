@@ -6,10 +6,10 @@
  * registered_at, changed_at, archived_at, archive_reason; and sealed by vault.h: id_number, phone,
  * dues_base. Its history, WK_MEMBER_CHANGES, _id "<tenant>|<member>|<revision>", is insert-only.
  *
- * Who has a role over an org, wherever the member belongs, stands in WK_ROLE_HOLDERS, _id
- * "<tenant>|<org path>", written on the aggregate of the org's roster: `holders`, [{m: member id,
- * p: place among them, v: the file's revision}]. By it the scopes of roles follow an org that is
- * moved. It is told by member.role_held, of every role of a file that changes.
+ * Who has a role over an org, wherever the member belongs, stands in WK_ROLE_HOLDERS (roster.h),
+ * written on the aggregate of the org's roster. By it the scopes of roles follow an org that is
+ * moved. It is told by member.role_held, of every role of a file that changes, and again when a
+ * term begins or ends.
  *
  * Lifetime  documents that are made are the caller's.
  * Thread    worker, query threads; pure.
@@ -26,7 +26,6 @@
 
 #define WK_MEMBERS        "members"
 #define WK_MEMBER_CHANGES "member_changes"
-#define WK_ROLE_HOLDERS   "role_holders"
 #define WK_ROLES_TEXT_MAX 64
 #define WK_FIELD_TEXT_MAX 2048
 
@@ -81,13 +80,15 @@ size_t wk_member_terms(const bson_t *file, struct wk_member_term terms[WK_MEMBER
 /* "secretary" */
 const char *wk_member_role_name(Yizhan__V1__MemberRole role);
 
-/* A role of the file that begins or ends later is told to the branch's roster then. */
+/* A role of the file that begins or ends later is told to the branch's roster then, and to the orgs
+ * that the roles name. */
 void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, const bson_t *file);
-/* Owe the orgs that the file's roles name: that it has them, and, of those of old alone (NULL: a
- * new file), that it has no more. A replay finds no old ones: what then stays behind follows a move
- * to no effect. */
+/* Owe the orgs that the file's roles name: that it has them, which are live at at_ms, and, of those
+ * of old alone (NULL: none), that it has no more. A replay finds no old ones: what then stays
+ * behind follows a move to no effect, and counts as leading in the way of a complaint until the
+ * role is given and taken anew. */
 void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, const bson_t *old,
-                          const bson_t *file);
+                          const bson_t *file, int64_t at_ms);
 /* Owe the branch's roster what the file says of it: that it has the member, or, left, has not. */
 void wk_member_owe_placing(const struct wk_event *event, struct wk_fold *fold, int ordinal,
                            const bson_t *file, const char *org_path, bool left, int64_t at_ms);

@@ -227,7 +227,7 @@ void wk_member_apply_placed(const struct wk_event *event, struct wk_fold *fold)
 
 /* One who has a role over the org. */
 struct holder {
-    const char *member;
+    const char *member, *roles;
     int64_t place, revision;
 };
 
@@ -238,12 +238,14 @@ static bool next_holder(bson_iter_t *entries, struct holder *holder)
     while (bson_iter_next(entries)) {
         if (!BSON_ITER_HOLDS_DOCUMENT(entries) || !bson_iter_recurse(entries, &fields))
             continue;
-        *holder = (struct holder){.member = ""};
+        *holder = (struct holder){.member = "", .roles = ""};
         while (bson_iter_next(&fields)) {
             const char *key = bson_iter_key(&fields);
 
             if (strcmp(key, "m") == 0 && BSON_ITER_HOLDS_UTF8(&fields))
                 holder->member = bson_iter_utf8(&fields, NULL);
+            else if (strcmp(key, "r") == 0 && BSON_ITER_HOLDS_UTF8(&fields))
+                holder->roles = bson_iter_utf8(&fields, NULL);
             else if (strcmp(key, "p") == 0)
                 holder->place = bson_iter_as_int64(&fields);
             else if (strcmp(key, "v") == 0)
@@ -262,6 +264,7 @@ static void append_holder(bson_t *list, size_t index, const struct holder *holde
     snprintf(key, sizeof key, "%zu", index);
     BSON_APPEND_DOCUMENT_BEGIN(list, key, &row);
     BSON_APPEND_UTF8(&row, "m", holder->member);
+    BSON_APPEND_UTF8(&row, "r", holder->roles);
     BSON_APPEND_INT64(&row, "p", holder->place);
     BSON_APPEND_INT64(&row, "v", holder->revision);
     bson_append_document_end(list, &row);
@@ -293,7 +296,8 @@ static bool find_holder(const bson_t *holders, const char *member, struct holder
 static bson_t *with_holder(const bson_t *holders, const Yizhan__V1__MemberRoleHeld *held)
 {
     int64_t next_place = holders ? wk_document_number(holders, "next_place") : 0;
-    struct holder holder, mine = {held->member_id, next_place, (int64_t)held->revision};
+    struct holder holder,
+        mine = {held->member_id, held->roles, next_place, (int64_t)held->revision};
     bson_t list, *document = bson_new();
     bson_iter_t entries;
     bool there = false;
@@ -306,8 +310,10 @@ static bson_t *with_holder(const bson_t *holders, const Yizhan__V1__MemberRoleHe
             bool his = strcmp(holder.member, held->member_id) == 0;
 
             there = there || his;
-            if (his)
+            if (his) {
+                holder.roles = mine.roles;
                 holder.revision = mine.revision;
+            }
             if (!his || !held->ended)
                 append_holder(&list, count++, &holder);
         }
@@ -558,7 +564,7 @@ static void follow_with_scopes(const struct wk_event *event, struct wk_fold *fol
     wk_member_owe_placing(event, fold, ROW_JOINED, now, wk_document_text(now, "org_path"), false,
                           event->received_at_ms);
     wk_member_owe_terms(event, fold, now);
-    wk_member_owe_scopes(event, fold, file, now);
+    wk_member_owe_scopes(event, fold, file, now, event->received_at_ms);
     push_followed(event, fold, wk_document_number(now, "revision"));
     if (changed)
         wk_put(fold, WK_MEMBERS, id, changed);
@@ -583,7 +589,7 @@ static void follow_with_branch(const struct wk_event *event, struct wk_fold *fol
         push_followed(event, fold, wk_document_number(file, "revision"));
     }
     wk_member_owe_terms(event, fold, file);
-    wk_member_owe_scopes(event, fold, before, file);
+    wk_member_owe_scopes(event, fold, before, file, event->received_at_ms);
     if (changed)
         wk_put(fold, WK_MEMBERS, id, changed);
 }
@@ -613,11 +619,12 @@ void wk_member_needs_term_passed(const struct wk_event *event, struct wk_needs *
     wk_need_own(needs, WK_MEMBERS, id);
 }
 
-/* A file that was changed since has owed its roster what holds now. */
+/* A file that was changed since has owed its roster and the orgs of its roles what holds now. */
 void wk_member_apply_term_passed(const struct wk_event *event, struct wk_fold *fold)
 {
     const Yizhan__V1__MemberTermPassed *passed =
         (const Yizhan__V1__MemberTermPassed *)event->payload;
+    int64_t at_ms = wk_timestamp_ms(passed->at);
     const bson_t *file;
     char id[WK_ID_MAX];
 
@@ -626,5 +633,8 @@ void wk_member_apply_term_passed(const struct wk_event *event, struct wk_fold *f
     if (!file || wk_document_number(file, "revision") != (int64_t)passed->revision)
         return;
     wk_member_owe_placing(event, fold, ROW_JOINED, file, wk_document_text(file, "org_path"), false,
-                          wk_timestamp_ms(passed->at));
+                          at_ms);
+    /* What is live by now: of two that come late, in whatever order, both say the same. */
+    wk_member_owe_scopes(event, fold, NULL, file,
+                         at_ms > event->received_at_ms ? at_ms : event->received_at_ms);
 }

@@ -32,6 +32,8 @@ struct person {
     int home;   /* org */
     bool leads; /* secretary of its home */
     bool left;
+    int over; /* org, anywhere: has a role whose scope it is; -1 */
+    const char *role;
 };
 
 struct registered {
@@ -57,6 +59,22 @@ static bool above_or_same(int a, int b)
     return b == a;
 }
 
+static void populate(void)
+{
+    static const char *const roles[] = {"secretary", "inspector,admin", "inspector", "", NULL};
+
+    for (int i = 0; i < PEOPLE; i++) {
+        struct person *p = &world.people[i];
+
+        snprintf(p->name, sizeof p->name, "p%d", i);
+        p->home = (int)draw((unsigned)world.org_count);
+        p->leads = draw(4) == 0;
+        p->left = draw(8) == 0;
+        p->over = draw(3) ? -1 : (int)draw((unsigned)world.org_count);
+        p->role = roles[draw(5)];
+    }
+}
+
 static void grow(void)
 {
     world.org_count = 2 + (int)draw(ORGS - 2);
@@ -74,12 +92,7 @@ static void grow(void)
                  i ? world.paths[world.parents[i]] : "", i ? "/" : "", 1 + i % 7, "1111111");
         snprintf(world.paths[i] + strlen(world.paths[i]), 16, "_%d", i);
     }
-    for (int i = 0; i < PEOPLE; i++) {
-        snprintf(world.people[i].name, sizeof world.people[i].name, "p%d", i);
-        world.people[i].home = (int)draw((unsigned)world.org_count);
-        world.people[i].leads = draw(4) == 0;
-        world.people[i].left = draw(8) == 0;
-    }
+    populate();
     for (int i = 0; i < HANDLERS; i++) {
         struct registered *h = &world.handlers[i];
 
@@ -152,6 +165,34 @@ static bson_t *branch_of(int org)
     return document;
 }
 
+static void append_holder(bson_t *list, int place, const char *member, const char *roles)
+{
+    char key[16];
+    bson_t entry;
+
+    snprintf(key, sizeof key, "%d", place);
+    bson_append_document_begin(list, key, -1, &entry);
+    BSON_APPEND_UTF8(&entry, "m", member);
+    if (roles) /* documents may be older than the field */
+        BSON_APPEND_UTF8(&entry, "r", roles);
+    BSON_APPEND_INT64(&entry, "p", place);
+    bson_append_document_end(list, &entry);
+}
+
+static bson_t *holders_of(int org)
+{
+    bson_t *document = bson_new(), list;
+    int place = 0;
+
+    BSON_APPEND_ARRAY_BEGIN(document, "holders", &list);
+    for (int i = 0; i < PEOPLE; i++) {
+        if (world.people[i].over == org)
+            append_holder(&list, place++, world.people[i].name, world.people[i].role);
+    }
+    bson_append_array_end(document, &list);
+    return document;
+}
+
 static int org_of(const char *path)
 {
     for (int i = 0; i < world.org_count; i++) {
@@ -162,11 +203,18 @@ static int org_of(const char *path)
     return -1;
 }
 
-static bool leads(int person, int org)
+/* The highest org that it leads over this one, or this one itself; -1: it leads none. Whoever left
+ * a branch has what it has elsewhere. */
+static int led(int person, int org)
 {
     const struct person *p = &world.people[person];
+    bool home = p->leads && !p->left && above_or_same(p->home, org);
+    bool over = p->over >= 0 && p->role && (strstr(p->role, "secr") || strstr(p->role, "admin")) &&
+                above_or_same(p->over, org);
 
-    return p->leads && !p->left && above_or_same(p->home, org);
+    if (home && over)
+        return above_or_same(p->home, p->over) ? p->home : p->over;
+    return home ? p->home : over ? p->over : -1;
 }
 
 /* The rules, over the tree itself. member: -1 for none; latest: of a span from NOW on. */
@@ -177,9 +225,9 @@ static bool may_handle(const struct registered *h, int place, bool accused, int 
         return false;
     if (!accused)
         return true;
-    if (member >= 0 && leads(member, place))
-        place = world.people[member].home;
-    return above_or_same(h->scope, place) && h->person != member && !leads(h->person, place) &&
+    if (member >= 0 && led(member, place) >= 0)
+        place = led(member, place);
+    return above_or_same(h->scope, place) && h->person != member && led(h->person, place) < 0 &&
            !(h->leads >= 0 && above_or_same(h->leads, place)) &&
            (h->independent ||
             (h->scope != place && !above_or_same(place, world.people[h->person].home)));
@@ -239,7 +287,7 @@ static size_t try_one(int64_t latest)
                                  .latest_ms = latest};
     static struct wk_route route;
     struct wk_route_orgs orgs;
-    bson_t *documents[2 * YZ_ORG_DEPTH_MAX];
+    bson_t *documents[3 * YZ_ORG_DEPTH_MAX];
     size_t count = 0;
 
     wk_route_orgs(what.place, &orgs);
@@ -249,6 +297,7 @@ static size_t try_one(int64_t latest)
 
         orgs.handlers[i] = documents[count++] = handlers_of(org);
         orgs.branches[i] = documents[count++] = branch_of(org);
+        orgs.holders[i] = documents[count++] = holders_of(org);
     }
     wk_route_find(&what, &orgs, &route);
     compare(&route, place, accused, member, what.latest_ms);
@@ -274,6 +323,118 @@ static void test_random_trees(void **state)
     }
     /* Neither is rare, else the test says little. */
     assert_true(some > TREES && none > TREES / 4);
+}
+
+/* Three handlers over g1/c1/b1: `far` over g1, `near` over g1/c1, and `own` there, a member of
+ * g1/c1/b9. */
+struct office {
+    bson_t *far, *near, *holders;
+    struct wk_route_orgs orgs;
+    struct wk_route route;
+};
+
+static void append_officer(bson_t *list, const char *member, const char *home)
+{
+    static const uint8_t key[WK_PUBLIC_KEY_BYTES] = {1};
+    bson_t entry;
+
+    bson_append_document_begin(list, member, -1, &entry);
+    BSON_APPEND_UTF8(&entry, "m", member);
+    BSON_APPEND_UTF8(&entry, "h", home);
+    BSON_APPEND_UTF8(&entry, "i", member); /* the key's id */
+    BSON_APPEND_BINARY(&entry, "p", BSON_SUBTYPE_BINARY, key, sizeof key);
+    BSON_APPEND_DATE_TIME(&entry, "f", 0);
+    BSON_APPEND_DATE_TIME(&entry, "u", NOW + 1000);
+    bson_append_document_end(list, &entry);
+}
+
+/* The member has these roles over orgs.paths[at], which is no org of its own. */
+static void route_with(struct office *office, const char *accused, size_t at, const char *member,
+                       const char *roles)
+{
+    struct wk_route_case what = {
+        .place = "g1/c1/b1", .member = accused, .accused = true, .now_ms = NOW, .latest_ms = NOW};
+    bson_t list;
+
+    wk_route_orgs(what.place, &office->orgs);
+    office->far = bson_new();
+    BSON_APPEND_ARRAY_BEGIN(office->far, "handlers", &list);
+    append_officer(&list, "far", "g0");
+    bson_append_array_end(office->far, &list);
+    office->near = bson_new();
+    BSON_APPEND_ARRAY_BEGIN(office->near, "handlers", &list);
+    append_officer(&list, "near", "g1/c1/office");
+    append_officer(&list, "own", "g1/c1/b9");
+    bson_append_array_end(office->near, &list);
+    office->holders = bson_new();
+    BSON_APPEND_ARRAY_BEGIN(office->holders, "holders", &list);
+    append_holder(&list, 0, "other", "admin");
+    append_holder(&list, 1, member, roles);
+    bson_append_array_end(office->holders, &list);
+    office->orgs.handlers[0] = office->far;
+    office->orgs.handlers[1] = office->near;
+    office->orgs.holders[at] = office->holders;
+    wk_route_find(&what, &office->orgs, &office->route);
+}
+
+static void close_office(struct office *office)
+{
+    bson_destroy(office->far);
+    bson_destroy(office->near);
+    bson_destroy(office->holders);
+}
+
+static bool may(const struct office *office, const char *key_id)
+{
+    return wk_route_key(&office->route, key_id)->eligible;
+}
+
+/* The accused of g1/c1/b1 is admin of g1/c1: who works there, or below, is the accused's
+ * subordinate. */
+static void test_a_role_above_the_home_raises_the_accused(void **state)
+{
+    static const struct {
+        const char *roles;
+        bool below;
+    } cases[] = {{"admin", false},
+                 {"inspector,secretary", false},
+                 {"inspector", true},
+                 {"", true},
+                 {NULL, true}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static struct office office;
+
+        route_with(&office, "m", 1, "m", cases[i].roles);
+        assert_int_equal(may(&office, "near"), cases[i].below);
+        assert_int_equal(may(&office, "own"), cases[i].below);
+        assert_true(may(&office, "far"));
+        assert_int_equal(wk_route_key(&office.route, "far")->nearest, !cases[i].below);
+        close_office(&office);
+    }
+}
+
+/* The handler of g1/c1/b9 is secretary of g1/c1, and with that the accused's leader. */
+static void test_who_leads_from_elsewhere_is_no_handler(void **state)
+{
+    static const struct {
+        const char *roles;
+        bool may;
+    } cases[] = {{"secretary", false}, {"admin", false}, {"inspector", true}, {NULL, true}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t at = 0; at < 3; at++) {
+            static struct office office;
+
+            route_with(&office, "m", at, "own", cases[i].roles);
+            assert_int_equal(may(&office, "own"), cases[i].may);
+            assert_true(may(&office, "near"));
+            assert_true(may(&office, "far"));
+            close_office(&office);
+        }
+    }
 }
 
 static void test_missing_documents_are_nobody(void **state)
@@ -316,6 +477,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_trees),
+        cmocka_unit_test(test_a_role_above_the_home_raises_the_accused),
+        cmocka_unit_test(test_who_leads_from_elsewhere_is_no_handler),
         cmocka_unit_test(test_missing_documents_are_nobody),
         cmocka_unit_test(test_the_place_is_the_accuseds_own),
     };

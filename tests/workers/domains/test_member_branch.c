@@ -279,6 +279,133 @@ static size_t count_rows(const char *type)
     return of_type;
 }
 
+static const char *roles_held(const char *path, const char *member)
+{
+    return wk_roles_held(role_holders_of(path), member);
+}
+
+static enum yz_err change_roles(const char *member, uint64_t revision,
+                                Yizhan__V1__MemberRoleTerm **terms, size_t count)
+{
+    Yizhan__V1__MemberChanged message = YIZHAN__V1__MEMBER_CHANGED__INIT;
+    Yizhan__V1__MemberField field = FIELD(ROLES);
+    Yizhan__V1__MemberFile file = YIZHAN__V1__MEMBER_FILE__INIT;
+
+    file.roles = terms;
+    file.n_roles = count;
+    message.org_path = (char *)(uintptr_t) "g1/b2";
+    message.member_id = (char *)(uintptr_t)member;
+    message.revision = revision;
+    message.fields = &field;
+    message.n_fields = 1;
+    message.file = &file;
+    message.basis = (char *)(uintptr_t) "basis";
+    return drive(&d, "adm", "g1", "member.changed", &message.base);
+}
+
+/* What a member is over an org that is not its own stands there, and changes with the file. */
+static void test_roles_stand_with_their_holders(void **state)
+{
+    Yizhan__V1__MemberRoleTerm first = YIZHAN__V1__MEMBER_ROLE_TERM__INIT,
+                               second = YIZHAN__V1__MEMBER_ROLE_TERM__INIT,
+                               *terms[] = {&first, &second};
+
+    (void)state;
+    d.roles = "admin@g1";
+    assert_int_equal(register_holder("h1", "g1/b2", "g1/b1"), YZ_OK);
+    assert_int_equal(register_holder("h2", "g1/b2", "g1/b1"), YZ_OK);
+    run_due_rows();
+    assert_string_equal(roles_held("g1", "h1"), "inspector");
+    assert_string_equal(roles_held("g1/b1", "h1"), "inspector,secretary");
+    assert_string_equal(roles_held("g1/b1", "nobody"), "");
+    first.role = YIZHAN__V1__MEMBER_ROLE__ROLE_ADMIN;
+    second.role = YIZHAN__V1__MEMBER_ROLE__ROLE_INSPECTOR;
+    first.scope = second.scope = (char *)(uintptr_t) "g1/b1";
+    assert_int_equal(change_roles("h1", 2, terms, 2), YZ_OK);
+    run_due_rows();
+    assert_string_equal(roles_held("g1", "h1"), "");
+    assert_string_equal(roles_held("g1/b1", "h1"), "admin,inspector");
+    assert_string_equal(roles_held("g1/b1", "h2"), "inspector,secretary");
+    assert_int_equal(change_roles("h1", 3, &terms[1], 1), YZ_OK);
+    run_due_rows();
+    assert_string_equal(roles_held("g1/b1", "h1"), "inspector");
+    assert_int_equal(change_roles("h1", 4, NULL, 0), YZ_OK);
+    run_due_rows();
+    assert_int_equal(holders_of("g1/b1"), 1);
+    branch_moves("g1/b1", "g1/b9");
+    assert_string_equal(roles_held("g1/b9", "h2"), "inspector,secretary");
+}
+
+/* A term that has not begun is known, and tells no role; when it ends it is so again. */
+static void test_roles_held_begin_and_end(void **state)
+{
+    Yizhan__V1__MemberRoleTerm term = YIZHAN__V1__MEMBER_ROLE_TERM__INIT, *terms[] = {&term};
+    Google__Protobuf__Timestamp from = wk_timestamp(DRIVE_START + 1000),
+                                until = wk_timestamp(DRIVE_START + 5000);
+    Yizhan__V1__MemberTermPassed passed = YIZHAN__V1__MEMBER_TERM_PASSED__INIT;
+    size_t held;
+
+    (void)state;
+    d.roles = "admin@g1";
+    assert_int_equal(registered("h1", "g1/b2"), YZ_OK);
+    term.role = YIZHAN__V1__MEMBER_ROLE__ROLE_SECRETARY;
+    term.scope = (char *)(uintptr_t) "g1";
+    term.from = &from;
+    term.until = &until;
+    assert_int_equal(change_roles("h1", 2, terms, 1), YZ_OK);
+    run_due_rows();
+    assert_int_equal(holders_of("g1"), 1);
+    assert_string_equal(roles_held("g1", "h1"), "");
+    d.now_ms = DRIVE_START + 1000;
+    run_due_rows();
+    assert_string_equal(roles_held("g1", "h1"), "secretary");
+    d.now_ms = DRIVE_START + 5000;
+    run_due_rows();
+    assert_string_equal(roles_held("g1", "h1"), "");
+    assert_int_equal(holders_of("g1"), 1);
+    /* Of a revision that is past: to no effect, however late it comes. */
+    passed.org_path = (char *)(uintptr_t) "g1/b2";
+    passed.member_id = (char *)(uintptr_t) "h1";
+    passed.revision = 1;
+    passed.at = &from;
+    assert_int_equal(drive(&d, "adm", "g1", "member.term_passed", &passed.base), YZ_OK);
+    run_due_rows();
+    assert_string_equal(roles_held("g1", "h1"), "");
+    /* A beginning that is told after the end, and once more. */
+    passed.revision = 2;
+    held = count_rows("member.role_held");
+    assert_int_equal(drive(&d, "adm", "g1", "member.term_passed", &passed.base), YZ_OK);
+    assert_int_equal(drive_apply(&d, &d.event), YZ_OK);
+    assert_int_equal(count_rows("member.role_held"), held + 2);
+    run_due_rows();
+    assert_string_equal(roles_held("g1", "h1"), "");
+}
+
+/* Written before roles stood there: it says nothing, until the file is told again. */
+static void test_holders_without_roles(void **state)
+{
+    Yizhan__V1__MemberRoleHeld held = YIZHAN__V1__MEMBER_ROLE_HELD__INIT;
+    bson_t *old = BCON_NEW("org_path", "g1/b1", "holders", "[", "{", "m", "h1", "p", BCON_INT64(0),
+                           "v", BCON_INT64(3), "}", "]", "next_place", BCON_INT64(1));
+    char id[WK_ID_MAX];
+
+    (void)state;
+    wk_branch_id(id, "t1", "g1/b1");
+    wk_fold_preset(d.fold, WK_ROLE_HOLDERS, id, old, 1);
+    bson_destroy(old);
+    assert_string_equal(roles_held("g1/b1", "h1"), "");
+    held.org_path = (char *)(uintptr_t) "g1/b1";
+    held.member_id = (char *)(uintptr_t) "h1";
+    held.roles = (char *)(uintptr_t) "secretary";
+    held.revision = 2; /* late */
+    assert_int_equal(drive(&d, "adm", "g1", "member.role_held", &held.base), YZ_OK);
+    assert_string_equal(roles_held("g1/b1", "h1"), "");
+    held.revision = 3;
+    assert_int_equal(drive(&d, "adm", "g1", "member.role_held", &held.base), YZ_OK);
+    assert_string_equal(roles_held("g1/b1", "h1"), "secretary");
+    assert_int_equal(holders_of("g1/b1"), 1);
+}
+
 /* The same rows and the same push again, and no second revision; what is moot tells nobody. */
 static void test_holder_replayed(void **state)
 {
@@ -350,6 +477,9 @@ int main(void)
         TEST(test_scopes_follow),
         TEST(test_holders_follow),
         TEST(test_late_and_former_holders),
+        TEST(test_roles_stand_with_their_holders),
+        TEST(test_roles_held_begin_and_end),
+        TEST(test_holders_without_roles),
         TEST(test_holder_replayed),
         TEST(test_holders_run_out),
     };
