@@ -337,15 +337,23 @@ static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery
     pthread_mutex_unlock(&alone_turn);
 }
 
+/* What has to wait for what the others wrote is done once that is stored. */
 static void run_portion(struct wk_batch *batch, const struct wk_delivery *deliveries, size_t count)
 {
-    batch->count = 0;
-    for (size_t i = 0; i < count; i++)
-        put_item(batch, &deliveries[i]);
-    if (count == 0 || process(batch) == YZ_OK)
-        return;
-    for (size_t i = 0; i < count; i++)
-        run_alone(batch, &deliveries[i]);
+    while (count > 0) {
+        enum yz_err err;
+        size_t done;
+
+        batch->count = 0;
+        for (size_t i = 0; i < count; i++)
+            put_item(batch, &deliveries[i]);
+        err = process(batch);
+        done = batch->count > 0 ? batch->count : count;
+        for (size_t i = 0; err && i < done; i++)
+            run_alone(batch, &deliveries[i]);
+        deliveries += done;
+        count -= done;
+    }
 }
 
 /* Events that were in a dead worker's hands may have killed it. Once is no proof: the first time

@@ -30,7 +30,8 @@ struct entry {
     bool staged_insert;
     bool needed; /* named by needs(), so loaded */
     bool dirty;
-    bool used; /* in this batch */
+    bool used;          /* in this batch */
+    const char *writer; /* if dirty: aggregate of the last event that wrote it */
     /* of a document that may be kept; 0: it may not */
     uint64_t holder;
     int64_t loaded_mono_ms; /* 0: not yet */
@@ -41,6 +42,10 @@ struct entry {
 
 struct wk_needs {
     struct wk_fold *fold;
+    /* Not NULL: nothing is to be loaded; asked is whether an event of this aggregate rests on what
+     * others wrote in this batch. */
+    const char *asking;
+    bool mixed;
 };
 
 struct list {
@@ -275,9 +280,25 @@ static struct entry *obtain(struct wk_fold *fold, const char *collection, const 
     return e;
 }
 
+/* true: it was only asked. */
+static bool only_asked(struct wk_needs *needs, const char *collection, const char *id)
+{
+    const struct entry *e;
+
+    if (!needs->asking)
+        return false;
+    e = find(needs->fold, collection, id);
+    needs->mixed = needs->mixed || (e && e->dirty && strcmp(e->writer, needs->asking) != 0);
+    return true;
+}
+
 void wk_need(struct wk_needs *needs, const char *collection, const char *id)
 {
-    struct entry *e = obtain(needs->fold, collection, id);
+    struct entry *e;
+
+    if (only_asked(needs, collection, id))
+        return;
+    e = obtain(needs->fold, collection, id);
 
     /* Kept, but not as a document of the asker's own. */
     if (!e->needed && !e->insert)
@@ -289,8 +310,11 @@ void wk_need(struct wk_needs *needs, const char *collection, const char *id)
 
 void wk_need_own(struct wk_needs *needs, const char *collection, const char *id)
 {
-    struct entry *e = obtain(needs->fold, collection, id);
+    struct entry *e;
 
+    if (only_asked(needs, collection, id))
+        return;
+    e = obtain(needs->fold, collection, id);
     if (e->needed)
         return;
     if (!e->insert && (!e->holder || e->holder != needs->fold->holder)) {
@@ -306,6 +330,16 @@ void wk_fold_need(struct wk_fold *fold, const struct wk_event_handler *handler,
 {
     if (handler->needs)
         handler->needs(event, &fold->needs);
+}
+
+bool wk_fold_rests_on_others(struct wk_fold *fold, const struct wk_event_handler *handler,
+                             const struct wk_event *event)
+{
+    struct wk_needs needs = {.fold = fold, .asking = event->env->aggregate};
+
+    if (handler->needs)
+        handler->needs(event, &needs);
+    return needs.mixed;
 }
 
 static uint64_t read_u64(const bson_t *document, const char *field)
@@ -539,6 +573,7 @@ static void commit(struct wk_fold *fold, struct entry *e)
         e->sequence = sequence;
         e->insert = e->insert || e->staged_insert;
         e->dirty = true;
+        e->writer = fold->event->env->aggregate;
     }
     e->staged = NULL;
     e->staged_insert = false;

@@ -36,6 +36,10 @@ void wk_fold_holder(struct wk_fold *fold, uint64_t holder);
 /* Ask the handler what the event may look at. */
 void wk_fold_need(struct wk_fold *fold, const struct wk_event_handler *handler,
                   const struct wk_event *event);
+/* The event needs a document that one of another aggregate wrote in this batch: it is not stored
+ * yet, and would not be there when this one alone were replayed. */
+bool wk_fold_rests_on_others(struct wk_fold *fold, const struct wk_event_handler *handler,
+                             const struct wk_event *event);
 /* One query for each collection of which something is needed that was not kept. */
 YZ_MUST_USE enum yz_err wk_fold_load(struct wk_fold *fold, struct wk_store *store);
 /* Instead of loading: the document as the event `sequence` left it (copied). */

@@ -253,6 +253,11 @@ static enum yz_err decide(struct wk_batch *batch, size_t index, struct wk_record
     return err;
 }
 
+static bool must_wait(struct wk_batch *batch, const struct wk_item *item)
+{
+    return !item->poison.err && wk_fold_rests_on_others(batch->fold, item->handler, &item->event);
+}
+
 enum yz_err wk_settle_decide(struct wk_batch *batch)
 {
     enum yz_err err = load(batch);
@@ -264,6 +269,10 @@ enum yz_err wk_settle_decide(struct wk_batch *batch)
 
         if (!takes_part(&batch->items[i]))
             continue;
+        if (must_wait(batch, &batch->items[i])) {
+            batch->count = i;
+            break;
+        }
         HASH_FIND_STR(batch->records, batch->items[i].outcome.id, record);
         assert(record); /* load_outcomes made one for each id */
         err = decide(batch, i, record);

@@ -40,7 +40,8 @@ void wk_settle_staged(struct wk_batch *batch, enum wk_stage stage);
 /* While EVENTS gives sequences out again (watch.h): what had its sequence given out before is
  * poison. It was settled under it already: it stays. */
 YZ_MUST_USE enum yz_err wk_settle_refuse_repeated(struct wk_batch *batch);
-/* Load documents and, with `ask`, outcomes; then judge and apply in sequence. */
+/* Load documents and, with `ask`, outcomes; then judge and apply in sequence, up to the first event
+ * that rests on what one of another aggregate wrote before it: count ends there. */
 YZ_MUST_USE enum yz_err wk_settle_decide(struct wk_batch *batch);
 /* Insert or replace the outcomes that were decided. *again: one was there already. */
 YZ_MUST_USE enum yz_err wk_settle_write(struct wk_batch *batch, bool *again);

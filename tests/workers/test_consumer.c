@@ -292,11 +292,29 @@ static void take_id(const struct wk_event *event)
     wk_store_push(pool, store);
 }
 
+/* One with the text "rests" needs the post m920 of thread "f", which is another aggregate's. */
+static bool base_was_there, base_was_stored;
+
+static void needs_base(const struct wk_event *event, struct wk_needs *needs)
+{
+    const Yizhan__V1__ThreadPosted *p = (const Yizhan__V1__ThreadPosted *)event->payload;
+
+    if (strcmp(p->text, "rests") == 0)
+        wk_need(needs, "posts", "t1|f|m920");
+}
+
+static void look_at_base(struct wk_fold *fold)
+{
+    base_was_there = wk_get(fold, "posts", "t1|f|m920") != NULL;
+    base_was_stored = count("posts", BCON_NEW("_id", "t1|f|m920")) == 1;
+}
+
 static enum yz_err judge(const struct wk_event *event, struct wk_fold *fold, struct yz_violation *v)
 {
     const Yizhan__V1__ThreadPosted *p = (const Yizhan__V1__ThreadPosted *)event->payload;
 
-    (void)fold;
+    if (strcmp(p->text, "rests") == 0)
+        look_at_base(fold);
     if (strcmp(p->text, "rival") == 0)
         take_id(event);
     return strcmp(p->text, "no") == 0 ? yz_violate(v, YZ_FORBIDDEN, "text", NULL) : YZ_OK;
@@ -325,7 +343,7 @@ static void apply(const struct wk_event *event, struct wk_fold *fold)
 
 static const struct wk_event_handler *find_handler(const char *type)
 {
-    static const struct wk_event_handler handler = {"thread.posted", NULL, judge, apply};
+    static const struct wk_event_handler handler = {"thread.posted", needs_base, judge, apply};
 
     return strcmp(type, handler.type) == 0 ? &handler : NULL;
 }
@@ -486,8 +504,9 @@ static natsMsg *with_reply(natsMsg *msg)
     return copy;
 }
 
-/* The post `number` of message 910 as the consumer hands it on. */
-static struct wk_delivery deliver(struct wk_lease *lease, unsigned number, uint64_t delivered)
+/* A post as the consumer hands it on. */
+static struct wk_delivery deliver(struct wk_lease *lease, unsigned number, natsMsg *msg,
+                                  uint64_t delivered)
 {
     struct wk_delivery delivery = {.sequence = number,
                                    .number = 1,
@@ -496,7 +515,7 @@ static struct wk_delivery deliver(struct wk_lease *lease, unsigned number, uint6
     int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
     struct wk_lease_view view = {0};
 
-    delivery.msg = with_reply(make_post(number, 910, "d", number == 910 ? "first" : "second"));
+    delivery.msg = with_reply(msg);
     assert_int_equal(sscanf(natsMsg_GetSubject(delivery.msg), "evt.%u.", &delivery.partition), 1);
     while (!view.revision && yz_clock_mono_ms() < until) {
         wk_lease_look(lease, delivery.partition, &view);
@@ -507,39 +526,79 @@ static struct wk_delivery deliver(struct wk_lease *lease, unsigned number, uint6
     return delivery;
 }
 
+struct batch_rig {
+    struct wk_batch_means means;
+    struct wk_batch *batch;
+};
+
+static void rig_batch(struct batch_rig *rig, const char *worker)
+{
+    rig->means = (struct wk_batch_means){.conf = &conf,
+                                         .nc = nc,
+                                         .pool = pool,
+                                         .metrics = &metrics,
+                                         .find_handler = find_handler,
+                                         .stopping = &stopping};
+    atomic_store(&stopping, false);
+    assert_int_equal(wk_lease_new(&conf, nc, worker, &metrics, &rig->means.lease), YZ_OK);
+    assert_int_equal(wk_publisher_new(&conf, worker, &metrics, &rig->means.pub), YZ_OK);
+    rig->means.values = wk_values_new(&conf, rig->means.pub, &metrics, on_settled, is_held, NULL);
+    rig->batch = wk_batch_new(&rig->means);
+}
+
+static void unrig_batch(struct batch_rig *rig)
+{
+    wk_batch_free(rig->batch);
+    wk_values_free(rig->means.values);
+    wk_publisher_free(rig->means.pub);
+    wk_lease_stop(rig->means.lease, 0);
+    wk_lease_free(rig->means.lease);
+}
+
 /* An event whose ack was late comes again, behind one that was stored after it and wants the same
  * key: it keeps the key. */
 static void test_what_comes_again_late_keeps_its_key(void **state)
 {
-    struct wk_batch_means means = {.conf = &conf,
-                                   .nc = nc,
-                                   .pool = pool,
-                                   .metrics = &metrics,
-                                   .find_handler = find_handler,
-                                   .stopping = &stopping};
     struct wk_delivery once[1], again[2];
-    struct wk_batch *batch;
+    struct batch_rig rig;
 
     (void)state;
-    atomic_store(&stopping, false);
-    assert_int_equal(wk_lease_new(&conf, nc, "e-1", &metrics, &means.lease), YZ_OK);
-    assert_int_equal(wk_publisher_new(&conf, "late", &metrics, &means.pub), YZ_OK);
-    means.values = wk_values_new(&conf, means.pub, &metrics, on_settled, is_held, NULL);
-    batch = wk_batch_new(&means);
-    once[0] = deliver(means.lease, 910, 1);
-    wk_batch_run(batch, once, 1);
+    rig_batch(&rig, "e-1");
+    once[0] = deliver(rig.means.lease, 910, make_post(910, 910, "d", "first"), 1);
+    wk_batch_run(rig.batch, once, 1);
     assert_int_equal(count("outcomes", BCON_NEW("event_id", "e910", "status", "applied")), 1);
-    again[0] = deliver(means.lease, 911, 1);
-    again[1] = deliver(means.lease, 910, 2);
-    wk_batch_run(batch, again, 2);
+    again[0] = deliver(rig.means.lease, 911, make_post(911, 910, "d", "second"), 1);
+    again[1] = deliver(rig.means.lease, 910, make_post(910, 910, "d", "first"), 2);
+    wk_batch_run(rig.batch, again, 2);
     assert_int_equal(count("outcomes", BCON_NEW("event_id", "e910", "status", "applied")), 1);
     assert_int_equal(count("outcomes", BCON_NEW("event_id", "e911", "code", "already_posted")), 1);
     assert_int_equal(count("posts", BCON_NEW("text", "first")), 1);
-    wk_batch_free(batch);
-    wk_values_free(means.values);
-    wk_publisher_free(means.pub);
-    wk_lease_stop(means.lease, PATIENCE_MS);
-    wk_lease_free(means.lease);
+    unrig_batch(&rig);
+}
+
+/* Who rests on what another aggregate's event wrote in the same batch is decided once that is
+ * stored: else, replayed alone after a crash, it would not find it. */
+static void test_who_rests_on_others_waits_for_them(void **state)
+{
+    struct wk_delivery deliveries[3];
+    struct batch_rig rig;
+
+    (void)state;
+    rig_batch(&rig, "f-1");
+    deliveries[0] = deliver(rig.means.lease, 920, make_post(920, 920, "f", "base"), 1);
+    deliveries[1] = deliver(rig.means.lease, 921, make_post(921, 921, "g", "rests"), 1);
+    deliveries[2] = deliver(rig.means.lease, 922, make_post(922, 922, "f", "another"), 1);
+    wk_batch_run(rig.batch, deliveries, 3);
+    assert_true(base_was_there);
+    assert_true(base_was_stored);
+    for (int i = 920; i <= 922; i++) {
+        char id[8];
+
+        snprintf(id, sizeof id, "e%d", i);
+        assert_int_equal(
+            count("outcomes", BCON_NEW("event_id", BCON_UTF8(id), "status", "applied")), 1);
+    }
+    unrig_batch(&rig);
 }
 
 int main(void)
@@ -554,6 +613,7 @@ int main(void)
         cmocka_unit_test(test_events_settle_and_the_outbox_delivers),
         cmocka_unit_test(test_what_rested_on_a_taken_id_is_decided_anew),
         cmocka_unit_test(test_what_comes_again_late_keeps_its_key),
+        cmocka_unit_test(test_who_rests_on_others_waits_for_them),
     };
 
     return cmocka_run_group_tests(tests, start_all, rig_stop);
