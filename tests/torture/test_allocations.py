@@ -199,7 +199,8 @@ def post(town, text):
 def each_allocation(plan, scope, work):
     """work(number) with the number-th allocation failing, for as many as one undisturbed work needs."""
     counts = []
-    for _ in range(3):  # other threads do other things meanwhile, so there the least is the truest
+    # Other threads do other things meanwhile, so there the least is the truest, once it was seen twice.
+    while len(counts) < 3 or (scope != MAIN_THREAD and len(counts) < 100 and sorted(counts)[1] > min(counts) + SPARE):
         plan.arm(scope, NEVER)
         work(0)
         counts.append(plan.seen)
@@ -276,6 +277,8 @@ def test_each_allocation_of_a_frame(under_torture):
 
 def test_each_allocation_of_a_batch(under_torture):
     stack, town, plan, worker = under_torture("worker")
+    # Else the making of 64 consumers is counted as a batch's way.
+    until(lambda: "event=leases held=64 " in worker.text(), 60, what="the worker has its partitions")
     thread = f"thread.{town.branch}.t1"
     desk = stack.phone(town.person("m2"), subscribe=[thread], gateway=1)
     pid = worker.pid

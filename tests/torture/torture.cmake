@@ -2,4 +2,4 @@
 add_library(allocations SHARED torture/allocations.c)
 target_link_libraries(allocations PRIVATE yz_warnings dl)
 yz_pytest(torture.frame torture 600 ${CMAKE_CURRENT_LIST_DIR}/test_allocations.py -k "not of_a_batch")
-yz_pytest(torture.batch torture 600 ${CMAKE_CURRENT_LIST_DIR}/test_allocations.py -k of_a_batch)
+yz_pytest(torture.batch torture 900 ${CMAKE_CURRENT_LIST_DIR}/test_allocations.py -k of_a_batch)
