@@ -337,7 +337,8 @@ static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery
     pthread_mutex_unlock(&alone_turn);
 }
 
-/* What has to wait for what the others wrote is done once that is stored. */
+/* What has to wait for what the others wrote is done once that is stored. Poison behind it goes to
+ * DEADLETTERS again with it, which keeps one of each Msg-Id; only its log line is there twice. */
 static void run_portion(struct wk_batch *batch, const struct wk_delivery *deliveries, size_t count)
 {
     while (count > 0) {

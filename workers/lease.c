@@ -81,8 +81,8 @@ static void changed(struct wk_lease *lease)
 }
 
 /* beat: one was stored just now. A request for one may be under way for longer than the others
- * wait for it, so that not only the keeper has to look. */
-static void judge_beat(struct wk_lease *lease, bool beat)
+ * wait for it, so that not only the keeper has to look. Whether it suspends. */
+static bool judge_beat(struct wk_lease *lease, bool beat)
 {
     bool suspended, differs;
 
@@ -96,6 +96,7 @@ static void judge_beat(struct wk_lease *lease, bool beat)
     /* With each beat again: two threads that saw it differ may have told it in the other order. */
     if (differs || beat)
         yz_trouble_note(&lease->metrics->troubles, YZ_TROUBLE_leases_suspended, suspended);
+    return suspended;
 }
 
 uint64_t wk_lease_version(const struct wk_lease *lease)
@@ -105,13 +106,7 @@ uint64_t wk_lease_version(const struct wk_lease *lease)
 
 bool wk_lease_suspended(struct wk_lease *lease)
 {
-    bool suspended;
-
-    judge_beat(lease, false);
-    pthread_mutex_lock(&lease->mutex);
-    suspended = lease->suspended;
-    pthread_mutex_unlock(&lease->mutex);
-    return suspended;
+    return judge_beat(lease, false);
 }
 
 void wk_lease_look(struct wk_lease *lease, unsigned partition, struct wk_lease_view *view)
@@ -384,7 +379,7 @@ static enum yz_err beat(struct wk_lease *lease)
     if (!err) {
         bool late = yz_clock_mono_ms() - lease->beat_mono_ms >= lease->conf->lease_ttl_ms;
 
-        judge_beat(lease, true);
+        (void)judge_beat(lease, true);
         lease->beat_due_mono_ms = now + beat_interval_ms(lease);
         /* Who could not beat, or slept, could not hear either: the others' beats are waited for
          * again. */
@@ -396,7 +391,7 @@ static enum yz_err beat(struct wk_lease *lease)
     }
     lease->beat_failed = true;
     lease->beat_due_mono_ms = now + POLL_MS;
-    judge_beat(lease, false);
+    (void)judge_beat(lease, false);
     say_missing(lease, natsConnection_Status(lease->nc) == NATS_CONN_STATUS_CONNECTED
                            ? "the bucket WORKERS does not take a beat; yzctl apply makes it"
                            : "not connected to NATS");

@@ -519,7 +519,6 @@ static void *serve(void *arg)
 
 static void init_locks(struct wk_query_service *service)
 {
-
     pthread_mutex_init(&service->mutex, NULL);
     pthread_cond_init(&service->changed, NULL);
 }
