@@ -456,8 +456,10 @@ enum yz_err gw_channels_new(const struct yz_conf *conf, uv_loop_t *loop, struct 
     TAILQ_INIT(&cs->held);
     cs->batch_viewers = (size_t)conf->thread_batch_viewers;
     cs->batch_ms = conf->thread_batch_ms;
-    gw_allowance_init(&cs->signals, conf->signals_per_s);
-    gw_allowance_init(&cs->signal_deliveries, conf->signal_deliveries_per_s);
+    cs->signals_per_s = conf->signals_per_s;
+    cs->signal_deliveries_per_s = conf->signal_deliveries_per_s;
+    gw_bucket_init(&cs->signals, cs->signals_per_s, yz_clock_mono_ms());
+    gw_bucket_init(&cs->signal_deliveries, cs->signal_deliveries_per_s, yz_clock_mono_ms());
     if ((err = gw_audit_new(conf, loop, link, &cs->audit)) ||
         (err = gw_history_new(conf, loop, link, metrics, &cs->history)) ||
         (err =

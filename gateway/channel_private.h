@@ -11,6 +11,7 @@
 #include "gateway/channel.h"
 #include "gateway/feed.h"
 #include "gateway/gather.h"
+#include "gateway/limits.h"
 #include "gateway/metrics.h"
 #include "gateway/signal.h"
 #include "gateway/value.h"
@@ -89,7 +90,8 @@ struct gw_channels {
     int64_t batch_ms;              /* for so long; 0: never */
     struct gw_burst *spare;        /* empty; or NULL */
     struct gw_gather *gather;
-    struct gw_allowance signals, signal_deliveries;
+    int64_t signals_per_s, signal_deliveries_per_s;
+    struct gw_bucket signals, signal_deliveries;
 };
 
 static inline const struct gw_stream *gw_channel_stream(const struct gw_channel *c)

@@ -272,6 +272,12 @@ static enum yz_err publish_signal(struct gw_channel *c, const char *member, int 
     return gw_link_publish_spare(c->owner->link, msg);
 }
 
+/* So many a second, all of them at once if need be. */
+static bool draw(struct gw_bucket *bucket, int64_t per_s, size_t count)
+{
+    return gw_bucket_draw(bucket, per_s, per_s, count, yz_clock_mono_ms());
+}
+
 enum yz_err gw_channels_signal(struct gw_channels *channels, struct gw_subscriber *sub, int kind)
 {
     struct gw_channel *c = sub->channel;
@@ -281,7 +287,7 @@ enum yz_err gw_channels_signal(struct gw_channels *channels, struct gw_subscribe
         yz_count(&channels->metrics->signals_dropped, 1);
         return YZ_OK;
     }
-    if (!gw_allowance_take(&channels->signals, 1, yz_clock_mono_ms()))
+    if (!draw(&channels->signals, channels->signals_per_s, 1))
         return YZ_BUSY;
     err = publish_signal(c, sub->actor->member, kind);
     if (err == YZ_OK)
@@ -333,7 +339,7 @@ void gw_fanout_signal(void *channel, natsMsg *bus)
     if (c->on_count == 0 || !owner->events.signal)
         return;
     if (!has_too_many_viewers(c) &&
-        gw_allowance_take(&owner->signal_deliveries, c->on_count, yz_clock_mono_ms()))
+        draw(&owner->signal_deliveries, owner->signal_deliveries_per_s, c->on_count))
         from = yizhan__v1__member_signal__unpack(NULL, (size_t)natsMsg_GetDataLength(bus),
                                                  (const uint8_t *)natsMsg_GetData(bus));
     if (from && is_known(from))

@@ -15,20 +15,35 @@ void gw_bucket_init(struct gw_bucket *bucket, int64_t burst, int64_t now_ms)
     bucket->filled_ms = now_ms;
 }
 
+static void fill(struct gw_bucket *bucket, int64_t per_s, int64_t burst, int64_t now_ms)
+{
+    /* Frames a second are thousandths of a frame a millisecond. */
+    bucket->level_milli += (now_ms - bucket->filled_ms) * per_s;
+    bucket->filled_ms = now_ms;
+    if (bucket->level_milli > burst * 1000)
+        bucket->level_milli = burst * 1000;
+}
+
 enum gw_verdict gw_bucket_take(struct gw_bucket *bucket, int64_t per_s, int64_t burst,
                                int64_t now_ms)
 {
-    /* Frames a second are thousandths of a frame a millisecond. */
-    int64_t gained = (now_ms - bucket->filled_ms) * per_s;
-
-    bucket->filled_ms = now_ms;
-    bucket->level_milli += gained;
-    if (bucket->level_milli > burst * 1000)
-        bucket->level_milli = burst * 1000;
+    fill(bucket, per_s, burst, now_ms);
     bucket->level_milli -= 1000;
     if (bucket->level_milli >= 0)
         return GW_ALLOWED;
     return bucket->level_milli < -FLOOD_FACTOR * burst * 1000 ? GW_FLOOD : GW_REFUSED;
+}
+
+bool gw_bucket_draw(struct gw_bucket *bucket, int64_t per_s, int64_t burst, size_t count,
+                    int64_t now_ms)
+{
+    int64_t milli = (int64_t)count * 1000;
+
+    fill(bucket, per_s, burst, now_ms);
+    if (bucket->level_milli < milli)
+        return false;
+    bucket->level_milli -= milli;
+    return true;
 }
 
 uint32_t gw_bucket_wait_ms(const struct gw_bucket *bucket, int64_t per_s)
@@ -174,10 +189,8 @@ bool gw_addresses_enter(struct gw_addresses *addresses, const struct gw_address 
         entry = insert(addresses, address, now_ms);
     if (!entry || entry->count >= limits->connections || entry->strangers >= limits->strangers)
         return false;
-    if (gw_bucket_take(&entry->bucket, limits->per_s, limits->burst, now_ms) != GW_ALLOWED) {
-        entry->bucket.level_milli += 1000; /* who is refused does not get into debt by it */
+    if (!gw_bucket_draw(&entry->bucket, limits->per_s, limits->burst, 1, now_ms))
         return false;
-    }
     if (entry->count++ == 0)
         set_idle(addresses, entry, false);
     entry->strangers++;
@@ -211,10 +224,9 @@ uint32_t gw_addresses_take(struct gw_addresses *addresses, const struct gw_addre
     const struct gw_address_limits *limits = &addresses->limits;
     struct counted *entry = limits->frames_per_s > 0 ? find(addresses, address) : NULL;
 
-    if (!entry || gw_bucket_take(&entry->frames, limits->frames_per_s, limits->frames_burst,
-                                 now_ms) == GW_ALLOWED)
+    /* Who shares the address with a flooder waits for it, but not for a debt of its. */
+    if (!entry ||
+        gw_bucket_draw(&entry->frames, limits->frames_per_s, limits->frames_burst, 1, now_ms))
         return 0;
-    /* Who shares the address with a flooder waits for it, but not for its debt. */
-    entry->frames.level_milli += 1000;
     return gw_bucket_wait_ms(&entry->frames, limits->frames_per_s);
 }

@@ -33,6 +33,9 @@ void gw_bucket_init(struct gw_bucket *bucket, int64_t burst, int64_t now_ms);
 /* Take one frame. GW_FLOOD: the debt is larger than four times the burst. */
 enum gw_verdict gw_bucket_take(struct gw_bucket *bucket, int64_t per_s, int64_t burst,
                                int64_t now_ms);
+/* Take so many, or none: false. Nobody gets into debt by it. */
+bool gw_bucket_draw(struct gw_bucket *bucket, int64_t per_s, int64_t burst, size_t count,
+                    int64_t now_ms);
 /* Time until the next frame is allowed, 0 when it is now. */
 uint32_t gw_bucket_wait_ms(const struct gw_bucket *bucket, int64_t per_s);
 

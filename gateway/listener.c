@@ -108,10 +108,8 @@ static bool keeps_pace(struct gw_listener *listener)
     struct gw_bucket *bucket = &listener->bucket;
 
     if (listener->pace.per_s == 0 ||
-        gw_bucket_take(bucket, listener->pace.per_s, burst_of(listener), yz_clock_mono_ms()) ==
-            GW_ALLOWED)
+        gw_bucket_draw(bucket, listener->pace.per_s, burst_of(listener), 1, yz_clock_mono_ms()))
         return true;
-    bucket->level_milli += 1000; /* nothing was taken */
     atomic_fetch_add_explicit(listener->pace.pauses, 1, memory_order_relaxed);
     uv_poll_stop(&listener->poll);
     uv_timer_start(&listener->pause, on_pause_over,

@@ -2,33 +2,11 @@
 
 #include "gateway/frame.h"
 
-#include "common/clock.h"
 #include "schemas/contract.h"
 
 #include <client.pb-c.h>
 
-#define WIRE_MAX    4096 /* ids and a channel's name, whatever the encoding */
-#define FULL(per_s) ((per_s)*1000)
-
-void gw_allowance_init(struct gw_allowance *a, int64_t per_s)
-{
-    *a = (struct gw_allowance){
-        .per_s = per_s, .level_milli = FULL(per_s), .filled_ms = yz_clock_mono_ms()};
-}
-
-bool gw_allowance_take(struct gw_allowance *a, size_t count, int64_t now_ms)
-{
-    int64_t past_ms = now_ms - a->filled_ms, cost = (int64_t)count * 1000;
-
-    a->filled_ms = now_ms;
-    a->level_milli += (past_ms < 1000 ? past_ms : 1000) * a->per_s;
-    if (a->level_milli > FULL(a->per_s))
-        a->level_milli = FULL(a->per_s);
-    if (a->level_milli < cost)
-        return false;
-    a->level_milli -= cost;
-    return true;
-}
+#define WIRE_MAX 4096 /* ids and a channel's name, whatever the encoding */
 
 enum yz_err gw_signal_authorize(int kind, const struct yz_actor *actor, const char *org_path)
 {

@@ -30,15 +30,6 @@ void gw_signal_deinit(struct gw_signal *signal);
 /* Made once for all sessions of the encoding, until deinit. NULL: no memory. */
 const struct gw_wire *gw_signal_wire(struct gw_signal *signal, enum gw_encoding encoding);
 
-/* So many a second, all of them at once if need be. */
-struct gw_allowance {
-    int64_t per_s, level_milli;
-    int64_t filled_ms; /* monotonic */
-};
-void gw_allowance_init(struct gw_allowance *allowance, int64_t per_s);
-/* false: there are not so many left, and none was taken. */
-bool gw_allowance_take(struct gw_allowance *allowance, size_t count, int64_t now_ms);
-
 /* The actor may give it where it may send the event that it announces. */
 YZ_MUST_USE enum yz_err gw_signal_authorize(int kind, const struct yz_actor *actor,
                                             const char *org_path);

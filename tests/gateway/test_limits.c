@@ -49,6 +49,23 @@ static void cuts_off_a_flood(void **state)
     assert_int_equal(refused, 40);
 }
 
+static void draws_all_or_nothing(void **state)
+{
+    struct gw_bucket bucket;
+
+    (void)state;
+    gw_bucket_init(&bucket, 10, 0);
+    assert_true(gw_bucket_draw(&bucket, 10, 10, 7, 0));
+    assert_false(gw_bucket_draw(&bucket, 10, 10, 4, 0));
+    assert_true(gw_bucket_draw(&bucket, 10, 10, 3, 0)); /* what was not taken is still there */
+    assert_false(gw_bucket_draw(&bucket, 10, 10, 1, 99));
+    assert_true(gw_bucket_draw(&bucket, 10, 10, 1, 100));
+    assert_false(gw_bucket_draw(&bucket, 10, 10, 11, 1000000)); /* no more than the burst */
+    assert_true(gw_bucket_draw(&bucket, 10, 10, 10, 1000000));
+    assert_false(gw_bucket_draw(&bucket, 10, 10, 1, 1000000));
+    assert_true(gw_bucket_draw(&bucket, 10, 10, 0, 1000000));
+}
+
 static struct gw_address parse(int family, const char *text)
 {
     struct sockaddr_storage sa = {0};
@@ -172,6 +189,7 @@ int main(void)
         cmocka_unit_test(allows_a_burst_then_the_rate),
         cmocka_unit_test(fills_no_further_than_the_burst),
         cmocka_unit_test(cuts_off_a_flood),
+        cmocka_unit_test(draws_all_or_nothing),
         cmocka_unit_test(keys_addresses_by_household),
         cmocka_unit_test(counts_connections_of_an_address),
         cmocka_unit_test(counts_strangers_apart),

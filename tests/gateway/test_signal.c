@@ -14,26 +14,6 @@
 
 #define THREAD "thread.g1/c1/b1.t1"
 
-/* Time passes as the test says. */
-static void an_allowance_is_so_many_a_second(void **state)
-{
-    struct gw_allowance a;
-    int64_t now;
-
-    (void)state;
-    gw_allowance_init(&a, 10);
-    now = a.filled_ms;
-    assert_true(gw_allowance_take(&a, 7, now));
-    assert_false(gw_allowance_take(&a, 4, now));
-    assert_true(gw_allowance_take(&a, 3, now)); /* what was not taken is still there */
-    assert_false(gw_allowance_take(&a, 1, now + 99));
-    assert_true(gw_allowance_take(&a, 1, now + 100));
-    assert_false(gw_allowance_take(&a, 11, now + 1000000)); /* it does not grow beyond a second's */
-    assert_true(gw_allowance_take(&a, 10, now + 1000000));
-    assert_false(gw_allowance_take(&a, 1, now + 1000000));
-    assert_true(gw_allowance_take(&a, 0, now + 1000000));
-}
-
 static enum yz_err judge(const char *roles, const char *path, int kind)
 {
     struct yz_actor actor = {.tenant = "t1", .member = "m1"};
@@ -88,7 +68,6 @@ static void is_one_frame_of_each_encoding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_allowance_is_so_many_a_second),
         cmocka_unit_test(who_may_post_may_say_so),
         cmocka_unit_test(is_one_frame_of_each_encoding),
     };
