@@ -4,7 +4,6 @@
 #include "gateway/openapi.h"
 #include "gateway/serial.h"
 #include "schemas/contract.h"
-#include "schemas/posted.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -123,6 +122,13 @@ static bool query_type(const char *domain, char type[YZ_TYPE_MAX])
     return len > 0 && len < YZ_TYPE_MAX;
 }
 
+static bool is_posted(const char *type)
+{
+    const struct yz_query_type *query = yz_query_type_find(type, NULL);
+
+    return query && query->method == YZ_BY_POST;
+}
+
 /* A number of digits alone that fits into 64 bits. */
 static bool read_sequence(const char *text, uint64_t *sequence)
 {
@@ -208,7 +214,7 @@ static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
 {
     char type[YZ_TYPE_MAX] = "";
     bool known = query_type(request->path + sizeof QUERY_PATH - 1, type);
-    bool by_post = known && yz_query_posted(type);
+    bool by_post = known && is_posted(type);
 
     if (by_post ? request->method != GW_POST
                 : request->method != GW_GET && request->method != GW_HEAD)
@@ -242,7 +248,7 @@ static void begin_public(struct gw_http *http, struct gw_exchange *exchange,
     else if (strncmp(rest, query, sizeof query - 1) != 0 ||
              !query_type(rest + sizeof query - 1, type))
         gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
-    else if (yz_query_posted(type) && request->method != GW_POST)
+    else if (is_posted(type) && request->method != GW_POST)
         gw_exchange_allow(exchange, "POST, OPTIONS");
     else if (request->method == GW_GET || request->method == GW_HEAD)
         ask_pairs(http, exchange, request, type);

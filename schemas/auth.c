@@ -82,7 +82,7 @@ static const struct yz_event_type events[] = {
 static const struct yz_query_type queries[] = {
     {"auth.revocations", &yizhan__v1__auth_revocations_request__descriptor,
      &yizhan__v1__auth_revocations_reply__descriptor, YZ_BY_ADMIN, check_revocations,
-     org_of_revocations},
+     org_of_revocations, YZ_BY_GET},
     {0},
 };
 

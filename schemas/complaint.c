@@ -392,15 +392,16 @@ static const struct yz_event_type events[] = {
 
 static const struct yz_query_type queries[] = {
     {"complaint.keys", &yizhan__v1__complaint_keys_request__descriptor,
-     &yizhan__v1__complaint_keys_reply__descriptor, YZ_BY_ANYONE, check_keys, NULL},
+     &yizhan__v1__complaint_keys_reply__descriptor, YZ_BY_ANYONE, check_keys, NULL, YZ_BY_GET},
     {"complaint.read", &yizhan__v1__complaint_read_request__descriptor,
-     &yizhan__v1__complaint_read_reply__descriptor, YZ_BY_ANYONE, check_read, NULL},
+     &yizhan__v1__complaint_read_reply__descriptor, YZ_BY_ANYONE, check_read, NULL, YZ_BY_POST},
     {"complaint.mine", &yizhan__v1__complaint_mine_request__descriptor,
-     &yizhan__v1__complaint_mine_reply__descriptor, YZ_BY_MEMBER, check_mine, NULL},
+     &yizhan__v1__complaint_mine_reply__descriptor, YZ_BY_MEMBER, check_mine, NULL, YZ_BY_GET},
     {"complaint.get", &yizhan__v1__complaint_get_request__descriptor,
-     &yizhan__v1__complaint_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL},
+     &yizhan__v1__complaint_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL, YZ_BY_GET},
     {"complaint.accesses", &yizhan__v1__complaint_accesses_request__descriptor,
-     &yizhan__v1__complaint_accesses_reply__descriptor, YZ_BY_MEMBER, check_accesses, NULL},
+     &yizhan__v1__complaint_accesses_reply__descriptor, YZ_BY_MEMBER, check_accesses, NULL,
+     YZ_BY_GET},
     {0},
 };
 

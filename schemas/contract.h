@@ -57,12 +57,18 @@ struct yz_event_type {
     yz_aggregate_fn *aggregate;
 };
 
+/* How a query is asked over HTTP. By POST alone, its request being the body, where that tells of a
+ * person: part of a name, a cursor made of one, the receipt of a complaint, the event id that one
+ * was filed with. A URL stands in logs, in histories and in proxies. */
+enum yz_method { YZ_BY_GET, YZ_BY_POST };
+
 struct yz_query_type {
     const char *name; /* "meeting.attendance" */
     const ProtobufCMessageDescriptor *request, *reply;
     enum yz_authority authority;
     yz_check_fn *check; /* NULL: none */
     yz_org_path_fn *org_path;
+    enum yz_method method;
 };
 
 /* A push or a value. */

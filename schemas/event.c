@@ -26,9 +26,10 @@ static const struct yz_event_type events[] = {{0}};
 
 static const struct yz_query_type queries[] = {
     {"event.outcome", &yizhan__v1__event_outcome_request__descriptor,
-     &yizhan__v1__event_outcome_reply__descriptor, YZ_BY_MEMBER, check_outcome, NULL},
+     &yizhan__v1__event_outcome_reply__descriptor, YZ_BY_MEMBER, check_outcome, NULL, YZ_BY_GET},
     {"event.outcome_of_nonce", &yizhan__v1__event_outcome_of_nonce_request__descriptor,
-     &yizhan__v1__event_outcome_reply__descriptor, YZ_BY_ANYONE, check_outcome_of_nonce, NULL},
+     &yizhan__v1__event_outcome_reply__descriptor, YZ_BY_ANYONE, check_outcome_of_nonce, NULL,
+     YZ_BY_POST},
     {0},
 };
 

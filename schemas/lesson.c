@@ -413,11 +413,11 @@ static const struct yz_event_type events[] = {
 
 static const struct yz_query_type queries[] = {
     {"lesson.feed", &yizhan__v1__lesson_feed_request__descriptor,
-     &yizhan__v1__lesson_feed_reply__descriptor, YZ_BY_MEMBER, check_feed, NULL},
+     &yizhan__v1__lesson_feed_reply__descriptor, YZ_BY_MEMBER, check_feed, NULL, YZ_BY_GET},
     {"lesson.get", &yizhan__v1__lesson_get_request__descriptor,
-     &yizhan__v1__lesson_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL},
+     &yizhan__v1__lesson_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL, YZ_BY_GET},
     {"lesson.bundle", &yizhan__v1__lesson_bundle_request__descriptor,
-     &yizhan__v1__lesson_bundle_reply__descriptor, YZ_BY_MEMBER, check_bundle, NULL},
+     &yizhan__v1__lesson_bundle_reply__descriptor, YZ_BY_MEMBER, check_bundle, NULL, YZ_BY_GET},
     {0},
 };
 

@@ -477,7 +477,7 @@ static const struct yz_event_type events[] = {
 #define QUERY(name, message, by, check, org)                                                       \
     {                                                                                              \
         name, &yizhan__v1__##message##_request__descriptor,                                        \
-            &yizhan__v1__##message##_reply__descriptor, by, check, org                             \
+            &yizhan__v1__##message##_reply__descriptor, by, check, org, YZ_BY_GET                  \
     }
 
 static const struct yz_query_type queries[] = {

@@ -430,15 +430,17 @@ static const struct yz_event_type events[] = {
 
 static const struct yz_query_type queries[] = {
     {"member.search", &yizhan__v1__member_search_request__descriptor,
-     &yizhan__v1__member_search_reply__descriptor, YZ_BY_OVERSEER, check_search, org_of_search},
+     &yizhan__v1__member_search_reply__descriptor, YZ_BY_OVERSEER, check_search, org_of_search,
+     YZ_BY_POST},
     {"member.get", &yizhan__v1__member_get_request__descriptor,
-     &yizhan__v1__member_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL},
+     &yizhan__v1__member_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL, YZ_BY_GET},
     {"member.changes", &yizhan__v1__member_changes_request__descriptor,
-     &yizhan__v1__member_changes_reply__descriptor, YZ_BY_MEMBER, check_changes, NULL},
+     &yizhan__v1__member_changes_reply__descriptor, YZ_BY_MEMBER, check_changes, NULL, YZ_BY_GET},
     {"member.accesses", &yizhan__v1__member_accesses_request__descriptor,
-     &yizhan__v1__member_accesses_reply__descriptor, YZ_BY_MEMBER, check_accesses, NULL},
+     &yizhan__v1__member_accesses_reply__descriptor, YZ_BY_MEMBER, check_accesses, NULL, YZ_BY_GET},
     {"member.roster", &yizhan__v1__member_roster_request__descriptor,
-     &yizhan__v1__member_roster_reply__descriptor, YZ_BY_OVERSEER, check_roster, org_of_roster},
+     &yizhan__v1__member_roster_reply__descriptor, YZ_BY_OVERSEER, check_roster, org_of_roster,
+     YZ_BY_GET},
     {0},
 };
 

@@ -332,19 +332,20 @@ static const struct yz_event_type events[] = {
 
 static const struct yz_query_type queries[] = {
     {"notice.list", &yizhan__v1__notice_list_request__descriptor,
-     &yizhan__v1__notice_list_reply__descriptor, YZ_BY_MEMBER, check_list, NULL},
+     &yizhan__v1__notice_list_reply__descriptor, YZ_BY_MEMBER, check_list, NULL, YZ_BY_GET},
     {"notice.unread", &yizhan__v1__notice_unread_request__descriptor,
-     &yizhan__v1__notice_unread_reply__descriptor, YZ_BY_MEMBER, NULL, NULL},
+     &yizhan__v1__notice_unread_reply__descriptor, YZ_BY_MEMBER, NULL, NULL, YZ_BY_GET},
     {"notice.get", &yizhan__v1__notice_get_request__descriptor,
-     &yizhan__v1__notice_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL},
+     &yizhan__v1__notice_get_reply__descriptor, YZ_BY_MEMBER, check_get, NULL, YZ_BY_GET},
     {"notice.pending", &yizhan__v1__notice_pending_request__descriptor,
-     &yizhan__v1__notice_pending_reply__descriptor, YZ_BY_SECRETARY, check_pending, org_of_pending},
+     &yizhan__v1__notice_pending_reply__descriptor, YZ_BY_SECRETARY, check_pending, org_of_pending,
+     YZ_BY_GET},
     {"notice.receipts", &yizhan__v1__notice_receipts_request__descriptor,
      &yizhan__v1__notice_receipts_reply__descriptor, YZ_BY_OVERSEER, check_receipts,
-     org_of_receipts},
+     org_of_receipts, YZ_BY_GET},
     {"notice.unread_members", &yizhan__v1__notice_unread_members_request__descriptor,
      &yizhan__v1__notice_unread_members_reply__descriptor, YZ_BY_OVERSEER, check_unread_members,
-     org_of_unread_members},
+     org_of_unread_members, YZ_BY_GET},
     {0},
 };
 

@@ -127,9 +127,9 @@ static const struct yz_event_type events[] = {
 
 static const struct yz_query_type queries[] = {
     {"org.tree", &yizhan__v1__org_tree_request__descriptor, &yizhan__v1__org_tree_reply__descriptor,
-     YZ_BY_MEMBER, check_tree, NULL},
+     YZ_BY_MEMBER, check_tree, NULL, YZ_BY_GET},
     {"org.history", &yizhan__v1__org_history_request__descriptor,
-     &yizhan__v1__org_history_reply__descriptor, YZ_BY_MEMBER, check_history, NULL},
+     &yizhan__v1__org_history_reply__descriptor, YZ_BY_MEMBER, check_history, NULL, YZ_BY_GET},
     {0},
 };
 

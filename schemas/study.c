@@ -254,11 +254,12 @@ static const struct yz_event_type events[] = {
 
 static const struct yz_query_type queries[] = {
     {"study.progress", &yizhan__v1__study_progress_request__descriptor,
-     &yizhan__v1__study_progress_reply__descriptor, YZ_BY_MEMBER, check_progress, NULL},
+     &yizhan__v1__study_progress_reply__descriptor, YZ_BY_MEMBER, check_progress, NULL, YZ_BY_GET},
     {"study.hours", &yizhan__v1__study_hours_request__descriptor,
-     &yizhan__v1__study_hours_reply__descriptor, YZ_BY_MEMBER, check_hours, NULL},
+     &yizhan__v1__study_hours_reply__descriptor, YZ_BY_MEMBER, check_hours, NULL, YZ_BY_GET},
     {"study.branch", &yizhan__v1__study_branch_request__descriptor,
-     &yizhan__v1__study_branch_reply__descriptor, YZ_BY_SECRETARY, check_branch, org_of_branch},
+     &yizhan__v1__study_branch_reply__descriptor, YZ_BY_SECRETARY, check_branch, org_of_branch,
+     YZ_BY_GET},
     {0},
 };
 

@@ -185,16 +185,20 @@ static const struct yz_event_type events[] = {
 
 static const struct yz_query_type queries[] = {
     {"thread.page", &yizhan__v1__thread_page_request__descriptor,
-     &yizhan__v1__thread_page_reply__descriptor, YZ_BY_MEMBER_OF_ORG, check_page, org_of_thread},
+     &yizhan__v1__thread_page_reply__descriptor, YZ_BY_MEMBER_OF_ORG, check_page, org_of_thread,
+     YZ_BY_GET},
     {"thread.unread", &yizhan__v1__thread_unread_request__descriptor,
-     &yizhan__v1__thread_unread_reply__descriptor, YZ_BY_MEMBER_OF_ORG, check_thread,
-     org_of_thread},
+     &yizhan__v1__thread_unread_reply__descriptor, YZ_BY_MEMBER_OF_ORG, check_thread, org_of_thread,
+     YZ_BY_GET},
     {"thread.list", &yizhan__v1__thread_list_request__descriptor,
-     &yizhan__v1__thread_list_reply__descriptor, YZ_BY_MEMBER_OF_ORG, check_list, org_of_list},
+     &yizhan__v1__thread_list_reply__descriptor, YZ_BY_MEMBER_OF_ORG, check_list, org_of_list,
+     YZ_BY_GET},
     {"thread.flags", &yizhan__v1__thread_flags_request__descriptor,
-     &yizhan__v1__thread_flags_reply__descriptor, YZ_BY_SECRETARY, check_flags, org_of_flags},
+     &yizhan__v1__thread_flags_reply__descriptor, YZ_BY_SECRETARY, check_flags, org_of_flags,
+     YZ_BY_GET},
     {"thread.history", &yizhan__v1__thread_history_request__descriptor,
-     &yizhan__v1__thread_history_reply__descriptor, YZ_BY_MEMBER_OF_ORG, check_post, org_of_thread},
+     &yizhan__v1__thread_history_reply__descriptor, YZ_BY_MEMBER_OF_ORG, check_post, org_of_thread,
+     YZ_BY_GET},
     {0},
 };
 

@@ -6,7 +6,6 @@
  * written with it. */
 #include "schemas/codec.h"
 #include "schemas/contract.h"
-#include "schemas/posted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +33,7 @@ static void list(const struct yz_domain_schema *domain)
         printf("event %s %s\n", type->name, type->payload->name);
     for (const struct yz_query_type *type = domain->queries; type->name; type++)
         printf("query %s %s %s%s\n", type->name, type->request->name, type->reply->name,
-               yz_query_posted(type->name) ? " posted" : "");
+               type->method == YZ_BY_POST ? " posted" : "");
 }
 
 int main(int argc, char **argv)
