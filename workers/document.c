@@ -29,12 +29,43 @@ int64_t wk_document_time_ms(const bson_t *document, const char *field)
                : 0;
 }
 
+const uint8_t *wk_document_bytes(const bson_t *document, const char *field, uint32_t *len)
+{
+    const uint8_t *bytes = NULL;
+    bson_iter_t iter;
+
+    *len = 0;
+    if (bson_iter_init_find(&iter, document, field) && BSON_ITER_HOLDS_BINARY(&iter))
+        bson_iter_binary(&iter, NULL, len, &bytes);
+    return bytes;
+}
+
 bool wk_document_array(const bson_t *document, const char *field, bson_iter_t *entries)
 {
     bson_iter_t iter;
 
     return bson_iter_init_find(&iter, document, field) && BSON_ITER_HOLDS_ARRAY(&iter) &&
            bson_iter_recurse(&iter, entries);
+}
+
+bool wk_document_at(const bson_iter_t *at, bson_t *view)
+{
+    const uint8_t *data = NULL;
+    uint32_t len = 0;
+
+    if (!BSON_ITER_HOLDS_DOCUMENT(at))
+        return false;
+    bson_iter_document(at, &len, &data);
+    return data && bson_init_static(view, data, len);
+}
+
+bool wk_document_next(bson_iter_t *entries, bson_t *view)
+{
+    while (bson_iter_next(entries)) {
+        if (wk_document_at(entries, view))
+            return true;
+    }
+    return false;
 }
 
 uint32_t wk_document_size(const bson_t *row)

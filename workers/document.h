@@ -23,8 +23,14 @@ const char *wk_document_text(const bson_t *document, const char *field);
 int64_t wk_document_number(const bson_t *document, const char *field);
 /* A date as Unix milliseconds; 0: there is none. */
 int64_t wk_document_time_ms(const bson_t *document, const char *field);
+/* Borrowed; NULL and a length of 0: there are none. */
+const uint8_t *wk_document_bytes(const bson_t *document, const char *field, uint32_t *len);
 /* Begin to walk an array; false: there is none. */
 bool wk_document_array(const bson_t *document, const char *field, bson_iter_t *entries);
+/* The document at the iterator, a view; false: what is there is none. */
+bool wk_document_at(const bson_iter_t *at, bson_t *view);
+/* On to the next document of the array; false: there is no other. */
+bool wk_document_next(bson_iter_t *entries, bson_t *view);
 
 /* Its bytes as BSON. Not row->len: the library asks for more alignment of a bson_t than its own
  * allocations have. */

@@ -5,6 +5,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "workers/document.h"
 #include "workers/outcome.h"
 #include "workers/publisher.h"
 
@@ -108,46 +109,28 @@ struct batch {
     char bad[WK_ID_MAX]; /* a row that no version of ours wrote; one is enough at a time */
 };
 
-static const char *text_of(const bson_t *row, const char *field)
-{
-    bson_iter_t it;
-
-    return bson_iter_init_find(&it, row, field) && BSON_ITER_HOLDS_UTF8(&it)
-               ? bson_iter_utf8(&it, NULL)
-               : "";
-}
-
-static int64_t number_of(const bson_t *row, const char *field)
-{
-    bson_iter_t it;
-
-    return bson_iter_init_find(&it, row, field) ? bson_iter_as_int64(&it) : 0;
-}
-
 enum yz_err wk_outbox_message(const bson_t *row, natsMsg **msg)
 {
     const struct yz_domain_schema *domain = NULL;
     struct yz_envelope env = {.own = true};
-    bson_subtype_t subtype;
-    const uint8_t *payload = NULL;
-    uint32_t len = 0;
-    bson_iter_t it;
+    uint32_t len;
+    const uint8_t *payload = wk_document_bytes(row, "payload", &len);
     char cause[24];
 
     *msg = NULL;
-    if (!yz_event_type_find(text_of(row, "type"), &domain) ||
-        !bson_iter_init_find(&it, row, "payload") || !BSON_ITER_HOLDS_BINARY(&it))
+    if (!yz_event_type_find(wk_document_text(row, "type"), &domain) || !payload)
         return YZ_UNKNOWN_TYPE;
-    bson_iter_binary(&it, &subtype, &len, &payload);
-    snprintf(env.actor.tenant, sizeof env.actor.tenant, "%s", text_of(row, "tenant"));
-    snprintf(env.actor.member, sizeof env.actor.member, "%s", text_of(row, "member"));
-    snprintf(env.actor.org_path, sizeof env.actor.org_path, "%s", text_of(row, "org_path"));
-    snprintf(env.actor.roles, sizeof env.actor.roles, "%s", text_of(row, "roles"));
-    snprintf(env.type, sizeof env.type, "%s", text_of(row, "type"));
-    snprintf(env.aggregate, sizeof env.aggregate, "%s", text_of(row, "aggregate"));
-    snprintf(env.event_id, sizeof env.event_id, "$t-%lld-%lld", (long long)number_of(row, "cause"),
-             (long long)number_of(row, "ordinal"));
-    snprintf(cause, sizeof cause, "%lld", (long long)number_of(row, "cause"));
+    snprintf(env.actor.tenant, sizeof env.actor.tenant, "%s", wk_document_text(row, "tenant"));
+    snprintf(env.actor.member, sizeof env.actor.member, "%s", wk_document_text(row, "member"));
+    snprintf(env.actor.org_path, sizeof env.actor.org_path, "%s",
+             wk_document_text(row, "org_path"));
+    snprintf(env.actor.roles, sizeof env.actor.roles, "%s", wk_document_text(row, "roles"));
+    snprintf(env.type, sizeof env.type, "%s", wk_document_text(row, "type"));
+    snprintf(env.aggregate, sizeof env.aggregate, "%s", wk_document_text(row, "aggregate"));
+    snprintf(env.event_id, sizeof env.event_id, "$t-%lld-%lld",
+             (long long)wk_document_number(row, "cause"),
+             (long long)wk_document_number(row, "ordinal"));
+    snprintf(cause, sizeof cause, "%lld", (long long)wk_document_number(row, "cause"));
     if (yz_envelope_write(&env, domain->name, payload, len, msg) != YZ_OK)
         return YZ_INTERNAL;
     if (yz_bus_header_set(msg, YZ_HEADER_CAUSE, cause) == NATS_OK)
@@ -168,9 +151,9 @@ static bool on_due_row(void *arg, const bson_t *row)
         return true;
     }
     if (err)
-        snprintf(batch->bad, sizeof batch->bad, "%s", text_of(row, "_id"));
+        snprintf(batch->bad, sizeof batch->bad, "%s", wk_document_text(row, "_id"));
     else
-        snprintf(batch->ids[batch->count++], WK_ID_MAX, "%s", text_of(row, "_id"));
+        snprintf(batch->ids[batch->count++], WK_ID_MAX, "%s", wk_document_text(row, "_id"));
     return batch->count < ROWS_MAX;
 }
 

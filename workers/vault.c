@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "workers/document.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -130,14 +131,7 @@ bson_t *wk_vault_new_key(const struct wk_vault *vault, const char *tenant, const
 
 static const uint8_t *binary(const bson_t *document, const char *field, uint32_t *len)
 {
-    bson_subtype_t subtype;
-    const uint8_t *bytes;
-    bson_iter_t iter;
-
-    if (!document || !bson_iter_init_find(&iter, document, field) || !BSON_ITER_HOLDS_BINARY(&iter))
-        return NULL;
-    bson_iter_binary(&iter, &subtype, len, &bytes);
-    return bytes;
+    return document ? wk_document_bytes(document, field, len) : NULL;
 }
 
 bool wk_vault_has_key(const bson_t *key)

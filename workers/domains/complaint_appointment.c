@@ -39,31 +39,11 @@ void wk_needs_appointment(const struct wk_event *event, struct wk_needs *needs)
     wk_need_own(needs, WK_COMPLAINT_TERMS, ids.member);
 }
 
-/* The next document of the list. */
-static bool next_entry(bson_iter_t *entries, bson_t *entry)
-{
-    while (bson_iter_next(entries)) {
-        const uint8_t *data;
-        uint32_t len;
-
-        if (!BSON_ITER_HOLDS_DOCUMENT(entries))
-            continue;
-        bson_iter_document(entries, &len, &data);
-        if (bson_init_static(entry, data, len))
-            return true;
-    }
-    return false;
-}
-
 static bool same_key(const bson_t *document, const ProtobufCBinaryData *key)
 {
-    bson_subtype_t subtype;
-    const uint8_t *data = NULL;
-    uint32_t len = 0;
-    bson_iter_t it;
+    uint32_t len;
+    const uint8_t *data = wk_document_bytes(document, "p", &len);
 
-    if (bson_iter_init_find(&it, document, "p") && BSON_ITER_HOLDS_BINARY(&it))
-        bson_iter_binary(&it, &subtype, &len, &data);
     return data && len == key->len && memcmp(data, key->data, len) == 0;
 }
 
@@ -88,7 +68,7 @@ static int32_t count_handlers(const bson_t *handlers,
     *there = *others = false;
     if (!handlers || !wk_document_array(handlers, "handlers", &entries))
         return 0;
-    for (; next_entry(&entries, &entry); count++) {
+    for (; wk_document_next(&entries, &entry); count++) {
         if (strcmp(wk_document_text(&entry, "i"), handler->key_id) != 0)
             continue;
         *there = true;
@@ -114,7 +94,7 @@ static size_t count_terms(const bson_t *document,
 
     if (!document || !wk_document_array(document, "terms", &entries))
         return 0;
-    while (next_entry(&entries, &term))
+    while (wk_document_next(&entries, &term))
         count += !is_term(&term, handler);
     return count;
 }
@@ -140,7 +120,7 @@ static bool was_independent(const bson_t *handlers,
 
     if (!handlers || !wk_document_array(handlers, "handlers", &entries))
         return false;
-    while (next_entry(&entries, &entry)) {
+    while (wk_document_next(&entries, &entry)) {
         if (strcmp(wk_document_text(&entry, "i"), handler->key_id) == 0 &&
             bson_iter_init_find(&it, &entry, "n") && bson_iter_as_bool(&it))
             return true;
@@ -228,7 +208,7 @@ static int32_t append_others(bson_t *list, const bson_t *before, const char *fie
 
     if (!before || !wk_document_array(before, field, &entries))
         return 0;
-    while (next_entry(&entries, &entry)) {
+    while (wk_document_next(&entries, &entry)) {
         char buffer[16];
         const char *key;
         bool same = strcmp(field, "terms") == 0
@@ -286,7 +266,7 @@ bool wk_complaint_appointed(const bson_t *document, const char *routed_to, int64
 
     if (!document || !wk_document_array(document, "terms", &entries))
         return false;
-    while (next_entry(&entries, &term)) {
+    while (wk_document_next(&entries, &term)) {
         if (wk_document_time_ms(&term, "f") <= latest_ms &&
             now_ms < wk_document_time_ms(&term, "u") &&
             yz_org_covers(wk_document_text(&term, "o"), routed_to))

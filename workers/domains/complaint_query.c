@@ -127,33 +127,10 @@ static Yizhan__V1__Complaint *new_complaint(const struct wk_query *query, const 
 
 static ProtobufCBinaryData binary_of(const bson_t *document, const char *field)
 {
-    ProtobufCBinaryData out = {0};
-    bson_subtype_t subtype;
-    const uint8_t *data;
-    bson_iter_t it;
     uint32_t len;
+    const uint8_t *data = wk_document_bytes(document, field, &len);
 
-    if (!bson_iter_init_find(&it, document, field) || !BSON_ITER_HOLDS_BINARY(&it))
-        return out;
-    bson_iter_binary(&it, &subtype, &len, &data);
-    out.data = (uint8_t *)(uintptr_t)data;
-    out.len = len;
-    return out;
-}
-
-static bool next_document(bson_iter_t *entries, bson_t *entry)
-{
-    while (bson_iter_next(entries)) {
-        const uint8_t *data;
-        uint32_t len;
-
-        if (!BSON_ITER_HOLDS_DOCUMENT(entries))
-            continue;
-        bson_iter_document(entries, &len, &data);
-        if (bson_init_static(entry, data, len))
-            return true;
-    }
-    return false;
+    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
 }
 
 /* For whom the dialogue is read: member NULL is the reporter. */
@@ -171,7 +148,7 @@ static bool owns_key(const struct reader *reader, const char *key_id)
 
     if (!wk_document_array(reader->complaint, "keys", &keys))
         return false;
-    while (next_document(&keys, &key)) {
+    while (wk_document_next(&keys, &key)) {
         if (strcmp(wk_document_text(&key, "i"), key_id) == 0 &&
             strcmp(wk_document_text(&key, "m"), reader->member) == 0)
             return true;
@@ -224,7 +201,7 @@ static bool read_boxes(const struct reader *reader, const bson_t *document, cons
     }
     if (!wk_document_array(document, field, &list))
         return true;
-    while (next_document(&list, &box)) {
+    while (wk_document_next(&list, &box)) {
         if (owns_key(reader, wk_document_text(&box, "i")) &&
             !add_box(reader->query->arena, *out, count, wk_document_text(&box, "i"),
                      binary_of(&box, "b")))
@@ -274,7 +251,7 @@ static bool read_entries(const struct reader *reader, const bson_t *messages, ui
 
     if (!wk_document_array(messages, "entries", &entries))
         return true;
-    while (next_document(&entries, &stored)) {
+    while (wk_document_next(&entries, &stored)) {
         Yizhan__V1__ComplaintEntry *entry;
 
         if (++number <= after)
@@ -372,7 +349,7 @@ static bool fill_keys(const struct wk_query *query, const bson_t *complaint,
         return false;
     if (!wk_document_array(complaint, "keys", &keys))
         return true;
-    while (next_document(&keys, &stored)) {
+    while (wk_document_next(&keys, &stored)) {
         Yizhan__V1__ComplaintKey *key = yz_arena_alloc(query->arena, sizeof *key);
 
         if (!key)

@@ -124,33 +124,22 @@ static bool is_eligible(const struct search *s, const bson_t *document, const st
 
 static const uint8_t *key_of(const bson_t *document)
 {
-    bson_subtype_t subtype;
-    const uint8_t *key = NULL;
-    uint32_t len = 0;
-    bson_iter_t it;
+    uint32_t len;
+    const uint8_t *key = wk_document_bytes(document, "p", &len);
 
-    if (bson_iter_init_find(&it, document, "p") && BSON_ITER_HOLDS_BINARY(&it))
-        bson_iter_binary(&it, &subtype, &len, &key);
     return len == WK_PUBLIC_KEY_BYTES ? key : NULL;
 }
 
 static void add_org(const struct search *s, size_t at, struct wk_route *route)
 {
     bson_iter_t entries;
+    bson_t document;
 
     if (!s->orgs->handlers[at] || !wk_document_array(s->orgs->handlers[at], "handlers", &entries))
         return;
-    while (bson_iter_next(&entries) && route->count < WK_ROUTE_MAX) {
+    while (route->count < WK_ROUTE_MAX && wk_document_next(&entries, &document)) {
         struct wk_handler *h = &route->handlers[route->count];
-        const uint8_t *data;
-        bson_t document;
-        uint32_t len;
 
-        if (!BSON_ITER_HOLDS_DOCUMENT(&entries))
-            continue;
-        bson_iter_document(&entries, &len, &data);
-        if (!bson_init_static(&document, data, len))
-            continue;
         *h = (struct wk_handler){.member = wk_document_text(&document, "m"),
                                  .home = wk_document_text(&document, "h"),
                                  .key_id = wk_document_text(&document, "i"),

@@ -45,13 +45,7 @@ Yizhan__V1__LessonState wk_lesson_state(const bson_t *version)
 
 const uint8_t *wk_lesson_content(const bson_t *version, uint32_t *len)
 {
-    const uint8_t *content = NULL;
-    bson_iter_t iter;
-
-    *len = 0;
-    if (bson_iter_init_find(&iter, version, "content") && BSON_ITER_HOLDS_BINARY(&iter))
-        bson_iter_binary(&iter, NULL, len, &content);
-    return content;
+    return wk_document_bytes(version, "content", len);
 }
 
 static const char *state_name(Yizhan__V1__LessonState state)

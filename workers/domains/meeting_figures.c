@@ -79,17 +79,6 @@ static void put_last(const struct wk_event *event, struct wk_fold *fold)
     wk_put(fold, WK_MEETING_ORGS, id, changed);
 }
 
-static bool read_entry(bson_iter_t *entries, bson_t *entry)
-{
-    const uint8_t *data = NULL;
-    uint32_t len = 0;
-
-    if (!BSON_ITER_HOLDS_DOCUMENT(entries))
-        return false;
-    bson_iter_document(entries, &len, &data);
-    return data && bson_init_static(entry, data, len);
-}
-
 static void append_entry(bson_t *list, uint32_t at, const Yizhan__V1__MeetingHeld *held)
 {
     char key[16];
@@ -121,7 +110,7 @@ static bson_t *merge_year(const bson_t *year, const Yizhan__V1__MeetingHeld *hel
     BSON_APPEND_ARRAY_BEGIN(changed, "meetings", &list);
     if (year && wk_document_array(year, "meetings", &entries)) {
         while (bson_iter_next(&entries)) {
-            if (!read_entry(&entries, &entry))
+            if (!wk_document_at(&entries, &entry))
                 continue;
             if (strcmp(wk_document_text(&entry, "m"), held->meeting_id) == 0) {
                 stale = stale || wk_document_number(&entry, "q") >= (int64_t)held->sequence;
@@ -402,7 +391,7 @@ static bool sum_year(const struct wk_query *query, const bson_t *year,
     while (bson_iter_next(&entries)) {
         int kind;
 
-        if (!read_entry(&entries, &entry))
+        if (!wk_document_at(&entries, &entry))
             continue;
         kind = wk_document_enum(&entry, "k", &yizhan__v1__meeting_kind__descriptor);
         if (kind >= KINDS_MAX)

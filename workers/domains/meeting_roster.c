@@ -9,15 +9,12 @@
 
 void wk_bits_read(const bson_t *document, const char *field, int64_t count, struct wk_bits *bits)
 {
-    const uint8_t *stored = NULL;
-    uint32_t len = 0;
-    bson_iter_t iter;
+    uint32_t len;
+    const uint8_t *stored = wk_document_bytes(document, field, &len);
 
     memset(bits->bytes, 0, sizeof bits->bytes);
     count = count > WK_ROSTER_MAX ? WK_ROSTER_MAX : count;
     bits->len = (uint32_t)(count + 7) / 8;
-    if (bson_iter_init_find(&iter, document, field) && BSON_ITER_HOLDS_BINARY(&iter))
-        bson_iter_binary(&iter, NULL, &len, &stored);
     if (stored)
         memcpy(bits->bytes, stored, len < bits->len ? len : bits->len);
 }

@@ -59,14 +59,9 @@ static void append_entry(bson_t *list, size_t index, const struct entry *entry)
 /* false: the array's element is none. */
 static bool read_entry(bson_iter_t *iter, struct entry *entry)
 {
-    uint32_t len = 0;
-    const uint8_t *data = NULL;
     bson_t row;
 
-    if (!BSON_ITER_HOLDS_DOCUMENT(iter))
-        return false;
-    bson_iter_document(iter, &len, &data);
-    if (!data || !bson_init_static(&row, data, len))
+    if (!wk_document_at(iter, &row))
         return false;
     *entry = (struct entry){
         .member = wk_document_text(&row, "m"),

@@ -128,14 +128,9 @@ void wk_member_value(const Yizhan__V1__MemberFile *file, Yizhan__V1__MemberField
 static struct wk_member_term read_term(bson_iter_t *entry)
 {
     struct wk_member_term term = {.scope = ""};
-    uint32_t len = 0;
-    const uint8_t *data = NULL;
     bson_t row;
 
-    if (!BSON_ITER_HOLDS_DOCUMENT(entry))
-        return term;
-    bson_iter_document(entry, &len, &data);
-    if (!data || !bson_init_static(&row, data, len))
+    if (!wk_document_at(entry, &row))
         return term;
     term.role = (Yizhan__V1__MemberRole)wk_document_enum(&row, "role",
                                                          &yizhan__v1__member_role__descriptor);

@@ -185,17 +185,12 @@ static Yizhan__V1__MemberChangesReply__Field *new_field(struct yz_arena *arena, 
 {
     Yizhan__V1__MemberChangesReply__Field *field = yz_arena_alloc(arena, sizeof *field);
     bson_iter_t encrypted;
-    uint32_t len = 0;
-    const uint8_t *data = NULL;
     bson_t row;
 
     if (!field)
         return NULL;
     yizhan__v1__member_changes_reply__field__init(field);
-    if (!BSON_ITER_HOLDS_DOCUMENT(entry))
-        return field;
-    bson_iter_document(entry, &len, &data);
-    if (!data || !bson_init_static(&row, data, len))
+    if (!wk_document_at(entry, &row))
         return field;
     field->field = (Yizhan__V1__MemberField)wk_document_enum(&row, "field",
                                                              &yizhan__v1__member_field__descriptor);

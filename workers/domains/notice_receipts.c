@@ -19,15 +19,8 @@ void wk_receipts_id(const char *tenant, const char *notice_id, const char *branc
 /* A set as it is stored; *len 0: empty. */
 static const uint8_t *get_set(const bson_t *receipts, enum wk_receipt receipt, uint32_t *len)
 {
-    const uint8_t *bytes = NULL;
-    bson_subtype_t subtype;
-    bson_iter_t it;
-
     *len = 0;
-    if (receipts && bson_iter_init_find(&it, receipts, set_names[receipt]) &&
-        BSON_ITER_HOLDS_BINARY(&it))
-        bson_iter_binary(&it, &subtype, len, &bytes);
-    return bytes;
+    return receipts ? wk_document_bytes(receipts, set_names[receipt], len) : NULL;
 }
 
 static bool has_place(const bson_t *receipts, enum wk_receipt receipt, uint32_t place)

@@ -79,9 +79,7 @@ static const struct wk_rules_calendar *calendar_of(const struct wk_event *event,
 static void begin_budget(struct budget *budget, const struct wk_rules_calendar *calendar,
                          int64_t at_ms, const bson_t *reminders)
 {
-    const uint8_t *counts = NULL;
-    bson_subtype_t subtype;
-    bson_iter_t it;
+    const uint8_t *counts;
 
     memset(budget, 0, sizeof *budget);
     budget->day = wk_calendar_day(calendar, at_ms);
@@ -90,12 +88,11 @@ static void begin_budget(struct budget *budget, const struct wk_rules_calendar *
         return;
     budget->day = wk_document_number(reminders, "day");
     budget->before = reminders;
-    if (!bson_iter_init_find(&it, reminders, "counts") || !BSON_ITER_HOLDS_BINARY(&it))
-        return;
-    bson_iter_binary(&it, &subtype, &budget->len, &counts);
+    counts = wk_document_bytes(reminders, "counts", &budget->len);
     if (budget->len > sizeof budget->counts)
         budget->len = sizeof budget->counts;
-    memcpy(budget->counts, counts, budget->len);
+    if (counts)
+        memcpy(budget->counts, counts, budget->len);
 }
 
 static bool may_remind_place(struct budget *budget, uint32_t place)
@@ -437,14 +434,9 @@ static void descend(const struct wk_event *event, struct wk_fold *fold, const bs
     if (!org || !wk_document_array(org, "children", &children))
         return;
     for (size_t i = 0; bson_iter_next(&children); i++) {
-        uint32_t len = 0;
-        const uint8_t *data = NULL;
         bson_t child;
 
-        if (!BSON_ITER_HOLDS_DOCUMENT(&children))
-            continue;
-        bson_iter_document(&children, &len, &data);
-        if (!data || !bson_init_static(&child, data, len))
+        if (!wk_document_at(&children, &child))
             continue;
         snprintf(below, sizeof below, "%s/%s", org_path, wk_document_text(&child, "c"));
         if (yz_org_path_valid(below) &&

@@ -117,6 +117,7 @@ static void read_children(const bson_t *document, struct org *org)
 {
     bson_iter_t entries;
     size_t count = 0;
+    bson_t row;
 
     if (wk_document_array(document, "children", &entries)) {
         while (bson_iter_next(&entries))
@@ -125,17 +126,9 @@ static void read_children(const bson_t *document, struct org *org)
     org->children = yz_calloc(count + 1, sizeof *org->children);
     if (!count || !wk_document_array(document, "children", &entries))
         return;
-    while (bson_iter_next(&entries)) {
+    while (wk_document_next(&entries, &row)) {
         struct child *child = &org->children[org->count];
-        uint32_t len = 0;
-        const uint8_t *data = NULL;
-        bson_t row;
 
-        if (!BSON_ITER_HOLDS_DOCUMENT(&entries))
-            continue;
-        bson_iter_document(&entries, &len, &data);
-        if (!data || !bson_init_static(&row, data, len))
-            continue;
         snprintf(child->id, sizeof child->id, "%s", wk_document_text(&row, "c"));
         child->height = wk_document_number(&row, "h");
         child->tail = wk_document_number(&row, "t");

@@ -158,15 +158,8 @@ static const struct wk_rules_calendar *calendar_of(const struct wk_event *event,
 /* The next one but the event's own, which a replay finds there; entry is its. */
 static bool next_try(bson_iter_t *tries, const struct wk_event *event, bson_t *entry)
 {
-    const uint8_t *data = NULL;
-    uint32_t len = 0;
-
-    while (bson_iter_next(tries)) {
-        if (!BSON_ITER_HOLDS_DOCUMENT(tries))
-            continue;
-        bson_iter_document(tries, &len, &data);
-        if (data && bson_init_static(entry, data, len) &&
-            wk_document_number(entry, "q") != (int64_t)event->sequence)
+    while (wk_document_next(tries, entry)) {
+        if (wk_document_number(entry, "q") != (int64_t)event->sequence)
             return true;
     }
     return false;
