@@ -15,8 +15,8 @@
  *                    confirmed at}].
  *   notice_reminders _id "<tenant>|<branch>", written on "reminders|<branch>": the local `day`, and
  * how many reminders each member of the branch was sent on it: `counts`, two bytes (the low one
- * first) for each place, and `others`, [{m, n}]; `done`, what the last events decided, so that a
- * replay sends the same.
+ * first) for each place, and `others`, [{m, n}]; `done`, what the events of that day and the one
+ * before decided, [{s: sequence, d: day, …}], so that a replay sends the same.
  */
 #ifndef WK_NOTICE_H
 #define WK_NOTICE_H

@@ -14,7 +14,9 @@
 enum { REST = 0, FIRST_BELOW = 1 };
 /* So many are reminded by one event; the rest by one that follows. */
 #define AT_ONCE 200
-/* Decisions that are kept for replays: more than one batch has events. */
+/* Decisions that are kept for replays: those of so many days, and not more than this, which is more
+ * than one batch has events. */
+#define KEPT_DAYS   2
 #define KEPT_MAX    300
 #define COUNT_BYTES 2
 
@@ -240,7 +242,7 @@ static void append_others(bson_t *document, const struct budget *budget,
     bson_append_array_end(document, &list);
 }
 
-static void append_decision(bson_t *list, const char *key, uint64_t sequence,
+static void append_decision(bson_t *list, const char *key, uint64_t sequence, int64_t day,
                             const struct decision *decision)
 {
     bson_t entry, members;
@@ -248,6 +250,7 @@ static void append_decision(bson_t *list, const char *key, uint64_t sequence,
 
     BSON_APPEND_DOCUMENT_BEGIN(list, key, &entry);
     BSON_APPEND_INT64(&entry, "s", (int64_t)sequence);
+    BSON_APPEND_INT64(&entry, "d", day);
     BSON_APPEND_INT32(&entry, "r", (int32_t)decision->read_already);
     BSON_APPEND_INT32(&entry, "o", (int32_t)decision->over_budget);
     BSON_APPEND_INT32(&entry, "f", (int32_t)decision->next);
@@ -260,19 +263,33 @@ static void append_decision(bson_t *list, const char *key, uint64_t sequence,
     bson_append_document_end(list, &entry);
 }
 
-static void append_done(bson_t *document, const bson_t *reminders, uint64_t sequence,
+/* A replay may still ask for it. One that does not say its day goes with the day on which the
+ * document was written last. */
+static bool is_kept(const bson_iter_t *entry, int64_t written, int64_t today)
+{
+    bson_iter_t fields;
+
+    if (!bson_iter_recurse(entry, &fields) || !bson_iter_find(&fields, "d"))
+        return written == today;
+    return bson_iter_as_int64(&fields) > today - KEPT_DAYS;
+}
+
+static void append_done(bson_t *document, const bson_t *reminders, uint64_t sequence, int64_t today,
                         const struct decision *decision)
 {
+    int64_t written = reminders ? wk_document_number(reminders, "day") : 0;
     bson_iter_t entries;
-    uint32_t count = 0;
+    uint32_t count = 1;
     bson_t list;
     char key[16];
 
     BSON_APPEND_ARRAY_BEGIN(document, "done", &list);
-    append_decision(&list, "0", sequence, decision);
+    append_decision(&list, "0", sequence, today, decision);
     if (reminders && wk_document_array(reminders, "done", &entries)) {
-        while (++count < KEPT_MAX && bson_iter_next(&entries)) {
-            snprintf(key, sizeof key, "%u", count);
+        while (count < KEPT_MAX && bson_iter_next(&entries)) {
+            if (!is_kept(&entries, written, today))
+                continue;
+            snprintf(key, sizeof key, "%u", count++);
             bson_append_iter(&list, key, -1, &entries);
         }
     }
@@ -338,7 +355,7 @@ static void decide(const struct wk_event *event, struct wk_fold *fold, const bso
     BSON_APPEND_UTF8(document, "rules", calendar_of(event, fold)->version);
     bson_append_binary(document, "counts", -1, BSON_SUBTYPE_BINARY, budget->counts, budget->len);
     append_others(document, budget, decision, branch);
-    append_done(document, reminders, event->sequence, decision);
+    append_done(document, reminders, event->sequence, budget->day, decision);
     wk_put(fold, WK_NOTICE_REMINDERS, id, document);
     free(budget);
 }

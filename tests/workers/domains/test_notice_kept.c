@@ -1,0 +1,160 @@
+/* What was decided of reminders is kept for replays, and not for longer. */
+#include "drive.h"
+
+#include "workers/domains/notice.h"
+
+#include <notice.pb-c.h>
+
+#define BRANCH    "g1/c1/b1"
+#define REMINDERS "t1|" BRANCH
+#define DAY       INT64_C(86400000)
+
+static void begin(struct drive *d)
+{
+    Yizhan__V1__NoticePublished n = YIZHAN__V1__NOTICE_PUBLISHED__INIT;
+    bson_t branch = BSON_INITIALIZER, members, entry;
+
+    drive_init(d);
+    BSON_APPEND_UTF8(&branch, "org_path", BRANCH);
+    BSON_APPEND_ARRAY_BEGIN(&branch, "members", &members);
+    BSON_APPEND_DOCUMENT_BEGIN(&members, "0", &entry);
+    BSON_APPEND_UTF8(&entry, "m", "m0");
+    BSON_APPEND_INT32(&entry, "p", 0);
+    bson_append_document_end(&members, &entry);
+    bson_append_array_end(&branch, &members);
+    wk_fold_preset(d->fold, WK_BRANCHES, "t1|" BRANCH, &branch, 1);
+    bson_destroy(&branch);
+    n.notice_id = "n1";
+    n.org_path = "g1";
+    n.notice_class = YIZHAN__V1__NOTICE_CLASS__INFO;
+    n.title = "通知";
+    assert_int_equal(drive(d, "s1", "g1", "notice.published", &n.base), YZ_OK);
+}
+
+static uint64_t remind(struct drive *d)
+{
+    Yizhan__V1__NoticeReminded r = YIZHAN__V1__NOTICE_REMINDED__INIT;
+
+    r.org_path = BRANCH;
+    r.notice_id = "n1";
+    assert_int_equal(drive(d, "s1", "g1", "notice.reminded", &r.base), YZ_OK);
+    return d->event.sequence;
+}
+
+static size_t kept(struct drive *d, uint64_t *newest, uint64_t *oldest)
+{
+    const bson_t *reminders = drive_document(d, WK_NOTICE_REMINDERS, REMINDERS);
+    bson_iter_t entries;
+    size_t count = 0;
+    bson_t entry;
+
+    assert_true(wk_document_array(reminders, "done", &entries));
+    while (bson_iter_next(&entries)) {
+        assert_true(wk_document_at(&entries, &entry));
+        *oldest = (uint64_t)wk_document_number(&entry, "s");
+        if (count++ == 0)
+            *newest = *oldest;
+    }
+    return count;
+}
+
+static void those_of_two_days_are_kept(void **state)
+{
+    uint64_t newest, oldest, second;
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    remind(&d);
+    remind(&d);
+    d.now_ms += DAY;
+    second = remind(&d);
+    assert_int_equal(kept(&d, &newest, &oldest), 3);
+    d.now_ms += DAY;
+    remind(&d);
+    assert_int_equal(kept(&d, &newest, &oldest), 2);
+    assert_int_equal(newest, d.event.sequence);
+    assert_int_equal(oldest, second);
+    d.now_ms += 9 * DAY;
+    remind(&d);
+    assert_int_equal(kept(&d, &newest, &oldest), 1);
+    assert_int_equal(newest, d.event.sequence);
+    drive_deinit(&d);
+}
+
+/* However many there are in a day: more than one batch has events, and no more. */
+static void one_day_does_not_grow_without_end(void **state)
+{
+    uint64_t newest, oldest;
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    for (int i = 0; i < 310; i++)
+        remind(&d);
+    assert_int_equal(kept(&d, &newest, &oldest), 300);
+    assert_int_equal(newest, d.event.sequence);
+    assert_int_equal(oldest, newest - 299);
+    drive_deinit(&d);
+}
+
+/* A document of before has decisions that do not say their day. */
+static void one_without_a_day_goes_with_the_last(void **state)
+{
+    bson_t *old = BCON_NEW("day", BCON_INT64(20454), "done", "[", "{", "s", BCON_INT64(7), "m", "[",
+                           "m9", "]", "}", "]");
+    uint64_t newest, oldest;
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    wk_fold_preset(d.fold, WK_NOTICE_REMINDERS, REMINDERS, old, 7);
+    bson_destroy(old);
+    assert_int_equal(d.now_ms / DAY, 20454);
+    remind(&d);
+    assert_int_equal(kept(&d, &newest, &oldest), 2);
+    assert_int_equal(oldest, 7);
+    d.now_ms += DAY;
+    remind(&d);
+    assert_int_equal(kept(&d, &newest, &oldest), 2);
+    assert_int_equal(oldest, newest - 1);
+    drive_deinit(&d);
+}
+
+/* What is kept is enough: a replay across midnight sends what was sent. */
+static void a_replay_of_yesterday_sends_the_same(void **state)
+{
+    Yizhan__V1__NoticeReminded r = YIZHAN__V1__NOTICE_REMINDED__INIT;
+    struct yz_envelope first_by;
+    struct wk_event first;
+    struct drive d;
+    size_t before;
+
+    (void)state;
+    begin(&d);
+    r.org_path = BRANCH;
+    r.notice_id = "n1";
+    assert_int_equal(drive(&d, "s1", "g1", "notice.reminded", &r.base), YZ_OK);
+    first = d.event;
+    first_by = d.env;
+    first.env = &first_by;
+    d.now_ms += DAY;
+    for (int i = 0; i < 4; i++)
+        remind(&d); /* the last one is over the day's number */
+    before = drive_push_count(&d);
+    assert_int_equal(drive_apply(&d, &first), YZ_OK);
+    assert_int_equal(drive_push_count(&d), before + 2); /* the reminder and its answer */
+    drive_deinit(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(those_of_two_days_are_kept),
+        cmocka_unit_test(one_day_does_not_grow_without_end),
+        cmocka_unit_test(one_without_a_day_goes_with_the_last),
+        cmocka_unit_test(a_replay_of_yesterday_sends_the_same),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
