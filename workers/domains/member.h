@@ -24,10 +24,12 @@
 
 #include <member.pb-c.h>
 
-#define WK_MEMBERS        "members"
-#define WK_MEMBER_CHANGES "member_changes"
-#define WK_ROLES_TEXT_MAX 64
-#define WK_FIELD_TEXT_MAX 2048
+#define WK_MEMBERS          "members"
+#define WK_MEMBER_CHANGES   "member_changes"
+#define WK_ROLES_TEXT_MAX   64
+#define WK_MEMBER_TERMS_MAX 16
+/* Room for the longest value, which are the roles: an org path and two times each. */
+#define WK_FIELD_TEXT_MAX (WK_MEMBER_TERMS_MAX * (YZ_ORG_PATH_MAX + 64))
 
 void wk_member_id(char out[WK_ID_MAX], const char *tenant, const char *member);
 
@@ -75,7 +77,6 @@ struct wk_member_term {
     const char *scope;
     int64_t from_ms, until_ms; /* 0: none */
 };
-#define WK_MEMBER_TERMS_MAX 16
 size_t wk_member_terms(const bson_t *file, struct wk_member_term terms[WK_MEMBER_TERMS_MAX]);
 /* "secretary" */
 const char *wk_member_role_name(Yizhan__V1__MemberRole role);
