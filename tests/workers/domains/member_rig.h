@@ -96,8 +96,8 @@ static inline Yizhan__V1__MemberFile new_file(const char *name)
     return file;
 }
 
-static inline enum yz_err register_file(const char *member, const char *org_path,
-                                        Yizhan__V1__MemberFile *file)
+static inline Yizhan__V1__MemberRegistered registration(const char *member, const char *org_path,
+                                                        Yizhan__V1__MemberFile *file)
 {
     Yizhan__V1__MemberRegistered message = YIZHAN__V1__MEMBER_REGISTERED__INIT;
 
@@ -105,6 +105,14 @@ static inline enum yz_err register_file(const char *member, const char *org_path
     message.member_id = (char *)(uintptr_t)member;
     message.file = file;
     message.basis = (char *)(uintptr_t) "basis";
+    return message;
+}
+
+static inline enum yz_err register_file(const char *member, const char *org_path,
+                                        Yizhan__V1__MemberFile *file)
+{
+    Yizhan__V1__MemberRegistered message = registration(member, org_path, file);
+
     return drive(&d, "sec", "g1", "member.registered", &message.base);
 }
 

@@ -304,16 +304,12 @@ static void test_places_run_out(void **state)
 static void test_replays(void **state)
 {
     Yizhan__V1__MemberFile file = new_file("Zhang");
-    Yizhan__V1__MemberRegistered message = YIZHAN__V1__MEMBER_REGISTERED__INIT;
+    Yizhan__V1__MemberRegistered message = registration("m1", "g1/b1", &file);
     struct wk_event first;
     struct yz_envelope env;
     size_t rows, again;
 
     (void)state;
-    message.org_path = (char *)(uintptr_t) "g1/b1";
-    message.member_id = (char *)(uintptr_t) "m1";
-    message.file = &file;
-    message.basis = (char *)(uintptr_t) "basis";
     assert_int_equal(drive(&d, "sec", "g1", "member.registered", &message.base), YZ_OK);
     first = d.event;
     env = d.env;
