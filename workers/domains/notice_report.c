@@ -358,75 +358,96 @@ static enum yz_err get_kept(const struct wk_query *query, const char *collection
     return err;
 }
 
-struct unread {
-    const struct wk_query *query;
-    Yizhan__V1__NoticeUnreadMembersReply *answer;
-    bool full, broken;
+struct unread_member {
+    const char *member;
+    bool delivered;
 };
 
-static void add_member(struct unread *unread, const char *name, bool delivered)
-{
-    Yizhan__V1__NoticeUnreadMembersReply *answer = unread->answer;
-    Yizhan__V1__NoticeUnreadMembersReply__Member *member;
+/* Behind `after`, in no order yet. */
+struct unread {
+    const char *after; /* a member; "": from the first */
+    struct unread_member *members;
+    size_t count;
+};
 
-    unread->full = answer->n_members == MEMBERS_MAX;
-    if (unread->full)
-        return;
-    member = yz_arena_alloc(unread->query->arena, sizeof *member);
-    unread->broken = !member;
-    if (!member)
-        return;
-    yizhan__v1__notice_unread_members_reply__member__init(member);
-    member->member = (char *)(uintptr_t)name;
-    member->delivered = delivered;
-    answer->members[answer->n_members++] = member;
+static void add_unread(struct unread *unread, const char *member, bool delivered)
+{
+    if (strcmp(member, unread->after) > 0)
+        unread->members[unread->count++] = (struct unread_member){member, delivered};
 }
 
-/* The cursor: "p<place>" from this place on, "o<number>" from this one of those without a place. */
-static void set_cursor(struct unread *unread, char kind, unsigned long from)
+static size_t count_of(const bson_t *branch, const bson_t *receipts)
 {
-    char *text = yz_arena_alloc(unread->query->arena, 24);
+    struct wk_branch_member member;
+    struct wk_other_receipt other;
+    struct wk_branch_walk walk;
+    size_t count = 0;
 
-    unread->broken = !text;
-    if (!text)
-        return;
-    snprintf(text, 24, "%c%lu", kind, from);
-    unread->answer->next_after = text;
+    for (wk_branch_begin(&walk, branch); wk_branch_next(&walk, &member);)
+        count++;
+    for (wk_receipts_others(receipts, &walk); wk_receipts_next_other(&walk, &other);)
+        count++;
+    return count;
 }
 
-static bool is_cursor(const char *after)
+static void find_unread(struct unread *unread, const bson_t *notice, const bson_t *branch,
+                        const bson_t *receipts)
 {
-    return !*after || ((*after == 'p' || *after == 'o') && strlen(after) > 1 &&
-                       strspn(after + 1, "0123456789") == strlen(after + 1));
-}
-
-static void tell_unread(struct unread *unread, const bson_t *notice, const bson_t *branch,
-                        const bson_t *receipts, const char *after)
-{
-    unsigned long from = *after ? strtoul(after + 1, NULL, 10) : 0, number = 0;
     struct wk_branch_member member;
     struct wk_other_receipt other;
     struct wk_branch_walk walk;
 
-    for (wk_branch_begin(&walk, *after == 'o' ? NULL : branch);
-         !unread->full && !unread->broken && wk_branch_next(&walk, &member);) {
-        if (member.place < from || member.left_at_ms || has_read(receipts, &member) ||
-            !wk_notice_addresses_listed(notice, &member))
-            continue;
-        add_member(unread, member.member,
-                   wk_receipts_has(receipts, WK_DELIVERED, member.member, &member));
-        if (unread->full)
-            set_cursor(unread, 'p', member.place);
+    for (wk_branch_begin(&walk, branch); wk_branch_next(&walk, &member);) {
+        if (!member.left_at_ms && !has_read(receipts, &member) &&
+            wk_notice_addresses_listed(notice, &member))
+            add_unread(unread, member.member,
+                       wk_receipts_has(receipts, WK_DELIVERED, member.member, &member));
     }
-    for (wk_receipts_others(receipts, &walk);
-         !unread->full && !unread->broken && wk_receipts_next_other(&walk, &other); number++) {
-        if ((*after == 'o' && number < from) || other.read ||
-            wk_branch_find(branch, other.member, &member))
-            continue;
-        add_member(unread, other.member, true);
-        if (unread->full)
-            set_cursor(unread, 'o', number);
+    for (wk_receipts_others(receipts, &walk); wk_receipts_next_other(&walk, &other);) {
+        if (!other.read && !wk_branch_find(branch, other.member, &member))
+            add_unread(unread, other.member, true);
     }
+}
+
+static int by_member(const void *a, const void *b)
+{
+    return strcmp(((const struct unread_member *)a)->member,
+                  ((const struct unread_member *)b)->member);
+}
+
+/* The cursor is "m" and the member told last: who joins, leaves, reads or gets a place between two
+ * pages moves none of the others. */
+static bool is_cursor(const char *after)
+{
+    return !*after || (*after == 'm' && yz_id_valid(after + 1));
+}
+
+static enum yz_err tell_unread(struct yz_arena *arena, const struct unread *unread,
+                               Yizhan__V1__NoticeUnreadMembersReply *answer)
+{
+    size_t count = unread->count < MEMBERS_MAX ? unread->count : MEMBERS_MAX;
+
+    answer->members = yz_arena_alloc(arena, MEMBERS_MAX * sizeof(void *));
+    if (!answer->members)
+        return YZ_BUSY;
+    for (size_t i = 0; i < count; i++) {
+        Yizhan__V1__NoticeUnreadMembersReply__Member *member =
+            yz_arena_alloc(arena, sizeof *member);
+
+        if (!member)
+            return YZ_BUSY;
+        yizhan__v1__notice_unread_members_reply__member__init(member);
+        member->member = (char *)(uintptr_t)unread->members[i].member;
+        member->delivered = unread->members[i].delivered;
+        answer->members[answer->n_members++] = member;
+    }
+    if (count == unread->count)
+        return YZ_OK;
+    answer->next_after = yz_arena_alloc(arena, YZ_ID_MAX + 1);
+    if (!answer->next_after)
+        return YZ_BUSY;
+    snprintf(answer->next_after, YZ_ID_MAX + 1, "m%s", unread->members[count - 1].member);
+    return YZ_OK;
 }
 
 enum yz_err wk_notice_unread_members(const struct wk_query *query, ProtobufCMessage **reply,
@@ -434,11 +455,11 @@ enum yz_err wk_notice_unread_members(const struct wk_query *query, ProtobufCMess
 {
     const Yizhan__V1__NoticeUnreadMembersRequest *request =
         (const Yizhan__V1__NoticeUnreadMembersRequest *)query->request;
-    struct unread unread = {
-        .query = query,
-        .answer = yz_arena_alloc(query->arena, sizeof(Yizhan__V1__NoticeUnreadMembersReply))};
-    bson_t notice, branch, receipts;
-    bool has_branch, has_receipts;
+    Yizhan__V1__NoticeUnreadMembersReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
+    struct unread unread = {.after = *request->after ? request->after + 1 : ""};
+    bson_t notice, branch_row, receipts_row;
+    const bson_t *branch, *receipts;
+    bool has_branch = false, has_receipts = false;
     struct wk_receipt_counts counts;
     char id[WK_ID_MAX];
     enum yz_err err;
@@ -449,24 +470,27 @@ enum yz_err wk_notice_unread_members(const struct wk_query *query, ProtobufCMess
     if (err)
         return err;
     wk_branch_id(id, query->actor->tenant, request->org_path);
-    err = get_kept(query, WK_BRANCHES, id, &branch, &has_branch);
+    err = get_kept(query, WK_BRANCHES, id, &branch_row, &has_branch);
     wk_receipts_id(query->actor->tenant, request->notice_id, request->org_path, id);
     if (!err)
-        err = get_kept(query, WK_NOTICE_RECEIPTS, id, &receipts, &has_receipts);
-    if (unread.answer) {
-        yizhan__v1__notice_unread_members_reply__init(unread.answer);
-        unread.answer->members = yz_arena_alloc(query->arena, MEMBERS_MAX * sizeof(void *));
-    }
-    if (err || !unread.answer || !unread.answer->members)
+        err = get_kept(query, WK_NOTICE_RECEIPTS, id, &receipts_row, &has_receipts);
+    if (err || !answer)
         return yz_violate(v, err ? err : YZ_BUSY, NULL, NULL);
-    counts =
-        wk_receipts_count(&notice, has_branch ? &branch : NULL, has_receipts ? &receipts : NULL);
-    unread.answer->should = counts.should;
-    unread.answer->read = counts.done[WK_READ];
-    tell_unread(&unread, &notice, has_branch ? &branch : NULL, has_receipts ? &receipts : NULL,
-                request->after);
-    if (unread.broken)
+    branch = has_branch ? &branch_row : NULL;
+    receipts = has_receipts ? &receipts_row : NULL;
+    unread.members = calloc(count_of(branch, receipts) + 1, sizeof *unread.members);
+    if (!unread.members)
         return yz_violate(v, YZ_BUSY, NULL, NULL);
-    *reply = &unread.answer->base;
+    yizhan__v1__notice_unread_members_reply__init(answer);
+    counts = wk_receipts_count(&notice, branch, receipts);
+    answer->should = counts.should;
+    answer->read = counts.done[WK_READ];
+    find_unread(&unread, &notice, branch, receipts);
+    qsort(unread.members, unread.count, sizeof *unread.members, by_member);
+    err = tell_unread(query->arena, &unread, answer);
+    free(unread.members);
+    if (err)
+        return yz_violate(v, err, NULL, NULL);
+    *reply = &answer->base;
     return YZ_OK;
 }
