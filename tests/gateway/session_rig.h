@@ -190,6 +190,21 @@ static inline void expect_error(json_int_t id, const char *code, const char *fie
     assert_string_equal(found ? found : "", field);
 }
 
+/* A frame, and what is said against it. */
+struct refusal {
+    const char *frame;
+    json_int_t id;
+    const char *code, *field;
+};
+
+static inline void expect_refusals(const struct refusal *refusals, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        send_text(refusals[i].frame);
+        expect_error(refusals[i].id, refusals[i].code, refusals[i].field);
+    }
+}
+
 static inline void expect_closing(enum yz_close close)
 {
     json_t *item = next();

@@ -23,15 +23,15 @@ static void wants_hello_first(void **state)
 
 static void refuses_frames_with_the_reason(void **state)
 {
+    static const struct refusal refusals[] = {
+        {"{\"id\":0,\"ping\":{}}", 0, "bad_frame", "id"},
+        {"{\"id\":9}", 9, "bad_frame", ""},
+        {"{\"id\":9,\"pong\":{}}", 9, "unknown_field", "pong"},
+        {"[", 0, "bad_json", ""},
+    };
+
     (void)state;
-    send_text("{\"id\":0,\"ping\":{}}");
-    expect_error(0, "bad_frame", "id");
-    send_text("{\"id\":9}");
-    expect_error(9, "bad_frame", "");
-    send_text("{\"id\":9,\"pong\":{}}");
-    expect_error(9, "unknown_field", "pong");
-    send_text("[");
-    expect_error(0, "bad_json", "");
+    expect_refusals(refusals, sizeof refusals / sizeof refusals[0]);
     gw_session_frame(session, "{}", 2, true);
     expect_error(0, "bad_frame", "");
     gw_session_frame(session, "", 0, false);
@@ -222,20 +222,22 @@ static void emits_with_the_tokens_actor(void **state)
 
 static void refuses_events_before_the_bus(void **state)
 {
+    static const struct refusal refusals[] = {
+        {"{\"id\":1,\"emit\":{\"eventId\":\"e\",\"type\":\"a.b\"}}", 1, "unknown_type", "type"},
+        {"{\"id\":1,\"emit\":{\"eventId\":\"e e\",\"type\":\"thread.posted\"}}", 1, "invalid_value",
+         "eventId"},
+        {"{\"id\":1,\"emit\":{\"type\":\"thread.posted\"}}", 1, "missing_field", "eventId"},
+        {"{\"id\":1,\"emit\":{\"eventId\":\"e\",\"type\":\"thread.posted\",\"payload\":"
+         "{\"orgPath\":\"g1\",\"threadId\":\"t\",\"messageId\":\"x\",\"text\":\"\"}}}",
+         1, "missing_field", "payload.text"},
+        {"{\"id\":1,\"emit\":{\"eventId\":\"e\",\"type\":\"thread.posted\",\"payload\":"
+         "{\"orgPath\":\"g2\",\"threadId\":\"t\",\"messageId\":\"x\",\"text\":\"a\"}}}",
+         1, "forbidden", ""},
+    };
+
     (void)state;
     open_as_member();
-    send_text("{\"id\":1,\"emit\":{\"eventId\":\"e\",\"type\":\"a.b\"}}");
-    expect_error(1, "unknown_type", "type");
-    send_text("{\"id\":1,\"emit\":{\"eventId\":\"e e\",\"type\":\"thread.posted\"}}");
-    expect_error(1, "invalid_value", "eventId");
-    send_text("{\"id\":1,\"emit\":{\"type\":\"thread.posted\"}}");
-    expect_error(1, "missing_field", "eventId");
-    send_text("{\"id\":1,\"emit\":{\"eventId\":\"e\",\"type\":\"thread.posted\",\"payload\":"
-              "{\"orgPath\":\"g1\",\"threadId\":\"t\",\"messageId\":\"x\",\"text\":\"\"}}}");
-    expect_error(1, "missing_field", "payload.text");
-    send_text("{\"id\":1,\"emit\":{\"eventId\":\"e\",\"type\":\"thread.posted\",\"payload\":"
-              "{\"orgPath\":\"g2\",\"threadId\":\"t\",\"messageId\":\"x\",\"text\":\"a\"}}}");
-    expect_error(1, "forbidden", "");
+    expect_refusals(refusals, sizeof refusals / sizeof refusals[0]);
     gw_intake_drain(intake);
     send_text(POST);
     expect_error(4, "draining", "");

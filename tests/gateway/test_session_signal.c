@@ -53,19 +53,22 @@ static void tells_of_its_member_typing(void **state)
 
 static void refuses_signals_with_the_reason(void **state)
 {
+    static const struct refusal refusals[] = {
+        {"{\"id\":6,\"signal\":{\"channel\":\"org.g1/c1/b1\",\"kind\":\"TYPING\"}}", 6,
+         "invalid_value", "channel"},
+        {"{\"id\":6,\"signal\":{\"channel\":\"typing\",\"kind\":\"TYPING\"}}", 6, "unknown_channel",
+         "channel"},
+        {"{\"id\":6,\"signal\":{\"channel\":\"thread.g1/c2.t1\",\"kind\":\"TYPING\"}}", 6,
+         "not_subscribed", "channel"},
+        {"{\"id\":6,\"signal\":{\"channel\":\"" THREAD "\"}}", 6, "missing_field", "kind"},
+        {"{\"id\":6,\"signal\":{\"channel\":\"" THREAD "\",\"kind\":99}}", 6, "invalid_value",
+         "kind"},
+    };
+
     (void)state;
     open_as_member();
     hold_channel("org.g1/c1/b1");
-    send_text("{\"id\":6,\"signal\":{\"channel\":\"org.g1/c1/b1\",\"kind\":\"TYPING\"}}");
-    expect_error(6, "invalid_value", "channel");
-    send_text("{\"id\":6,\"signal\":{\"channel\":\"typing\",\"kind\":\"TYPING\"}}");
-    expect_error(6, "unknown_channel", "channel");
-    send_text("{\"id\":6,\"signal\":{\"channel\":\"thread.g1/c2.t1\",\"kind\":\"TYPING\"}}");
-    expect_error(6, "not_subscribed", "channel");
-    send_text("{\"id\":6,\"signal\":{\"channel\":\"" THREAD "\"}}");
-    expect_error(6, "missing_field", "kind");
-    send_text("{\"id\":6,\"signal\":{\"channel\":\"" THREAD "\",\"kind\":99}}");
-    expect_error(6, "invalid_value", "kind");
+    expect_refusals(refusals, sizeof refusals / sizeof refusals[0]);
     assert_int_equal(signals, 0);
 }
 
