@@ -1,13 +1,14 @@
 /* rig.h: the gateway's bus end in the test's process: a loop, a link, channels, and phones that
  * write down what they get.
  *
- * Lifetime  rig_start to rig_stop; a phone from phone_init to phone_leave.
+ * Lifetime  rig_start to rig_stop; a phone from phone_init to phone_deinit, or from phone_open to
+ *           phone_close.
  * Thread    the test's.
  */
 #ifndef RIG_H
 #define RIG_H
 
-#include "broker.h"
+#include "world.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -29,6 +30,15 @@ struct rig {
     struct gw_link *link;
     struct gw_channels *channels;
 };
+
+/* Channels that every phone may read, and where their pushes are published. */
+#define MEETING         "meeting.g1/c1/b1.m1"
+#define MEETING_SUBJECT "chan.t1." MEETING
+#define THREAD          "thread.g1/c1/b1.t1"
+#define THREAD_SUBJECT  "thr.t1.g1/c1/b1.t1"
+
+static const struct gw_since from_now = {false, "", 0};
+static const struct gw_since from_start = {true, "", 0};
 
 /* One subscription and all that came over it. Its position is what a phone would store. */
 struct phone {
@@ -159,44 +169,36 @@ static inline void rig_conf(struct rig *rig, const struct broker *broker)
     rig->conf.audit_interval_ms = 2000;
 }
 
-static inline void rig_start(struct rig *rig)
+/* The loop alone, with nothing on it. */
+static inline void rig_loop_start(struct rig *rig)
 {
-    static const struct gw_channel_events events = {.subscribed = rig_on_subscribed,
-                                                    .refused = rig_on_refused,
-                                                    .deliver = rig_on_deliver,
-                                                    .has_room = rig_has_room,
-                                                    .lost = rig_on_lost,
-                                                    .burst = rig_on_burst,
-                                                    .signal = rig_on_signal};
-
     yz_log_init("test", getenv("YZ_TEST_VERBOSE") ? YZ_LOG_DEBUG : YZ_LOG_ERROR);
     assert_int_equal(uv_loop_init(&rig->loop), 0);
     uv_timer_init(&rig->loop, &rig->pulse);
     uv_timer_start(&rig->pulse, rig_on_pulse, 5, 5);
-    assert_int_equal(gw_link_new(&rig->conf, &rig->loop, &rig->metrics, &rig->link), YZ_OK);
-    assert_int_equal(
-        gw_channels_new(&rig->conf, &rig->loop, rig->link, &rig->metrics, &events, &rig->channels),
-        YZ_OK);
 }
 
-static inline void rig_stop(struct rig *rig)
+/* Whatever else was on it is closed. */
+static inline void rig_loop_stop(struct rig *rig)
 {
-    gw_channels_free(rig->channels);
-    gw_link_free(rig->link);
     uv_close((uv_handle_t *)&rig->pulse, NULL);
     uv_run(&rig->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&rig->loop), 0);
 }
 
-/* Run the loop until the condition holds; false when that took longer. */
-#define RIG_AWAIT(rig, condition, timeout_ms)                                                      \
+/* Do `step` until the condition holds; a failure when that takes longer. */
+#define AWAIT_BY(step, condition, timeout_ms)                                                      \
     do {                                                                                           \
-        int64_t rig_until = yz_clock_mono_ms() + (timeout_ms);                                     \
+        int64_t await_until = yz_clock_mono_ms() + (timeout_ms);                                   \
                                                                                                    \
-        while (!(condition) && yz_clock_mono_ms() < rig_until)                                     \
-            uv_run(&(rig)->loop, UV_RUN_ONCE);                                                     \
+        while (!(condition) && yz_clock_mono_ms() < await_until)                                   \
+            (step);                                                                                \
         assert_true(condition);                                                                    \
     } while (0)
+
+/* Run the loop until the condition holds. */
+#define RIG_AWAIT(rig, condition, timeout_ms)                                                      \
+    AWAIT_BY(uv_run(&(rig)->loop, UV_RUN_ONCE), condition, timeout_ms)
 
 static inline void rig_run(struct rig *rig, int64_t ms)
 {
@@ -211,6 +213,32 @@ static inline bool rig_ready(struct rig *rig)
     const char *reason;
 
     return gw_link_ready(rig->link, &reason);
+}
+
+/* The streams are there: it comes back when the link has found them. */
+static inline void rig_start(struct rig *rig)
+{
+    static const struct gw_channel_events events = {.subscribed = rig_on_subscribed,
+                                                    .refused = rig_on_refused,
+                                                    .deliver = rig_on_deliver,
+                                                    .has_room = rig_has_room,
+                                                    .lost = rig_on_lost,
+                                                    .burst = rig_on_burst,
+                                                    .signal = rig_on_signal};
+
+    rig_loop_start(rig);
+    assert_int_equal(gw_link_new(&rig->conf, &rig->loop, &rig->metrics, &rig->link), YZ_OK);
+    assert_int_equal(
+        gw_channels_new(&rig->conf, &rig->loop, rig->link, &rig->metrics, &events, &rig->channels),
+        YZ_OK);
+    RIG_AWAIT(rig, rig_ready(rig), 5000);
+}
+
+static inline void rig_stop(struct rig *rig)
+{
+    gw_channels_free(rig->channels);
+    gw_link_free(rig->link);
+    rig_loop_stop(rig);
 }
 
 static inline uint64_t rig_counter(const _Atomic uint64_t *counter)
@@ -235,6 +263,22 @@ static inline enum yz_err phone_join(struct rig *rig, struct phone *p, struct gw
     p->refused = YZ_OK;
     p->lost = YZ_CLOSE_NONE;
     return gw_channels_join(rig->channels, &p->actor, p->channel, since, p, 1, &p->sub);
+}
+
+/* Joins, and is in. */
+static inline void phone_enter(struct rig *rig, struct phone *p, struct gw_since since)
+{
+    assert_int_equal(phone_join(rig, p, since), YZ_OK);
+    RIG_AWAIT(rig, p->subscribed || p->refused, 5000);
+    assert_int_equal(p->refused, YZ_OK);
+}
+
+/* A new phone that is in. */
+static inline void phone_open(struct rig *rig, struct phone *p, const char *member,
+                              const char *channel, struct gw_since since)
+{
+    phone_init(p, member, channel);
+    phone_enter(rig, p, since);
 }
 
 static inline void phone_make_room(struct rig *rig, struct phone *p, size_t room)
@@ -263,6 +307,12 @@ static inline void phone_deinit(struct phone *p)
     free(p->offsets);
     p->offsets = NULL;
     p->count = p->capacity = 0;
+}
+
+static inline void phone_close(struct rig *rig, struct phone *p)
+{
+    phone_leave(rig, p);
+    phone_deinit(p);
 }
 
 /* Publish count pushes (or values), without waiting for the broker. */

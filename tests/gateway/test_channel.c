@@ -7,79 +7,43 @@
 
 #include "rig.h"
 
-#define MEETING "meeting.g1/c1/b1.m1"
-#define SUBJECT "chan.t1." MEETING
-
-static const struct gw_since from_now = {false, "", 0};
-static const struct gw_since from_start = {true, "", 0};
-
 struct world {
     struct broker broker;
     struct rig rig;
 };
 
-static int set_up_with(void **state, const char *channel_limits)
-{
-    struct world *w;
-    char path[512];
+/* What a test runs with; a number that is 0 is as it is by default. */
+struct settings {
+    const char *channel_limits; /* further settings of the stream, as broker_streams takes them */
+    int64_t inbound_queue_max;
+    int64_t batch_ms; /* of threads with more than one viewer */
+};
 
-    if (!broker_find(path)) {
-        printf("no nats-server: set YZ_NATS_SERVER or put it on PATH\n");
-        *state = NULL;
-        return 0;
-    }
-    w = calloc(1, sizeof *w);
-    broker_start(&w->broker);
-    broker_streams(&w->broker, channel_limits);
-    rig_conf(&w->rig, &w->broker);
-    rig_start(&w->rig);
-    RIG_AWAIT(&w->rig, rig_ready(&w->rig), 5000);
-    *state = w;
-    return 0;
-}
+static struct settings usual = {.channel_limits = ""};
+static struct settings small_queue = {.channel_limits = "", .inbound_queue_max = 1024};
+/* A window that no machine is too slow for: it ends by what the test does. */
+static struct settings batches = {.channel_limits = "", .batch_ms = 5000};
+static struct settings short_batches = {.channel_limits = "", .batch_ms = 50};
+static struct settings keeps_10 = {.channel_limits = ",\"max_msgs_per_subject\":10"};
+static struct settings keeps_1500 = {.channel_limits = ",\"max_msgs_per_subject\":1500"};
 
 static int set_up(void **state)
 {
-    return set_up_with(state, "");
-}
+    const struct settings *settings = *state;
+    struct world *w = world_new(state, sizeof *w);
 
-static int set_up_small_queue(void **state)
-{
-    setenv("YZ_INBOUND_QUEUE_MAX", "1024", 1);
-    set_up_with(state, "");
-    unsetenv("YZ_INBOUND_QUEUE_MAX");
+    if (!w)
+        return 0;
+    broker_streams(&w->broker, settings->channel_limits);
+    rig_conf(&w->rig, &w->broker);
+    if (settings->inbound_queue_max)
+        w->rig.conf.inbound_queue_max = settings->inbound_queue_max;
+    if (settings->batch_ms) {
+        w->rig.conf.thread_batch_viewers = 1;
+        w->rig.conf.thread_batch_ms = settings->batch_ms;
+    }
+    rig_start(&w->rig);
     return 0;
-}
-
-/* A window that no machine is too slow for: it ends by what the test does. */
-static int set_up_batches(void **state)
-{
-    setenv("YZ_THREAD_BATCH_VIEWERS", "1", 1);
-    setenv("YZ_THREAD_BATCH_MS", "5000", 1);
-    set_up_with(state, "");
-    unsetenv("YZ_THREAD_BATCH_VIEWERS");
-    unsetenv("YZ_THREAD_BATCH_MS");
-    return 0;
-}
-
-static int set_up_short_batches(void **state)
-{
-    setenv("YZ_THREAD_BATCH_VIEWERS", "1", 1);
-    setenv("YZ_THREAD_BATCH_MS", "50", 1);
-    set_up_with(state, "");
-    unsetenv("YZ_THREAD_BATCH_VIEWERS");
-    unsetenv("YZ_THREAD_BATCH_MS");
-    return 0;
-}
-
-static int set_up_ten(void **state)
-{
-    return set_up_with(state, ",\"max_msgs_per_subject\":10");
-}
-
-static int set_up_1500(void **state)
-{
-    return set_up_with(state, ",\"max_msgs_per_subject\":1500");
 }
 
 static int tear_down(void **state)
@@ -89,57 +53,41 @@ static int tear_down(void **state)
     if (!w)
         return 0;
     rig_stop(&w->rig);
-    broker_stop(&w->broker);
-    free(w);
-    return 0;
+    return world_free(w);
 }
 
-#define WORLD(state)                                                                               \
-    struct world *w = *(state);                                                                    \
-    if (!w)                                                                                        \
-        skip();                                                                                    \
+#define RIG_AND_BROKER(state)                                                                      \
+    WORLD(state);                                                                                  \
     struct rig *rig = &w->rig;                                                                     \
     struct broker *broker = &w->broker
-
-static void join(struct rig *rig, struct phone *p, struct gw_since since)
-{
-    assert_int_equal(phone_join(rig, p, since), YZ_OK);
-    RIG_AWAIT(rig, p->subscribed || p->refused, 5000);
-    assert_int_equal(p->refused, YZ_OK);
-}
 
 static void joins_empty_channel_and_resumes(void **state)
 {
     struct phone p;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     publish(broker->nc, "chan.t1.org.g1", 7);
-    phone_init(&p, "m1", MEETING);
-    join(rig, &p, from_now);
+    phone_open(rig, &p, "m1", MEETING, from_now);
     assert_int_equal(p.position, 7); /* the stream's last: all before it is known not to be ours */
     assert_false(p.recovered);
     assert_int_equal(p.missed, 0);
     assert_string_equal(p.epoch, "1.a");
     phone_leave(rig, &p);
 
-    publish(broker->nc, SUBJECT, 3);
+    publish(broker->nc, MEETING_SUBJECT, 3);
     rig_run(rig, 100); /* else they may come behind the reply as live ones */
-    join(rig, &p, phone_place(&p));
+    phone_enter(rig, &p, phone_place(&p));
     assert_true(p.recovered);
     assert_int_equal(p.missed, 3);
     assert_int_equal(p.count, 3);
     assert_int_equal(p.offsets[0], 8);
     assert_int_equal(p.position, 10);
 
-    publish(broker->nc, SUBJECT, 2);
+    publish(broker->nc, MEETING_SUBJECT, 2);
     RIG_AWAIT(rig, p.count == 5, 2000);
     assert_int_equal(p.position, 12);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
-
-#define THREAD         "thread.g1/c1/b1.t1"
-#define THREAD_SUBJECT "thr.t1.g1/c1/b1.t1"
 
 static void publish_apart(struct rig *rig, struct broker *broker, const char *subject, int count)
 {
@@ -149,11 +97,16 @@ static void publish_apart(struct rig *rig, struct broker *broker, const char *su
     }
 }
 
+static void expect_all_from(const struct phone *p, uint64_t first)
+{
+    for (size_t i = 0; i < p->count; i++)
+        assert_int_equal(p->offsets[i], first + i);
+}
+
 static void assert_each_once(const struct phone *p, uint64_t count)
 {
     assert_int_equal(p->count, count);
-    for (uint64_t i = 0; i < count; i++)
-        assert_int_equal(p->offsets[i], i + 1);
+    expect_all_from(p, 1);
 }
 
 /* Above so many viewers pushes of a thread wait for each other; who comes meanwhile gets each once,
@@ -162,19 +115,16 @@ static void many_viewers_get_batches(void **state)
 {
     struct phone a, b, late;
 
-    WORLD(state);
-    phone_init(&a, "m1", THREAD);
-    phone_init(&b, "m2", THREAD);
-    phone_init(&late, "m3", THREAD);
-    join(rig, &a, from_start);
+    RIG_AND_BROKER(state);
+    phone_open(rig, &a, "m1", THREAD, from_start);
     publish_apart(rig, broker, THREAD_SUBJECT, 2);
     RIG_AWAIT(rig, a.count == 2, 2000); /* one viewer: at once */
-    join(rig, &b, from_start);
+    phone_open(rig, &b, "m2", THREAD, from_start);
     RIG_AWAIT(rig, b.count == 2, 2000);
     publish_apart(rig, broker, THREAD_SUBJECT, 5);
     assert_int_equal(a.count, 2);
     assert_int_equal(b.count, 2);
-    join(rig, &late, from_start);
+    phone_open(rig, &late, "m3", THREAD, from_start);
     RIG_AWAIT(rig, late.count == 7, 2000);
     assert_each_once(&a, 7);
     assert_each_once(&b, 7);
@@ -183,7 +133,7 @@ static void many_viewers_get_batches(void **state)
     assert_each_once(&late, 7);
     /* and back: from where it was, with what came meanwhile */
     publish_apart(rig, broker, THREAD_SUBJECT, 1);
-    join(rig, &late, phone_place(&late));
+    phone_enter(rig, &late, phone_place(&late));
     RIG_AWAIT(rig, late.count == 9 && a.count == 9 && b.count == 9, 2000);
     assert_true(late.recovered);
     assert_each_once(&late, 9);
@@ -192,12 +142,9 @@ static void many_viewers_get_batches(void **state)
     RIG_AWAIT(rig, a.count == 10 && b.count == 10 && late.count == 10,
               15000); /* the window's end */
     assert_each_once(&b, 10);
-    phone_leave(rig, &a);
-    phone_leave(rig, &b);
-    phone_leave(rig, &late);
-    phone_deinit(&a);
-    phone_deinit(&b);
-    phone_deinit(&late);
+    phone_close(rig, &a);
+    phone_close(rig, &b);
+    phone_close(rig, &late);
 }
 
 /* Batch after batch, some of them full before their time: all of it, in order. */
@@ -205,11 +152,9 @@ static void batches_lose_nothing(void **state)
 {
     struct phone a, b;
 
-    WORLD(state);
-    phone_init(&a, "m1", THREAD);
-    phone_init(&b, "m2", THREAD);
-    join(rig, &a, from_start);
-    join(rig, &b, from_start);
+    RIG_AND_BROKER(state);
+    phone_open(rig, &a, "m1", THREAD, from_start);
+    phone_open(rig, &b, "m2", THREAD, from_start);
     for (int i = 0; i < 5; i++) {
         publish(broker->nc, THREAD_SUBJECT, 300);
         rig_run(rig, 30);
@@ -217,10 +162,8 @@ static void batches_lose_nothing(void **state)
     RIG_AWAIT(rig, a.count == 1500 && b.count == 1500, 15000);
     assert_each_once(&a, 1500);
     assert_each_once(&b, 1500);
-    phone_leave(rig, &a);
-    phone_leave(rig, &b);
-    phone_deinit(&a);
-    phone_deinit(&b);
+    phone_close(rig, &a);
+    phone_close(rig, &b);
 }
 
 /* Other channels have other ends: they are handed on at once. */
@@ -228,40 +171,34 @@ static void only_threads_are_batched(void **state)
 {
     struct phone a, b;
 
-    WORLD(state);
-    phone_init(&a, "m1", MEETING);
-    phone_init(&b, "m2", MEETING);
-    join(rig, &a, from_start);
-    join(rig, &b, from_start);
-    publish(broker->nc, SUBJECT, 3);
+    RIG_AND_BROKER(state);
+    phone_open(rig, &a, "m1", MEETING, from_start);
+    phone_open(rig, &b, "m2", MEETING, from_start);
+    publish(broker->nc, MEETING_SUBJECT, 3);
     RIG_AWAIT(rig, a.count == 3 && b.count == 3, 2000);
-    phone_leave(rig, &a);
-    phone_leave(rig, &b);
-    phone_deinit(&a);
-    phone_deinit(&b);
+    phone_close(rig, &a);
+    phone_close(rig, &b);
 }
 
 static void resumes_from_each_place(void **state)
 {
     struct phone p;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     for (int i = 0; i < 5; i++) {
-        publish(broker->nc, SUBJECT, 1); /* 1, 3, 5, 7, 9 */
+        publish(broker->nc, MEETING_SUBJECT, 1); /* 1, 3, 5, 7, 9 */
         publish(broker->nc, "chan.t1.org.g1", 1);
     }
     for (uint64_t place = 0; place <= 10; place++) {
         uint64_t expected = (10 - place) / 2;
 
-        phone_init(&p, "m1", MEETING);
-        join(rig, &p, (struct gw_since){true, "1.a", place});
+        phone_open(rig, &p, "m1", MEETING, (struct gw_since){true, "1.a", place});
         assert_true(p.recovered);
         assert_int_equal(p.missed, expected);
         assert_int_equal(p.count, expected);
         for (size_t i = 0; i < p.count; i++)
             assert_int_equal(p.offsets[i], 11 - 2 * (expected - i));
-        phone_leave(rig, &p);
-        phone_deinit(&p);
+        phone_close(rig, &p);
     }
 }
 
@@ -282,17 +219,15 @@ static void tells_what_it_cannot_recover(void **state)
     };
     struct phone p;
 
-    WORLD(state);
-    publish(broker->nc, SUBJECT, 30);
+    RIG_AND_BROKER(state);
+    publish(broker->nc, MEETING_SUBJECT, 30);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        phone_init(&p, "m1", MEETING);
-        join(rig, &p, cases[i].since);
+        phone_open(rig, &p, "m1", MEETING, cases[i].since);
         assert_int_equal(p.recovered, cases[i].recovered);
         assert_int_equal(p.missed, cases[i].missed);
         assert_int_equal(p.count, cases[i].missed);
         assert_int_equal(p.position, 30);
-        phone_leave(rig, &p);
-        phone_deinit(&p);
+        phone_close(rig, &p);
     }
 }
 
@@ -300,59 +235,52 @@ static void reads_long_history_in_pages(void **state)
 {
     struct phone p;
 
-    WORLD(state);
-    publish(broker->nc, "thr.t1.g1/c1/b1.t1", 3000);
-    phone_init(&p, "m1", "thread.g1/c1/b1.t1");
-    join(rig, &p, from_start);
+    RIG_AND_BROKER(state);
+    publish(broker->nc, THREAD_SUBJECT, 3000);
+    phone_open(rig, &p, "m1", THREAD, from_start);
     assert_int_equal(p.missed, 3000);
-    for (size_t i = 0; i < 3000; i++)
-        assert_int_equal(p.offsets[i], i + 1);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    assert_each_once(&p, 3000);
+    phone_close(rig, &p);
 }
 
 static void sends_only_to_the_audience(void **state)
 {
     struct phone p, q;
 
-    WORLD(state);
-    publish_with(broker->nc, SUBJECT, 1, 1, "Yz-Push-Exclude", "m9,m1");
-    publish_with(broker->nc, SUBJECT, 2, 1, "Yz-Push-Roles", "secretary");
-    publish(broker->nc, SUBJECT, 1);
+    RIG_AND_BROKER(state);
+    publish_with(broker->nc, MEETING_SUBJECT, 1, 1, "Yz-Push-Exclude", "m9,m1");
+    publish_with(broker->nc, MEETING_SUBJECT, 2, 1, "Yz-Push-Roles", "secretary");
+    publish(broker->nc, MEETING_SUBJECT, 1);
     phone_init(&p, "m1", MEETING);
     phone_init(&q, "m2", MEETING);
     snprintf(q.actor.roles, sizeof q.actor.roles, "member,secretary@g1");
-    join(rig, &p, from_start);
-    join(rig, &q, from_start);
+    phone_enter(rig, &p, from_start);
+    phone_enter(rig, &q, from_start);
     assert_int_equal(p.missed, 1);
     assert_int_equal(p.offsets[0], 3);
     assert_int_equal(q.missed, 3);
-    publish_with(broker->nc, SUBJECT, 4, 1, "Yz-Push-Roles", "secretary");
+    publish_with(broker->nc, MEETING_SUBJECT, 4, 1, "Yz-Push-Roles", "secretary");
     RIG_AWAIT(rig, q.count == 4, 2000);
     assert_int_equal(p.count, 1);
-    phone_leave(rig, &p);
-    phone_leave(rig, &q);
-    phone_deinit(&p);
-    phone_deinit(&q);
+    phone_close(rig, &p);
+    phone_close(rig, &q);
 }
 
 static void sends_values_after_history(void **state)
 {
     struct phone p;
 
-    WORLD(state);
-    publish(broker->nc, SUBJECT, 2);
+    RIG_AND_BROKER(state);
+    publish(broker->nc, MEETING_SUBJECT, 2);
     publish_with(broker->nc, "state.t1." MEETING ".attendance", 1, 3, NULL, NULL);
     publish_with(broker->nc, "state.t1." MEETING ".board.x", 1, 1, NULL, NULL);
     publish_with(broker->nc, "state.t1.meeting.g1/c1/b1.m2.attendance", 1, 1, NULL, NULL);
-    phone_init(&p, "m1", MEETING);
-    join(rig, &p, from_start);
+    phone_open(rig, &p, "m1", MEETING, from_start);
     assert_int_equal(p.count, 2);
     assert_int_equal(p.values, 2); /* of each name the last one */
     publish_with(broker->nc, "state.t1." MEETING ".attendance", 4, 1, NULL, NULL);
     RIG_AWAIT(rig, p.values == 3, 2000);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 /* More values than one multi_last answers. */
@@ -360,18 +288,16 @@ static void loads_many_values(void **state)
 {
     struct phone p;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     for (int i = 0; i < 1500; i++) {
         char subject[128];
 
         snprintf(subject, sizeof subject, "state.t1.member.m1.receipts.n%d.g1", i);
         publish_with(broker->nc, subject, 1, 1, NULL, NULL);
     }
-    phone_init(&p, "m1", "member.m1");
-    join(rig, &p, from_now);
+    phone_open(rig, &p, "m1", "member.m1", from_now);
     assert_int_equal(p.values, 1500);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 /* The loop stands still while more comes than the queue takes. */
@@ -379,74 +305,68 @@ static void repairs_what_the_queue_dropped(void **state)
 {
     struct phone p;
 
-    WORLD(state);
-    phone_init(&p, "m1", MEETING);
-    join(rig, &p, from_now);
-    publish(broker->nc, SUBJECT, 20000);
+    RIG_AND_BROKER(state);
+    phone_open(rig, &p, "m1", MEETING, from_now);
+    publish(broker->nc, MEETING_SUBJECT, 20000);
     nats_Sleep(500);
     RIG_AWAIT(rig, p.count == 20000, 30000);
     assert_true(rig_counter(&rig->metrics.inbound_dropped) > 0);
     assert_true(rig_counter(&rig->metrics.pushes_repaired) > 0);
-    for (size_t i = 0; i < p.count; i++)
-        assert_int_equal(p.offsets[i], i + 1);
+    expect_all_from(&p, 1);
     assert_int_equal(p.lost, YZ_CLOSE_NONE);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 static void refuses_while_the_bus_is_away_and_goes_on(void **state)
 {
     struct phone p, q;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     phone_init(&p, "m1", MEETING);
     phone_init(&q, "m2", MEETING);
-    publish(broker->nc, SUBJECT, 5);
-    join(rig, &p, from_start);
+    publish(broker->nc, MEETING_SUBJECT, 5);
+    phone_enter(rig, &p, from_start);
     broker_kill(broker);
     RIG_AWAIT(rig, !gw_link_connected(rig->link), 5000);
     assert_int_equal(phone_join(rig, &q, from_now), YZ_BUS_UNAVAILABLE);
     broker_restart(broker);
-    publish(broker->nc, SUBJECT, 5); /* most likely before the gateway is back */
+    publish(broker->nc, MEETING_SUBJECT, 5); /* most likely before the gateway is back */
     RIG_AWAIT(rig, p.count == 10, 10000);
     assert_int_equal(p.lost, YZ_CLOSE_NONE);
-    join(rig, &q, (struct gw_since){true, "1.a", 2});
+    phone_enter(rig, &q, (struct gw_since){true, "1.a", 2});
     assert_true(q.recovered);
     assert_int_equal(q.count, 8);
-    phone_leave(rig, &p);
-    phone_leave(rig, &q);
-    phone_deinit(&p);
-    phone_deinit(&q);
+    phone_close(rig, &p);
+    phone_close(rig, &q);
 }
 
 static void loses_its_sessions_when_a_stream_is_made_anew(void **state)
 {
     struct phone p;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     phone_init(&p, "m1", MEETING);
-    publish(broker->nc, SUBJECT, 5);
-    join(rig, &p, from_start);
+    publish(broker->nc, MEETING_SUBJECT, 5);
+    phone_enter(rig, &p, from_start);
     broker_delete(broker, "CHANNELS");
     broker_stream(broker, "CHANNELS", "chan.>", "2.b", "");
-    publish(broker->nc, SUBJECT, 2);
+    publish(broker->nc, MEETING_SUBJECT, 2);
     RIG_AWAIT(rig, p.lost == YZ_CLOSE_STREAM_RESET, 5000);
     phone_leave(rig, &p);
     p.count = 0;
-    join(rig, &p, phone_place(&p));
+    phone_enter(rig, &p, phone_place(&p));
     assert_false(p.recovered);
     assert_string_equal(p.epoch, "2.b");
     assert_int_equal(p.count, 2);
     assert_int_equal(p.position, 2);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 static void becomes_ready_when_the_streams_come(void **state)
 {
     const char *reason;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     broker_delete(broker, "THREADS");
     RIG_AWAIT(rig, !gw_link_ready(rig->link, &reason), 5000);
     assert_non_null(strstr(reason, "THREADS"));
@@ -464,17 +384,13 @@ static void store(struct rig *rig, struct broker *broker, const char *subject, i
 }
 
 /* A phone that takes in `room` pushes at a time. */
-static void join_limited(struct rig *rig, struct phone *p, struct gw_since since, size_t room)
+static void open_limited(struct rig *rig, struct phone *p, const char *channel,
+                         struct gw_since since, size_t room)
 {
+    phone_init(p, "m1", channel);
     p->limited = true;
     p->room = room;
-    join(rig, p, since);
-}
-
-static void expect_all_from(const struct phone *p, uint64_t first)
-{
-    for (size_t i = 0; i < p->count; i++)
-        assert_int_equal(p->offsets[i], first + i);
+    phone_enter(rig, p, since);
 }
 
 /* What was missed, what came meanwhile, then the values as they are now, then what is live. */
@@ -483,19 +399,17 @@ static void goes_on_when_there_is_room(void **state)
     struct phone p, witness; /* who sees at once what came */
     size_t published = 50;
 
-    WORLD(state);
-    store(rig, broker, SUBJECT, 50);
-    phone_init(&witness, "m2", MEETING);
-    join(rig, &witness, from_start);
+    RIG_AND_BROKER(state);
+    store(rig, broker, MEETING_SUBJECT, 50);
+    phone_open(rig, &witness, "m2", MEETING, from_start);
     publish_with(broker->nc, "state.t1." MEETING ".attendance", 1, 1, NULL, NULL);
-    phone_init(&p, "m1", MEETING);
-    join_limited(rig, &p, from_start, 0);
+    open_limited(rig, &p, MEETING, from_start, 0);
     assert_int_equal(p.missed, 50);
     rig_run(rig, 50);
     assert_int_equal(p.count, 0);
     assert_int_equal(p.position, 0);
     for (size_t had = 0; had < 80; had += 8) {
-        publish(broker->nc, SUBJECT, 3);
+        publish(broker->nc, MEETING_SUBJECT, 3);
         published += 3;
         publish_with(broker->nc, "state.t1." MEETING ".attendance", 2 + (unsigned)had, 1, NULL,
                      NULL);
@@ -510,14 +424,12 @@ static void goes_on_when_there_is_room(void **state)
     phone_make_room(rig, &p, 1); /* all is here, and the values need room */
     RIG_AWAIT(rig, p.values == 1, 2000);
     p.room = 0;
-    publish(broker->nc, SUBJECT, 1);
+    publish(broker->nc, MEETING_SUBJECT, 1);
     publish_with(broker->nc, "state.t1." MEETING ".attendance", 100, 1, NULL, NULL);
     RIG_AWAIT(rig, p.count == 81 && p.values == 2, 2000);
     expect_all_from(&p, 1);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
-    phone_leave(rig, &witness);
-    phone_deinit(&witness);
+    phone_close(rig, &p);
+    phone_close(rig, &witness);
 }
 
 /* Without anything missed, too, the first push must not come before there is room. */
@@ -525,19 +437,17 @@ static void pauses_before_what_is_live(void **state)
 {
     struct phone p;
 
-    WORLD(state);
-    phone_init(&p, "m1", MEETING);
-    join_limited(rig, &p, from_now, 0);
-    publish(broker->nc, SUBJECT, 5);
+    RIG_AND_BROKER(state);
+    open_limited(rig, &p, MEETING, from_now, 0);
+    publish(broker->nc, MEETING_SUBJECT, 5);
     rig_run(rig, 100);
     assert_int_equal(p.count, 0);
     phone_make_room(rig, &p, 9);
     RIG_AWAIT(rig, p.count == 5, 2000);
-    publish(broker->nc, SUBJECT, 5);
+    publish(broker->nc, MEETING_SUBJECT, 5);
     RIG_AWAIT(rig, p.count == 10, 2000);
     expect_all_from(&p, 1);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 #define WALKERS 20
@@ -547,15 +457,14 @@ static void goes_on_from_the_stream_in_portions(void **state)
 {
     struct phone phones[WALKERS];
 
-    WORLD(state);
-    store(rig, broker, SUBJECT, 5000);
+    RIG_AND_BROKER(state);
+    store(rig, broker, MEETING_SUBJECT, 5000);
     for (size_t i = 0; i < WALKERS; i++) {
-        phone_init(&phones[i], "m1", MEETING);
-        join_limited(rig, &phones[i], (struct gw_since){true, "1.a", 200 * i}, 10 * i);
+        open_limited(rig, &phones[i], MEETING, (struct gw_since){true, "1.a", 200 * i}, 10 * i);
         assert_true(phones[i].recovered);
         assert_int_equal(phones[i].missed, 5000 - 200 * i);
     }
-    publish(broker->nc, SUBJECT, 1000);
+    publish(broker->nc, MEETING_SUBJECT, 1000);
     for (size_t i = 0; i < WALKERS; i++) {
         while (phones[i].count < 6000 - 200 * i) {
             for (size_t k = i; k < WALKERS; k++)
@@ -564,8 +473,7 @@ static void goes_on_from_the_stream_in_portions(void **state)
         }
         assert_int_equal(phones[i].lost, YZ_CLOSE_NONE);
         expect_all_from(&phones[i], 200 * i + 1);
-        phone_leave(rig, &phones[i]);
-        phone_deinit(&phones[i]);
+        phone_close(rig, &phones[i]);
     }
     assert_true(rig_counter(&rig->metrics.history_reads) < 500);
 }
@@ -575,54 +483,49 @@ static void goes_on_behind_a_place_that_is_gone(void **state)
 {
     struct phone p;
 
-    WORLD(state);
-    store(rig, broker, SUBJECT, 1600); /* 101 is the first that is kept */
-    phone_init(&p, "m1", MEETING);
-    join_limited(rig, &p, from_start, 0);
+    RIG_AND_BROKER(state);
+    store(rig, broker, MEETING_SUBJECT, 1600); /* 101 is the first that is kept */
+    open_limited(rig, &p, MEETING, from_start, 0);
     assert_int_equal(p.missed, 1500);
     phone_make_room(rig, &p, 10);
     RIG_AWAIT(rig, p.count == 10, 2000);
-    store(rig, broker, SUBJECT, 10); /* up to 110 are gone */
+    store(rig, broker, MEETING_SUBJECT, 10); /* up to 110 are gone */
     rig_run(rig, 50);
     phone_make_room(rig, &p, 5000);
     RIG_AWAIT(rig, p.count == 1510, 5000);
     expect_all_from(&p, 101);
     assert_int_equal(p.lost, YZ_CLOSE_NONE);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 static void is_lost_when_what_is_due_is_gone(void **state)
 {
     struct phone p;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     store(rig, broker, "chan.t1.org.g1", 1); /* the stream's first tells nothing */
-    store(rig, broker, SUBJECT, 1600);
-    phone_init(&p, "m1", MEETING);
-    join_limited(rig, &p, from_start, 10);
+    store(rig, broker, MEETING_SUBJECT, 1600);
+    open_limited(rig, &p, MEETING, from_start, 10);
     RIG_AWAIT(rig, p.count == 10, 2000);
-    store(rig, broker, SUBJECT, 11);
+    store(rig, broker, MEETING_SUBJECT, 11);
     rig_run(rig, 50);
     phone_make_room(rig, &p, 5000);
     RIG_AWAIT(rig, p.lost == YZ_CLOSE_CHANNEL_LOST, 5000);
     assert_int_equal(p.count, 10);
     phone_leave(rig, &p);
-    join(rig, &p, phone_place(&p));
+    phone_enter(rig, &p, phone_place(&p));
     assert_false(p.recovered);
     assert_int_equal(p.missed, 1500);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 static void goes_on_when_the_bus_is_back(void **state)
 {
     struct phone p;
 
-    WORLD(state);
-    store(rig, broker, SUBJECT, 3000);
-    phone_init(&p, "m1", MEETING);
-    join_limited(rig, &p, from_start, 10);
+    RIG_AND_BROKER(state);
+    store(rig, broker, MEETING_SUBJECT, 3000);
+    open_limited(rig, &p, MEETING, from_start, 10);
     RIG_AWAIT(rig, p.count == 10, 2000);
     broker_kill(broker);
     RIG_AWAIT(rig, !gw_link_connected(rig->link), 5000);
@@ -631,29 +534,26 @@ static void goes_on_when_the_bus_is_back(void **state)
     assert_int_equal(p.lost, YZ_CLOSE_NONE);
     assert_int_equal(p.count, 10);
     broker_restart(broker);
-    publish(broker->nc, SUBJECT, 10);
+    publish(broker->nc, MEETING_SUBJECT, 10);
     RIG_AWAIT(rig, p.count == 3010, 10000);
     expect_all_from(&p, 1);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 static void loses_the_paused_when_a_stream_is_made_anew(void **state)
 {
     struct phone p;
 
-    WORLD(state);
-    store(rig, broker, SUBJECT, 5);
-    phone_init(&p, "m1", MEETING);
-    join_limited(rig, &p, from_start, 2);
+    RIG_AND_BROKER(state);
+    store(rig, broker, MEETING_SUBJECT, 5);
+    open_limited(rig, &p, MEETING, from_start, 2);
     broker_delete(broker, "CHANNELS");
     broker_stream(broker, "CHANNELS", "chan.>", "2.b", "");
     RIG_AWAIT(rig, p.lost == YZ_CLOSE_STREAM_RESET, 5000);
     phone_make_room(rig, &p, 5);
     rig_run(rig, 50);
     assert_int_equal(p.count, 2);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 #define PHONES 1000
@@ -665,8 +565,8 @@ static void shares_reads_in_a_storm(void **state)
     uint64_t reads;
     size_t served = 0;
 
-    WORLD(state);
-    publish(broker->nc, SUBJECT, 500);
+    RIG_AND_BROKER(state);
+    publish(broker->nc, MEETING_SUBJECT, 500);
     phones = calloc(PHONES, sizeof *phones);
     reads = rig_counter(&rig->metrics.history_reads);
     for (size_t i = 0; i < PHONES; i++) {
@@ -682,8 +582,7 @@ static void shares_reads_in_a_storm(void **state)
     for (size_t i = 0; i < PHONES; i++) {
         assert_true(phones[i].recovered);
         assert_int_equal(phones[i].count, 499 - i * 7 % 500);
-        phone_leave(rig, &phones[i]);
-        phone_deinit(&phones[i]);
+        phone_close(rig, &phones[i]);
     }
     assert_true(rig_counter(&rig->metrics.history_reads) - reads <= 8);
     free(phones);
@@ -708,21 +607,18 @@ static void come_back(struct rig *rig, const char *channel, struct gw_since sinc
 {
     struct phone p;
 
-    phone_init(&p, "m1", channel);
-    join(rig, &p, since);
+    phone_open(rig, &p, "m1", channel, since);
     RIG_AWAIT(rig, p.count >= last - first + 1, 5000);
     assert_int_equal(p.recovered, recovered);
     assert_int_equal(p.count, last - first + 1);
-    for (size_t i = 0; i < p.count; i++)
-        assert_int_equal(p.offsets[i], first + i);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    expect_all_from(&p, first);
+    phone_close(rig, &p);
 }
 
 /* The next one needs no read, from this place or a later one; an older place needs one. */
 static void keeps_in_memory_what_was_read(void **state)
 {
-    WORLD(state);
+    RIG_AND_BROKER(state);
     publish(broker->nc, ORG_SUBJECT, 25);
     come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, true, 6, 25);
     assert_int_equal(reads_of(rig), 1);
@@ -741,27 +637,25 @@ static void keeps_no_inbox(void **state)
 {
     struct phone p;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     publish(broker->nc, "chan.t1.member.m1", 25);
     come_back(rig, "member.m1", (struct gw_since){true, "1.a", 5}, true, 6, 25);
     come_back(rig, "member.m1", (struct gw_since){true, "1.a", 5}, true, 6, 25);
     assert_int_equal(reads_of(rig), 2);
     assert_int_equal(from_memory(rig), 0);
-    phone_init(&p, "m1", "member.m1");
-    join_limited(rig, &p, (struct gw_since){true, "1.a", 5}, 0);
+    open_limited(rig, &p, "member.m1", (struct gw_since){true, "1.a", 5}, 0);
     rig_run(rig, 50);
     assert_int_equal(p.count, 0);
     phone_make_room(rig, &p, 100);
     RIG_AWAIT(rig, p.count == 20, 2000);
     assert_int_equal(reads_of(rig), 3);
-    phone_leave(rig, &p);
-    phone_deinit(&p);
+    phone_close(rig, &p);
 }
 
 /* More than is kept of a channel: from before it, the stream is asked. */
 static void reads_again_what_memory_let_go(void **state)
 {
-    WORLD(state);
+    RIG_AND_BROKER(state);
     publish(broker->nc, ORG_SUBJECT, 1500);
     come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 1}, true, 2, 1500);
     come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 1}, true, 2, 1500);
@@ -774,7 +668,7 @@ static void forgets_what_was_purged(void **state)
 {
     const struct gw_stream *stream;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     stream = gw_streams_get(gw_link_streams(rig->link), GW_CHANNELS);
     publish(broker->nc, ORG_SUBJECT, 25);
     come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, true, 6, 25);
@@ -790,7 +684,7 @@ static void takes_no_old_epoch_from_memory(void **state)
 {
     const struct gw_stream *stream;
 
-    WORLD(state);
+    RIG_AND_BROKER(state);
     stream = gw_streams_get(gw_link_streams(rig->link), GW_CHANNELS);
     publish(broker->nc, ORG_SUBJECT, 25);
     come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, true, 6, 25);
@@ -807,7 +701,7 @@ static void takes_no_old_epoch_from_memory(void **state)
  * what is kept then has no hole. */
 static void loses_no_push_that_races_with_a_read(void **state)
 {
-    WORLD(state);
+    RIG_AND_BROKER(state);
     for (int turns = 0; turns < 40; turns++) {
         char channel[64], subject[64];
         struct phone p;
@@ -829,10 +723,8 @@ static void loses_no_push_that_races_with_a_read(void **state)
         RIG_AWAIT(rig, p.refused || p.count == 29, 5000);
         assert_int_equal(p.refused, YZ_OK);
         assert_true(p.recovered);
-        for (size_t i = 0; i < p.count; i++)
-            assert_int_equal(p.offsets[i], first + 1 + i);
-        phone_leave(rig, &p);
-        phone_deinit(&p);
+        expect_all_from(&p, first + 1);
+        phone_close(rig, &p);
         come_back(rig, channel, (struct gw_since){true, "1.a", first}, true, first + 1, last);
     }
 }
@@ -840,35 +732,36 @@ static void loses_no_push_that_races_with_a_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define CASE(name, up) cmocka_unit_test_setup_teardown(name, up, tear_down)
-        CASE(joins_empty_channel_and_resumes, set_up),
-        CASE(many_viewers_get_batches, set_up_batches),
-        CASE(batches_lose_nothing, set_up_short_batches),
-        CASE(only_threads_are_batched, set_up_batches),
-        CASE(resumes_from_each_place, set_up),
-        CASE(tells_what_it_cannot_recover, set_up_ten),
-        CASE(reads_long_history_in_pages, set_up),
-        CASE(sends_only_to_the_audience, set_up),
-        CASE(sends_values_after_history, set_up),
-        CASE(loads_many_values, set_up),
-        CASE(repairs_what_the_queue_dropped, set_up_small_queue),
-        CASE(refuses_while_the_bus_is_away_and_goes_on, set_up),
-        CASE(loses_its_sessions_when_a_stream_is_made_anew, set_up),
-        CASE(becomes_ready_when_the_streams_come, set_up),
-        CASE(shares_reads_in_a_storm, set_up),
-        CASE(goes_on_when_there_is_room, set_up),
-        CASE(pauses_before_what_is_live, set_up),
-        CASE(goes_on_from_the_stream_in_portions, set_up),
-        CASE(goes_on_behind_a_place_that_is_gone, set_up_1500),
-        CASE(is_lost_when_what_is_due_is_gone, set_up_1500),
-        CASE(goes_on_when_the_bus_is_back, set_up),
-        CASE(loses_the_paused_when_a_stream_is_made_anew, set_up),
-        CASE(keeps_in_memory_what_was_read, set_up),
-        CASE(keeps_no_inbox, set_up),
-        CASE(reads_again_what_memory_let_go, set_up),
-        CASE(forgets_what_was_purged, set_up),
-        CASE(takes_no_old_epoch_from_memory, set_up),
-        CASE(loses_no_push_that_races_with_a_read, set_up),
+#define CASE(name, settings)                                                                       \
+    cmocka_unit_test_prestate_setup_teardown(name, set_up, tear_down, &(settings))
+        CASE(joins_empty_channel_and_resumes, usual),
+        CASE(many_viewers_get_batches, batches),
+        CASE(batches_lose_nothing, short_batches),
+        CASE(only_threads_are_batched, batches),
+        CASE(resumes_from_each_place, usual),
+        CASE(tells_what_it_cannot_recover, keeps_10),
+        CASE(reads_long_history_in_pages, usual),
+        CASE(sends_only_to_the_audience, usual),
+        CASE(sends_values_after_history, usual),
+        CASE(loads_many_values, usual),
+        CASE(repairs_what_the_queue_dropped, small_queue),
+        CASE(refuses_while_the_bus_is_away_and_goes_on, usual),
+        CASE(loses_its_sessions_when_a_stream_is_made_anew, usual),
+        CASE(becomes_ready_when_the_streams_come, usual),
+        CASE(shares_reads_in_a_storm, usual),
+        CASE(goes_on_when_there_is_room, usual),
+        CASE(pauses_before_what_is_live, usual),
+        CASE(goes_on_from_the_stream_in_portions, usual),
+        CASE(goes_on_behind_a_place_that_is_gone, keeps_1500),
+        CASE(is_lost_when_what_is_due_is_gone, keeps_1500),
+        CASE(goes_on_when_the_bus_is_back, usual),
+        CASE(loses_the_paused_when_a_stream_is_made_anew, usual),
+        CASE(keeps_in_memory_what_was_read, usual),
+        CASE(keeps_no_inbox, usual),
+        CASE(reads_again_what_memory_let_go, usual),
+        CASE(forgets_what_was_purged, usual),
+        CASE(takes_no_old_epoch_from_memory, usual),
+        CASE(loses_no_push_that_races_with_a_read, usual),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

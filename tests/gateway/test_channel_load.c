@@ -17,7 +17,6 @@
 static const char *const names[CHANNELS] = {"meeting.g1/c1/b1.m1", "org.g1", "thread.g1.t1"};
 static const char *const subjects[CHANNELS] = {"chan.t1.meeting.g1/c1/b1.m1", "chan.t1.org.g1",
                                                "thr.t1.g1.t1"};
-static const struct gw_since from_start = {true, "", 0};
 
 struct world {
     struct broker broker;
@@ -31,23 +30,15 @@ struct world {
 
 static int set_up(void **state)
 {
-    struct world *w;
-    char path[512];
+    struct world *w = world_new(state, sizeof *w);
 
-    *state = NULL;
-    if (!broker_find(path)) {
-        printf("no nats-server: set YZ_NATS_SERVER or put it on PATH\n");
+    if (!w)
         return 0;
-    }
-    w = calloc(1, sizeof *w);
     w->seed = (unsigned)time(NULL);
     printf("seed %u\n", w->seed);
-    broker_start(&w->broker);
     broker_streams(&w->broker, "");
     rig_conf(&w->rig, &w->broker);
     rig_start(&w->rig);
-    RIG_AWAIT(&w->rig, rig_ready(&w->rig), 5000);
-    *state = w;
     return 0;
 }
 
@@ -62,9 +53,7 @@ static int tear_down(void **state)
     for (int i = 0; i < CHANNELS; i++)
         phone_deinit(&w->witness[i]);
     rig_stop(&w->rig);
-    broker_stop(&w->broker);
-    free(w);
-    return 0;
+    return world_free(w);
 }
 
 /* Bursts on all channels. While the broker is away what is published is lost: so it is for a
@@ -187,10 +176,7 @@ static void compare(struct world *w)
 
 static void play(void **state, int pause_us, bool restart)
 {
-    struct world *w = *state;
-
-    if (!w)
-        skip();
+    WORLD(state);
     w->pause_us = pause_us;
     for (int i = 0; i < PHONES; i++) {
         phone_init(&w->phones[i], "m1", names[i % CHANNELS]);

@@ -9,12 +9,6 @@
 
 #include <client.pb-c.h>
 
-#define THREAD         "thread.g1/c1/b1.t1"
-#define THREAD_SUBJECT "thr.t1.g1/c1/b1.t1"
-#define MEETING        "meeting.g1/c1/b1.m1"
-
-static const struct gw_since from_now = {false, "", 0};
-
 struct world {
     struct broker broker;
     struct rig one, two;
@@ -22,16 +16,10 @@ struct world {
 
 static int set_up_with(void **state, size_t viewers_max, int64_t per_s, int64_t deliveries_per_s)
 {
-    struct world *w;
-    char path[512];
+    struct world *w = world_new(state, sizeof *w);
 
-    if (!broker_find(path)) {
-        printf("no nats-server: set YZ_NATS_SERVER or put it on PATH\n");
-        *state = NULL;
+    if (!w)
         return 0;
-    }
-    w = calloc(1, sizeof *w);
-    broker_start(&w->broker);
     broker_streams(&w->broker, "");
     for (struct rig *rig = &w->one; rig; rig = rig == &w->one ? &w->two : NULL) {
         rig_conf(rig, &w->broker);
@@ -39,9 +27,7 @@ static int set_up_with(void **state, size_t viewers_max, int64_t per_s, int64_t 
         rig->conf.signals_per_s = per_s;
         rig->conf.signal_deliveries_per_s = deliveries_per_s;
         rig_start(rig);
-        RIG_AWAIT(rig, rig_ready(rig), 5000);
     }
-    *state = w;
     return 0;
 }
 
@@ -63,45 +49,19 @@ static int tear_down(void **state)
         return 0;
     rig_stop(&w->one);
     rig_stop(&w->two);
-    broker_stop(&w->broker);
-    free(w);
-    return 0;
+    return world_free(w);
 }
-
-#define WORLD(state)                                                                               \
-    struct world *w = *(state);                                                                    \
-    if (!w)                                                                                        \
-    skip()
 
 static void join(struct rig *rig, struct phone *p, const char *member, const char *channel)
 {
-    phone_init(p, member, channel);
-    assert_int_equal(phone_join(rig, p, from_now), YZ_OK);
-    RIG_AWAIT(rig, p->subscribed || p->refused, 5000);
-    assert_int_equal(p->refused, YZ_OK);
+    phone_open(rig, p, member, channel, from_now);
     rig_run(rig, 50); /* the broker has its subscriptions */
-}
-
-static void leave(struct rig *rig, struct phone *p)
-{
-    phone_leave(rig, p);
-    phone_deinit(p);
 }
 
 static enum yz_err tell(struct rig *rig, struct phone *p)
 {
     return gw_channels_signal(rig->channels, p->sub, YIZHAN__V1__SIGNAL_KIND__TYPING);
 }
-
-/* Run both gateways until the condition holds. */
-#define AWAIT(condition)                                                                           \
-    do {                                                                                           \
-        int64_t until = yz_clock_mono_ms() + 5000;                                                 \
-                                                                                                   \
-        while (!(condition) && yz_clock_mono_ms() < until)                                         \
-            run_both(w, 10);                                                                       \
-        assert_true(condition);                                                                    \
-    } while (0)
 
 static void run_both(struct world *w, int64_t ms)
 {
@@ -110,6 +70,9 @@ static void run_both(struct world *w, int64_t ms)
         rig_run(&w->two, 5);
     }
 }
+
+/* Run both gateways until the condition holds. */
+#define AWAIT(condition) AWAIT_BY(run_both(w, 10), condition, 5000)
 
 static void tells_the_others_on_every_gateway(void **state)
 {
@@ -137,12 +100,12 @@ static void tells_the_others_on_every_gateway(void **state)
     assert_int_equal(b.signals + c.signals, 2);
     assert_int_equal(rig_counter(&w->one.metrics.signals_sent), 1);
     assert_int_equal(rig_counter(&w->two.metrics.signal_deliveries), 1);
-    leave(&w->one, &a);
-    leave(&w->one, &b);
-    leave(&w->two, &a_too);
-    leave(&w->two, &c);
-    leave(&w->two, &other);
-    leave(&w->two, &stranger);
+    phone_close(&w->one, &a);
+    phone_close(&w->one, &b);
+    phone_close(&w->two, &a_too);
+    phone_close(&w->two, &c);
+    phone_close(&w->two, &other);
+    phone_close(&w->two, &stranger);
 }
 
 static void nothing_is_kept(void **state)
@@ -173,9 +136,9 @@ static void nothing_is_kept(void **state)
     assert_true(b.recovered && b.missed == 0);
     assert_int_equal(b.signals, 1);
     assert_int_equal(late.signals, 0);
-    leave(&w->one, &a);
-    leave(&w->two, &b);
-    leave(&w->two, &late);
+    phone_close(&w->one, &a);
+    phone_close(&w->two, &b);
+    phone_close(&w->two, &late);
 }
 
 /* More viewers than thread_batch_viewers, wherever they are. */
@@ -198,13 +161,13 @@ static void a_crowd_is_told_nothing(void **state)
     run_both(w, 100);
     assert_int_equal(few.signals, 1);
     assert_int_equal(rig_counter(&w->two.metrics.signals_sent), 0);
-    leave(&w->two, &crowd[3]);
+    phone_close(&w->two, &crowd[3]);
     assert_int_equal(tell(&w->two, &crowd[0]), YZ_OK);
     AWAIT(few.signals == 2);
-    leave(&w->one, &a);
-    leave(&w->one, &few);
+    phone_close(&w->one, &a);
+    phone_close(&w->one, &few);
     for (int i = 0; i < 3; i++)
-        leave(&w->two, &crowd[i]);
+        phone_close(&w->two, &crowd[i]);
 }
 
 static void a_gateway_bounds_what_it_says_and_hands_on(void **state)
@@ -222,9 +185,9 @@ static void a_gateway_bounds_what_it_says_and_hands_on(void **state)
     AWAIT(rig_counter(&w->two.metrics.signals_dropped) == 1);
     assert_int_equal(b.signals, 1);
     assert_int_equal(c.signals, 1);
-    leave(&w->one, &a);
-    leave(&w->two, &b);
-    leave(&w->two, &c);
+    phone_close(&w->one, &a);
+    phone_close(&w->two, &b);
+    phone_close(&w->two, &c);
 }
 
 static void publish_raw(struct world *w, const void *body, int len)
@@ -254,7 +217,7 @@ static void takes_no_nonsense(void **state)
     broker_kill(&w->broker);
     AWAIT(!gw_link_connected(w->one.link));
     assert_int_equal(tell(&w->one, &a), YZ_BUS_UNAVAILABLE);
-    leave(&w->one, &a);
+    phone_close(&w->one, &a);
 }
 
 /* Only threads have them: no other channel costs a subscription more. */
@@ -266,12 +229,12 @@ static void other_channels_listen_to_none(void **state)
     WORLD(state);
     join(&w->one, &a, "m1", MEETING);
     assert_int_equal(
-        natsConnection_Publish(w->broker.nc, "sig.chan.t1." MEETING, good, sizeof good - 1),
+        natsConnection_Publish(w->broker.nc, "sig." MEETING_SUBJECT, good, sizeof good - 1),
         NATS_OK);
-    publish(w->broker.nc, "chan.t1." MEETING, 1);
+    publish(w->broker.nc, MEETING_SUBJECT, 1);
     AWAIT(a.count == 1);
     assert_int_equal(a.signals, 0);
-    leave(&w->one, &a);
+    phone_close(&w->one, &a);
 }
 
 int main(void)

@@ -45,20 +45,13 @@ static void on_lost(void *arg)
 static int set_up(void **state)
 {
     static const struct gw_feed_events events = {on_loaded, on_push, on_lost};
-    struct world *w;
-    char path[512];
+    struct world *w = world_new(state, sizeof *w);
 
-    *state = NULL;
-    if (!broker_find(path)) {
-        printf("no nats-server: set YZ_NATS_SERVER or put it on PATH\n");
+    if (!w)
         return 0;
-    }
-    w = calloc(1, sizeof *w);
-    broker_start(&w->broker);
     broker_streams(&w->broker, ",\"max_msgs_per_subject\":10");
     rig_conf(&w->rig, &w->broker);
     rig_start(&w->rig);
-    RIG_AWAIT(&w->rig, rig_ready(&w->rig), 5000);
     assert_int_equal(gw_audit_new(&w->rig.conf, &w->rig.loop, w->rig.link, &w->audit), YZ_OK);
     assert_int_equal(
         gw_history_new(&w->rig.conf, &w->rig.loop, w->rig.link, &w->rig.metrics, &w->history),
@@ -70,7 +63,6 @@ static int set_up(void **state)
     w->feed.subject = SUBJECT;
     w->feed.channel = "org.g1";
     w->feed.arg = w;
-    *state = w;
     return 0;
 }
 
@@ -85,15 +77,8 @@ static int tear_down(void **state)
     gw_history_free(w->history);
     gw_audit_free(w->audit);
     rig_stop(&w->rig);
-    broker_stop(&w->broker);
-    free(w);
-    return 0;
+    return world_free(w);
 }
-
-#define WORLD(state)                                                                               \
-    struct world *w = *(state);                                                                    \
-    if (!w)                                                                                        \
-    skip()
 
 static void open_feed(struct world *w)
 {

@@ -51,23 +51,15 @@ static bool on_answer(void *arg, const struct gw_answer *answer, enum yz_err err
 
 static int set_up(void **state)
 {
-    struct world *w;
-    char path[512];
+    struct world *w = world_new(state, sizeof *w);
 
-    *state = NULL;
-    if (!broker_find(path)) {
-        printf("no nats-server: set YZ_NATS_SERVER or put it on PATH\n");
+    if (!w)
         return 0;
-    }
-    w = calloc(1, sizeof *w);
-    broker_start(&w->broker);
     broker_streams(&w->broker, "");
     rig_conf(&w->rig, &w->broker);
     rig_start(&w->rig);
-    RIG_AWAIT(&w->rig, rig_ready(&w->rig), 5000);
     assert_int_equal(gw_reader_new(&w->rig.conf, &w->rig.loop, &w->reader), YZ_OK);
     RIG_AWAIT(&w->rig, gw_reader_ready(w->reader), 5000);
-    *state = w;
     return 0;
 }
 
@@ -79,15 +71,8 @@ static int tear_down(void **state)
         return 0;
     gw_reader_free(w->reader);
     rig_stop(&w->rig);
-    broker_stop(&w->broker);
-    free(w);
-    return 0;
+    return world_free(w);
 }
-
-#define WORLD(state)                                                                               \
-    struct world *w = *(state);                                                                    \
-    if (!w)                                                                                        \
-    skip()
 
 static struct got ask(struct world *w, const char *text)
 {

@@ -14,11 +14,8 @@
 
 struct world {
     struct broker broker;
-    struct yz_conf conf;
-    struct gw_metrics metrics;
-    uv_loop_t loop;
+    struct rig rig; /* of which only the loop runs */
     uv_async_t async;
-    uv_timer_t pulse;
     uv_prepare_t turn;
     struct gw_inbound *inbound;
     struct gw_sender *sender;
@@ -85,35 +82,23 @@ static void on_turn(uv_prepare_t *turn)
 
 static int set_up(void **state)
 {
-    char *argv[] = {(char *)(uintptr_t) "test", NULL};
-    struct world *w;
-    char path[512];
+    struct world *w = world_new(state, sizeof *w);
 
-    *state = NULL;
-    if (!broker_find(path)) {
-        printf("no nats-server: set YZ_NATS_SERVER or put it on PATH\n");
+    if (!w)
         return 0;
-    }
-    yz_log_init("test", YZ_LOG_ERROR);
-    w = calloc(1, sizeof *w);
-    broker_start(&w->broker);
-    unsetenv("YZ_NATS_URL");
-    assert_true(yz_conf_parse(&w->conf, YZ_CONF_GATEWAY, 1, argv, "", NULL));
-    w->conf.nats_url = w->broker.url;
-    w->conf.bus_queue_max = QUEUE_MAX;
-    assert_int_equal(uv_loop_init(&w->loop), 0);
-    uv_timer_init(&w->loop, &w->pulse);
-    uv_timer_start(&w->pulse, rig_on_pulse, 5, 5);
-    assert_int_equal(uv_async_init(&w->loop, &w->async, on_wake), 0);
+    rig_conf(&w->rig, &w->broker);
+    w->rig.conf.bus_queue_max = QUEUE_MAX;
+    rig_loop_start(&w->rig);
+    assert_int_equal(uv_async_init(&w->rig.loop, &w->async, on_wake), 0);
     w->async.data = w;
-    assert_int_equal(gw_inbound_new(65536, &w->async, &w->metrics, &w->inbound), YZ_OK);
-    assert_int_equal(gw_sender_new(&w->conf, "_INBOX.test.*", w->inbound, &w->metrics, &w->sender),
-                     YZ_OK);
-    uv_prepare_init(&w->loop, &w->turn);
+    assert_int_equal(gw_inbound_new(65536, &w->async, &w->rig.metrics, &w->inbound), YZ_OK);
+    assert_int_equal(
+        gw_sender_new(&w->rig.conf, "_INBOX.test.*", w->inbound, &w->rig.metrics, &w->sender),
+        YZ_OK);
+    uv_prepare_init(&w->rig.loop, &w->turn);
     w->turn.data = w;
     uv_prepare_start(&w->turn, on_turn);
-    RIG_AWAIT(w, w->connected, 5000);
-    *state = w;
+    RIG_AWAIT(&w->rig, w->connected, 5000);
     return 0;
 }
 
@@ -127,19 +112,10 @@ static int tear_down(void **state)
     gw_inbound_close(w->inbound);
     gw_inbound_unref(w->inbound);
     uv_close((uv_handle_t *)&w->async, NULL);
-    uv_close((uv_handle_t *)&w->pulse, NULL);
     uv_close((uv_handle_t *)&w->turn, NULL);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&w->loop), 0);
-    broker_stop(&w->broker);
-    free(w);
-    return 0;
+    rig_loop_stop(&w->rig);
+    return world_free(w);
 }
-
-#define WORLD(state)                                                                               \
-    struct world *w = *(state);                                                                    \
-    if (!w)                                                                                        \
-    skip()
 
 static enum yz_err publish_number(struct world *w, uint64_t number, size_t size)
 {
@@ -171,10 +147,10 @@ static void keeps_the_order(void **state)
     assert_int_equal(gw_sender_subscribe(w->sender, 2, "numbers.*", &sub), YZ_OK);
     for (uint64_t i = 1; i <= 500; i++)
         assert_int_equal(publish_number(w, i, 32), YZ_OK);
-    RIG_AWAIT(w, w->received == 500, 5000);
+    RIG_AWAIT(&w->rig, w->received == 500, 5000);
     gw_sender_unsubscribe(w->sender, sub);
     assert_int_equal(publish_number(w, 501, 32), YZ_OK);
-    RIG_AWAIT(w, atomic_load(&w->metrics.bus_queued) == 0, 5000);
+    RIG_AWAIT(&w->rig, atomic_load(&w->rig.metrics.bus_queued) == 0, 5000);
     assert_int_equal(w->received, 500);
     assert_int_equal(w->failed, 0);
 }
@@ -187,16 +163,16 @@ static void refuses_at_once_when_the_queue_is_full(void **state)
 
     WORLD(state);
     assert_int_equal(gw_sender_subscribe(w->sender, 2, "numbers.*", &sub), YZ_OK);
-    RIG_AWAIT(w, atomic_load(&w->metrics.bus_queued) == 0, 5000);
+    RIG_AWAIT(&w->rig, atomic_load(&w->rig.metrics.bus_queued) == 0, 5000);
     broker_pause(&w->broker);
     taken = fill(w, 1);
-    refused = rig_counter(&w->metrics.bus_queue_refused);
+    refused = rig_counter(&w->rig.metrics.bus_queue_refused);
     assert_int_equal(refused, 1);
     assert_int_equal(publish_number(w, taken + 1, BIG), YZ_BUSY);
     /* What ends a subscription is taken all the same. */
     gw_sender_unsubscribe(w->sender, sub);
     broker_resume(&w->broker);
-    RIG_AWAIT(w, atomic_load(&w->metrics.bus_queued) == 0, 20000);
+    RIG_AWAIT(&w->rig, atomic_load(&w->rig.metrics.bus_queued) == 0, 20000);
     assert_int_equal(publish_number(w, taken + 2, 32), YZ_OK);
 }
 
@@ -210,10 +186,10 @@ static void sends_nothing_of_a_lost_connection(void **state)
     broker_pause(&w->broker);
     taken = fill(w, 1);
     broker_kill(&w->broker); /* ends it, stopped or not: nothing of it was read */
-    RIG_AWAIT(w, !w->connected, 20000);
+    RIG_AWAIT(&w->rig, !w->connected, 20000);
     broker_restart(&w->broker);
-    RIG_AWAIT(w, w->connected && w->failed > 0, 20000);
-    RIG_AWAIT(w, atomic_load(&w->metrics.bus_queued) == 0, 5000);
+    RIG_AWAIT(&w->rig, w->connected && w->failed > 0, 20000);
+    RIG_AWAIT(&w->rig, atomic_load(&w->rig.metrics.bus_queued) == 0, 5000);
     assert_true(w->failed <= taken);
     assert_int_equal(w->err, YZ_BUS_UNAVAILABLE);
     assert_int_equal(gw_sender_subscribe(w->sender, 2, "numbers.*", &sub), YZ_OK);
@@ -222,7 +198,7 @@ static void sends_nothing_of_a_lost_connection(void **state)
     assert_int_equal(publish_number(w, taken + 1, 32), YZ_OK);
     w->connection++;
     assert_int_equal(publish_number(w, taken + 2, 32), YZ_OK);
-    RIG_AWAIT(w, w->received == 1, 5000);
+    RIG_AWAIT(&w->rig, w->received == 1, 5000);
     assert_int_equal(w->last, taken + 2);
     assert_int_equal(w->failed, before + 1);
     gw_sender_unsubscribe(w->sender, sub);
@@ -232,7 +208,7 @@ static void tells_what_is_too_large(void **state)
 {
     WORLD(state);
     assert_int_equal(publish_number(w, 1, 2 << 20), YZ_OK);
-    RIG_AWAIT(w, w->failed == 1, 5000);
+    RIG_AWAIT(&w->rig, w->failed == 1, 5000);
     assert_int_equal(w->err, YZ_FRAME_TOO_LARGE);
 }
 
@@ -243,13 +219,13 @@ static void keeps_subscriptions_when_opened_anew(void **state)
 
     WORLD(state);
     assert_int_equal(gw_sender_subscribe(w->sender, 2, "numbers.*", &sub), YZ_OK);
-    RIG_AWAIT(w, atomic_load(&w->metrics.bus_queued) == 0, 5000);
+    RIG_AWAIT(&w->rig, atomic_load(&w->rig.metrics.bus_queued) == 0, 5000);
     connects = w->connects;
     gw_sender_reopen(w->sender);
     gw_sender_reopen(w->sender); /* once is enough */
-    RIG_AWAIT(w, w->connects > connects && w->connected, 5000);
+    RIG_AWAIT(&w->rig, w->connects > connects && w->connected, 5000);
     assert_int_equal(publish_number(w, 1, 32), YZ_OK);
-    RIG_AWAIT(w, w->received == 1, 5000);
+    RIG_AWAIT(&w->rig, w->received == 1, 5000);
     gw_sender_unsubscribe(w->sender, sub);
 }
 

@@ -56,29 +56,21 @@ static void on_answered(void *arg, struct gw_ticket ticket, const char *type, en
 
 static int set_up(void **state)
 {
-    struct world *w;
-    char path[512];
+    struct world *w = world_new(state, sizeof *w);
 
-    *state = NULL;
-    if (!broker_find(path)) {
-        printf("no nats-server: set YZ_NATS_SERVER or put it on PATH\n");
+    if (!w)
         return 0;
-    }
-    w = calloc(1, sizeof *w);
-    broker_start(&w->broker);
     broker_streams(&w->broker, "");
     rig_conf(&w->rig, &w->broker);
     w->rig.conf.uplink_timeout_ms = 800;
     w->rig.conf.query_timeout_ms = 300;
     w->rig.conf.uplink_window = 16;
     rig_start(&w->rig);
-    RIG_AWAIT(&w->rig, rig_ready(&w->rig), 5000);
     assert_int_equal(
         gw_uplink_new(&w->rig.conf, w->rig.link, &w->rig.metrics, on_accepted, w, &w->uplink),
         YZ_OK);
     assert_int_equal(
         gw_query_new(&w->rig.conf, w->rig.link, &w->rig.metrics, on_answered, w, &w->query), YZ_OK);
-    *state = w;
     return 0;
 }
 
@@ -91,15 +83,8 @@ static int tear_down(void **state)
     gw_uplink_free(w->uplink);
     gw_query_free(w->query);
     rig_stop(&w->rig);
-    broker_stop(&w->broker);
-    free(w);
-    return 0;
+    return world_free(w);
 }
-
-#define WORLD(state)                                                                               \
-    struct world *w = *(state);                                                                    \
-    if (!w)                                                                                        \
-    skip()
 
 static enum yz_err emit_by(struct world *w, const char *member, const char *id, size_t len)
 {
