@@ -46,6 +46,28 @@ enum yz_err yz_check_text(const char *text, size_t max, const char *field, struc
     return yz_check_optional_text(text, max, field, v);
 }
 
+enum yz_err yz_check_optional_name(const char *name, size_t max, const char *field,
+                                   struct yz_violation *v)
+{
+    enum yz_err err = yz_check_optional_text(name, max, field, v);
+
+    if (err || *name == '\0')
+        return err;
+    if (yz_text_blank(name))
+        return yz_violate(v, YZ_INVALID_VALUE, field, "There are only blanks in it.");
+    if (!yz_text_one_line(name))
+        return yz_violate(v, YZ_INVALID_VALUE, field,
+                          "It is one line, without control characters.");
+    return YZ_OK;
+}
+
+enum yz_err yz_check_name(const char *name, size_t max, const char *field, struct yz_violation *v)
+{
+    if (*name == '\0')
+        return yz_violate(v, YZ_MISSING_FIELD, field, NULL);
+    return yz_check_optional_name(name, max, field, v);
+}
+
 enum yz_err yz_check_enum(const ProtobufCEnumDescriptor *desc, int value, const char *field,
                           struct yz_violation *v)
 {

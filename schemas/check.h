@@ -25,6 +25,12 @@ YZ_MUST_USE enum yz_err yz_check_text(const char *text, size_t max, const char *
                                       struct yz_violation *v);
 YZ_MUST_USE enum yz_err yz_check_optional_text(const char *text, size_t max, const char *field,
                                                struct yz_violation *v);
+/* A name or a title: such a text, on one line, without control characters, and not of blanks
+ * alone. */
+YZ_MUST_USE enum yz_err yz_check_name(const char *name, size_t max, const char *field,
+                                      struct yz_violation *v);
+YZ_MUST_USE enum yz_err yz_check_optional_name(const char *name, size_t max, const char *field,
+                                               struct yz_violation *v);
 /* Set, and a value that the schema knows. */
 YZ_MUST_USE enum yz_err yz_check_enum(const ProtobufCEnumDescriptor *desc, int value,
                                       const char *field, struct yz_violation *v);

@@ -316,7 +316,7 @@ static enum yz_err check_scheduled(const ProtobufCMessage *message, struct yz_vi
 
     if ((err = check_named(lesson->org_path, lesson->lesson_id, lesson->version, v)) ||
         (err = yz_check_enum(&yizhan__v1__lesson_kind__descriptor, (int)lesson->kind, "kind", v)) ||
-        (err = yz_check_text(lesson->title, TITLE_MAX, "title", v)))
+        (err = yz_check_name(lesson->title, TITLE_MAX, "title", v)))
         return err;
     if (!lesson->content)
         return yz_violate(v, YZ_MISSING_FIELD, "content", NULL);

@@ -129,8 +129,8 @@ static enum yz_err check_announcement(const char *title, const char *place,
 {
     enum yz_err err;
 
-    if ((err = yz_check_text(title, TITLE_MAX, "title", v)) ||
-        (err = yz_check_optional_text(place, PLACE_MAX, "place", v)))
+    if ((err = yz_check_name(title, TITLE_MAX, "title", v)) ||
+        (err = yz_check_optional_name(place, PLACE_MAX, "place", v)))
         return err;
     return check_window(starts, ends, v);
 }

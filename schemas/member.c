@@ -129,7 +129,7 @@ static enum yz_err check_values(const Yizhan__V1__MemberFile *file, struct yz_vi
 {
     enum yz_err err;
 
-    if ((err = yz_check_optional_text(file->name, NAME_MAX_CHARS, "file.name", v)) ||
+    if ((err = yz_check_optional_name(file->name, NAME_MAX_CHARS, "file.name", v)) ||
         (file->kind && (err = yz_check_enum(&yizhan__v1__member_kind__descriptor, (int)file->kind,
                                             "file.kind", v))) ||
         (file->gender && (err = yz_check_enum(&yizhan__v1__member_gender__descriptor,
@@ -137,8 +137,8 @@ static enum yz_err check_values(const Yizhan__V1__MemberFile *file, struct yz_vi
         (err = check_date(file->birthday, "file.birthday", v)) ||
         (err = check_date(file->joined_on, "file.joinedOn", v)) ||
         (err = check_date(file->full_on, "file.fullOn", v)) ||
-        (err = yz_check_optional_text(file->education, TEXT_MAX_CHARS, "file.education", v)) ||
-        (err = yz_check_optional_text(file->position, TEXT_MAX_CHARS, "file.position", v)) ||
+        (err = yz_check_optional_name(file->education, TEXT_MAX_CHARS, "file.education", v)) ||
+        (err = yz_check_optional_name(file->position, TEXT_MAX_CHARS, "file.position", v)) ||
         (err = check_id_number(file->id_number, v)) || (err = check_phone(file->phone, v)))
         return err;
     if (file->dues_base_fen > DUES_BASE_MAX)

@@ -89,7 +89,7 @@ static enum yz_err check_published(const ProtobufCMessage *message, struct yz_vi
         (err = yz_check_org_path(notice->org_path, "orgPath", v)) ||
         (err = yz_check_enum(&yizhan__v1__notice_class__descriptor, (int)notice->notice_class,
                              "noticeClass", v)) ||
-        (err = yz_check_text(notice->title, TITLE_MAX, "title", v)) ||
+        (err = yz_check_name(notice->title, TITLE_MAX, "title", v)) ||
         (err = yz_check_optional_text(notice->body, BODY_MAX, "body", v)) ||
         (err = yz_check_optional_time(notice->expires_at, "expiresAt", v)))
         return err;

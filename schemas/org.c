@@ -19,7 +19,7 @@ static enum yz_err check_founded(const ProtobufCMessage *message, struct yz_viol
     enum yz_err err;
 
     if ((err = yz_check_org_path(org->org_path, "orgPath", v)) ||
-        (err = yz_check_text(org->name, NAME_MAX_CHARS, "name", v)) ||
+        (err = yz_check_name(org->name, NAME_MAX_CHARS, "name", v)) ||
         (err = yz_check_enum(&yizhan__v1__org_kind__descriptor, (int)org->kind, "kind", v)))
         return err;
     return yz_check_text(org->basis, BASIS_MAX_CHARS, "basis", v);
@@ -31,7 +31,7 @@ static enum yz_err check_renamed(const ProtobufCMessage *message, struct yz_viol
     enum yz_err err;
 
     if ((err = yz_check_org_path(org->org_path, "orgPath", v)) ||
-        (err = yz_check_text(org->name, NAME_MAX_CHARS, "name", v)))
+        (err = yz_check_name(org->name, NAME_MAX_CHARS, "name", v)))
         return err;
     return yz_check_text(org->basis, BASIS_MAX_CHARS, "basis", v);
 }

@@ -69,6 +69,52 @@ size_t yz_text_chars(const char *text)
     return count;
 }
 
+/* The code point at *text, which goes on behind it. */
+static uint32_t next_char(const char **text)
+{
+    const uint8_t *p = (const uint8_t *)*text;
+    uint32_t c = p[0] < 0x80   ? p[0]
+                 : p[0] < 0xE0 ? p[0] & 0x1F
+                 : p[0] < 0xF0 ? p[0] & 0x0F
+                               : p[0] & 0x07;
+
+    for (p++; (*p & 0xC0) == 0x80; p++)
+        c = c << 6 | (*p & 0x3F);
+    *text = (const char *)p;
+    return c;
+}
+
+static bool is_control(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029;
+}
+
+/* White_Space of Unicode, and what has no width. */
+static bool is_blank(uint32_t c)
+{
+    return is_control(c) || c == ' ' || c == 0xA0 || c == 0xAD || c == 0x1680 || c == 0x180E ||
+           (c >= 0x2000 && c <= 0x200F) || c == 0x202F || (c >= 0x205F && c <= 0x2064) ||
+           c == 0x3000 || c == 0x3164 || c == 0xFEFF;
+}
+
+bool yz_text_blank(const char *text)
+{
+    while (*text) {
+        if (!is_blank(next_char(&text)))
+            return false;
+    }
+    return true;
+}
+
+bool yz_text_one_line(const char *text)
+{
+    while (*text) {
+        if (is_control(next_char(&text)))
+            return false;
+    }
+    return true;
+}
+
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void yz_base64_encode(const void *data, size_t len, char *out)
