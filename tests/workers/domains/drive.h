@@ -118,6 +118,32 @@ static inline const bson_t *drive_document(struct drive *d, const char *collecti
     return wk_get(d->fold, collection, id);
 }
 
+static inline size_t drive_row_count(const struct drive *d)
+{
+    size_t count;
+
+    (void)wk_fold_rows(d->fold, &count);
+    return count;
+}
+
+/* The row at this place of those that are owed becomes its event, which stands; its payload is gone
+ * then. */
+static inline void drive_row(struct drive *d, size_t at, const char *member, const char *org_path)
+{
+    size_t count;
+    const struct wk_fold_row *row = wk_fold_rows(d->fold, &count) + at;
+    ProtobufCMessage *message;
+    char type[YZ_TYPE_MAX];
+
+    assert_true(at < count);
+    snprintf(type, sizeof type, "%s", row->type); /* rows that it owes move this one */
+    message = protobuf_c_message_unpack(yz_event_type_find(type, NULL)->payload, NULL,
+                                        row->payload_len, row->payload);
+    assert_non_null(message);
+    assert_int_equal(drive(d, member, org_path, type, message), YZ_OK);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
 static inline size_t drive_push_count(const struct drive *d)
 {
     size_t count;
