@@ -77,6 +77,20 @@ static inline enum yz_err drive_apply(struct drive *d, const struct wk_event *ev
     return wk_fold_end(d->fold);
 }
 
+/* An event to be applied again behind later ones. Its payload is the test's. */
+struct drive_past {
+    struct wk_event event;
+    struct yz_envelope env;
+};
+
+/* Keep the last event; `past` stays where it is. */
+static inline void drive_keep(const struct drive *d, struct drive_past *past)
+{
+    past->event = d->event;
+    past->env = d->env;
+    past->event.env = &past->env;
+}
+
 /* One event of `member` in `org_path`: checked by its contract, judged and, when it stands,
  * applied. */
 static inline enum yz_err drive(struct drive *d, const char *member, const char *org_path,

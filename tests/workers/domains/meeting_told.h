@@ -97,6 +97,17 @@ static inline void open_up(struct told *t)
     applied(t, "s1", "meeting.opened", "{" IT "}");
 }
 
+/* The meeting was convened with `more` besides its roster, and is open. */
+static inline void told_open(struct told *t, const char *more)
+{
+    char json[256];
+
+    told_init(t);
+    snprintf(json, sizeof json, "," ROSTER "%s", more);
+    convene(t, json);
+    open_up(t);
+}
+
 static inline void close_down(struct told *t)
 {
     applied(t, "s1", "meeting.closed", "{" IT "}");

@@ -569,17 +569,14 @@ static void test_what_is_not_stored(void **state)
 
 static void test_a_replay_says_the_same(void **state)
 {
-    struct wk_event filed;
-    struct yz_envelope env;
+    struct drive_past filed;
     size_t before;
 
     (void)state;
     assert_int_equal(acknowledge("h0"), YZ_OK);
     assert_int_equal(add(RECEIPT, "0"), YZ_OK);
     /* The message again: its entry is there. */
-    env = d.env;
-    filed = d.event;
-    filed.env = &env;
+    drive_keep(&d, &filed);
     {
         Yizhan__V1__ComplaintMessageAdded m = YIZHAN__V1__COMPLAINT_MESSAGE_ADDED__INIT;
         struct boxes b;
@@ -588,9 +585,9 @@ static void test_a_replay_says_the_same(void **state)
         m.receipt = RECEIPT;
         m.content = b.list;
         m.n_content = 1;
-        filed.payload = &m.base;
+        filed.event.payload = &m.base;
         before = drive_push_count(&d);
-        assert_int_equal(drive_apply(&d, &filed), YZ_OK);
+        assert_int_equal(drive_apply(&d, &filed.event), YZ_OK);
     }
     assert_int_equal(drive_push_count(&d), before + 1); /* the same push, with the same id */
     expect_state("ACKNOWLEDGED", 2);

@@ -2,6 +2,7 @@
  */
 #include "workers/domains/complaint_route.h"
 
+#include "branch_rig.h"
 #include "workers/roster.h"
 
 #include <setjmp.h>
@@ -141,27 +142,24 @@ static bson_t *handlers_of(int org)
 
 static bson_t *branch_of(int org)
 {
-    bson_t *document = bson_new(), list, entry;
-    int place = 0;
+    bson_t *document = bson_new();
+    struct branch_rig branch;
 
-    BSON_APPEND_ARRAY_BEGIN(document, "members", &list);
+    branch_begin(&branch, document, NULL);
     for (int i = 0; i < PEOPLE; i++) {
-        char key[16];
+        const struct branch_entry entry = {
+            .member = world.people[i].name,
+            .place = (int32_t)branch.count,
+            .kind = "FULL",
+            .roles = world.people[i].leads ? "inspector,secretary" : "inspector",
+            .joined_at_ms = 1,
+            .left_at_ms = world.people[i].left ? 2 : 0,
+        };
 
-        if (world.people[i].home != org)
-            continue;
-        snprintf(key, sizeof key, "%d", place);
-        bson_append_document_begin(&list, key, -1, &entry);
-        BSON_APPEND_UTF8(&entry, "m", world.people[i].name);
-        BSON_APPEND_INT32(&entry, "p", place++);
-        BSON_APPEND_UTF8(&entry, "k", "FULL");
-        BSON_APPEND_UTF8(&entry, "r", world.people[i].leads ? "inspector,secretary" : "inspector");
-        BSON_APPEND_DATE_TIME(&entry, "j", 1);
-        if (world.people[i].left)
-            BSON_APPEND_DATE_TIME(&entry, "l", 2);
-        bson_append_document_end(&list, &entry);
+        if (world.people[i].home == org)
+            branch_enrol(&branch, &entry);
     }
-    bson_append_array_end(document, &list);
+    branch_end(&branch);
     return document;
 }
 

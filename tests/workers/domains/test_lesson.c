@@ -333,8 +333,7 @@ static void test_replay(void **state)
 {
     Yizhan__V1__LessonScheduled scheduled = lesson(1, 0);
     Yizhan__V1__LessonSummary *pushed;
-    struct wk_event released;
-    struct yz_envelope env;
+    struct drive_past released;
     Yizhan__V1__LessonReleased payload = YIZHAN__V1__LESSON_RELEASED__INIT;
     struct drive d;
     size_t count;
@@ -344,19 +343,17 @@ static void test_replay(void **state)
     assert_int_equal(drive(&d, "s1", "g1/c1/b1", "lesson.scheduled", &scheduled.base), YZ_OK);
     assert_int_equal(drive_apply(&d, &d.event), YZ_OK);
     assert_int_equal(release(&d, 1, 0), YZ_OK);
-    released = d.event;
-    env = d.env;
+    drive_keep(&d, &released);
     payload.org_path = "g1/c1";
     payload.lesson_id = "l1";
     payload.version = 1;
-    released.env = &env;
-    released.payload = &payload.base;
+    released.event.payload = &payload.base;
     assert_int_equal(withdraw(&d, "g1/c1", 1), YZ_OK);
     count = drive_push_count(&d);
-    assert_int_equal(drive_apply(&d, &released), YZ_OK);
+    assert_int_equal(drive_apply(&d, &released.event), YZ_OK);
     assert_int_equal(drive_push_count(&d), count + 1);
     pushed = (Yizhan__V1__LessonSummary *)drive_last_push(&d, ORG, "lesson.released");
-    assert_int_equal(pushed->sequence, released.sequence);
+    assert_int_equal(pushed->sequence, released.event.sequence);
     yizhan__v1__lesson_summary__free_unpacked(pushed, NULL);
     assert_string_equal(state_of(&d, 1), "LESSON_WITHDRAWN");
     assert_string_equal(wk_document_text(drive_document(&d, "lessons", "t1|l1"), "state"),

@@ -364,8 +364,7 @@ static void test_occurred_at_decides_nothing(void **state)
 /* After a crash only apply() runs, over documents of the same batch that are newer. */
 static void test_replay_over_newer_documents(void **state)
 {
-    struct wk_event opened, checked_in, closed;
-    struct yz_envelope opened_by, checked_in_by, closed_by;
+    struct drive_past opened, checked_in, closed;
     Yizhan__V1__MeetingOpened open = YIZHAN__V1__MEETING_OPENED__INIT;
     Yizhan__V1__MeetingClosed close = YIZHAN__V1__MEETING_CLOSED__INIT;
     char code[WK_CODE_LEN + 1];
@@ -378,25 +377,19 @@ static void test_replay_over_newer_documents(void **state)
     drive_init(&d);
     assert_int_equal(convene(&d), YZ_OK);
     assert_int_equal(drive(&d, "s1", BRANCH, "meeting.opened", &open.base), YZ_OK);
-    opened = d.event;
-    opened_by = d.env;
+    drive_keep(&d, &opened);
     code_at("m1", d.now_ms, code);
     assert_int_equal(drive(&d, "u1", BRANCH, "checkin.recorded", &c.base), YZ_OK);
-    checked_in = d.event;
-    checked_in_by = d.env;
+    drive_keep(&d, &checked_in);
     assert_int_equal(drive(&d, "s1", BRANCH, "meeting.closed", &close.base), YZ_OK);
-    closed = d.event;
-    closed_by = d.env;
+    drive_keep(&d, &closed);
     d.now_ms += 60000;
     assert_int_equal(check_in_offline(&d, "u2", DRIVE_START), YZ_OK);
-    opened.env = &opened_by;
-    checked_in.env = &checked_in_by;
-    closed.env = &closed_by;
-    assert_int_equal(drive_apply(&d, &opened), YZ_OK);
+    assert_int_equal(drive_apply(&d, &opened.event), YZ_OK);
     expect_state(&d, YIZHAN__V1__MEETING_STATE__OPEN, 0);
-    assert_int_equal(drive_apply(&d, &checked_in), YZ_OK);
+    assert_int_equal(drive_apply(&d, &checked_in.event), YZ_OK);
     expect_attendance(&d, 2);
-    assert_int_equal(drive_apply(&d, &closed), YZ_OK);
+    assert_int_equal(drive_apply(&d, &closed.event), YZ_OK);
     /* The push says what it said the first time; the value says what is true now. */
     expect_state(&d, YIZHAN__V1__MEETING_STATE__CLOSED, 1);
     expect_attendance(&d, 2);

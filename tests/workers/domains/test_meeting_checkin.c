@@ -4,16 +4,6 @@
 #define ALL    ",\"methods\":[\"CODE\",\"OFFLINE\",\"GEO\",\"ONLINE\"]"
 #define GEO_IN "{" IT ",\"method\":\"GEO\",\"inFence\":true}"
 
-static void begin(struct told *t, const char *more)
-{
-    char json[256];
-
-    told_init(t);
-    snprintf(json, sizeof json, "," ROSTER "%s", more);
-    convene(t, json);
-    open_up(t);
-}
-
 static const char *checkin_field(struct told *t, const char *member, const char *field)
 {
     char id[WK_ID_MAX];
@@ -29,7 +19,7 @@ static void each_method_records(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, ALL);
+    told_open(&t, ALL);
     check_in(&t, "u1");
     applied(&t, "u2", "checkin.recorded", with_code("OFFLINE", t.drive.now_ms));
     applied(&t, "u3", "checkin.recorded", GEO_IN);
@@ -57,12 +47,12 @@ static void only_methods_of_the_meeting_are_taken(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, "");
+    told_open(&t, "");
     refused(&t, "u1", "checkin.recorded", GEO_IN, YZ_METHOD_NOT_TAKEN, "method");
     refused(&t, "u1", "checkin.recorded", with_code("ONLINE", t.drive.now_ms), YZ_METHOD_NOT_TAKEN,
             "method");
     told_deinit(&t);
-    begin(&t, ",\"methods\":[\"GEO\"]");
+    told_open(&t, ",\"methods\":[\"GEO\"]");
     refused(&t, "u1", "checkin.recorded", with_code("CODE", t.drive.now_ms), YZ_METHOD_NOT_TAKEN,
             "method");
     applied(&t, "u1", "checkin.recorded", GEO_IN);
@@ -75,7 +65,7 @@ static void outside_the_fence_nobody_is_present(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, ALL);
+    told_open(&t, ALL);
     refused(&t, "u1", "checkin.recorded", "{" IT ",\"method\":\"GEO\"}", YZ_OUTSIDE_FENCE,
             "inFence");
     close_down(&t);
@@ -88,7 +78,7 @@ static void by_hand_needs_a_secretary_and_a_third_person(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, "");
+    told_open(&t, "");
     t.drive.roles = "member";
     refused(&t, "s1", "checkin.recorded", MANUAL_OF("u1", "u2"), YZ_FORBIDDEN, "method");
     t.drive.roles = "member,secretary@g1/c1/b2";
@@ -114,7 +104,7 @@ static void offline_ends_with_its_day(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, "");
+    told_open(&t, "");
     shown_ms = t.drive.now_ms;
     last_ms = shown_ms + 30000 + 24 * HOUR_MS;
     t.drive.now_ms += HOUR_MS;
@@ -185,7 +175,7 @@ static void leave_ends_with_the_closing(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, "");
+    told_open(&t, "");
     check_in(&t, "u1");
     refused(&t, "u1", "checkin.leave_requested", ASKED, YZ_ALREADY_CHECKED_IN, "meetingId");
     applied(&t, "u2", "checkin.leave_requested", ASKED);
@@ -225,7 +215,7 @@ static void what_was_recorded_stands_beside_its_corrections(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, "");
+    told_open(&t, "");
     check_in(&t, "u1");
     first = t.drive.sequence;
     applied(&t, "s1", "checkin.corrected", CORRECTED("u1", "ABSENT"));
@@ -258,7 +248,7 @@ static void a_correction_outlives_a_late_checkin(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, "");
+    told_open(&t, "");
     shown_ms = t.drive.now_ms;
     applied(&t, "s1", "checkin.corrected", CORRECTED("u1", "ON_LEAVE"));
     close_down(&t);
@@ -279,7 +269,7 @@ static void a_replay_of_a_correction_changes_nothing(void **state)
     struct told t;
 
     (void)state;
-    begin(&t, "");
+    told_open(&t, "");
     check_in(&t, "u1");
     t.drive.now_ms += 4 * HOUR_MS;
     close_down(&t);

@@ -1,44 +1,30 @@
 /* From convening to what follows a closing: rosters of branches, changes, reminders, credits,
  * figures, minutes, gaps. */
+#include "branch_rig.h"
 #include "meeting_told.h"
 
 #include "workers/calendar.h"
 
 #define REMINDED "meeting.reminder_due"
 
-/* One entry of a branch's register. */
-static void enrol(bson_t *list, int place, const char *member, const char *kind, int64_t left_ms)
-{
-    char key[16];
-    bson_t entry;
-
-    snprintf(key, sizeof key, "%d", place);
-    BSON_APPEND_DOCUMENT_BEGIN(list, key, &entry);
-    BSON_APPEND_UTF8(&entry, "m", member);
-    BSON_APPEND_INT32(&entry, "p", place);
-    BSON_APPEND_UTF8(&entry, "k", kind);
-    BSON_APPEND_UTF8(&entry, "r", "");
-    BSON_APPEND_DATE_TIME(&entry, "j", DRIVE_START - HOUR_MS);
-    if (left_ms)
-        BSON_APPEND_DATE_TIME(&entry, "l", left_ms);
-    bson_append_document_end(list, &entry);
-}
-
 /* Two full members, a probationary one, an applicant, and one who left at left_ms. */
 static void register_branch(struct told *t, int64_t left_ms, uint64_t sequence)
 {
-    bson_t *branch = bson_new(), list;
+    const int64_t joined_ms = DRIVE_START - HOUR_MS;
+    const struct branch_entry entries[] = {
+        {"f2", 0, "FULL", "", joined_ms, 0},         {"f1", 1, "FULL", "", joined_ms, 0},
+        {"p1", 2, "PROBATIONARY", "", joined_ms, 0}, {"a1", 3, "APPLICANT", "", joined_ms, 0},
+        {"gone", 4, "FULL", "", joined_ms, left_ms},
+    };
+    bson_t *document = bson_new();
+    struct branch_rig branch;
 
-    BSON_APPEND_UTF8(branch, "org_path", BRANCH);
-    BSON_APPEND_ARRAY_BEGIN(branch, "members", &list);
-    enrol(&list, 0, "f2", "FULL", 0);
-    enrol(&list, 1, "f1", "FULL", 0);
-    enrol(&list, 2, "p1", "PROBATIONARY", 0);
-    enrol(&list, 3, "a1", "APPLICANT", 0);
-    enrol(&list, 4, "gone", "FULL", left_ms);
-    bson_append_array_end(branch, &list);
-    wk_fold_preset(t->drive.fold, WK_BRANCHES, "t1|" BRANCH, branch, sequence);
-    bson_destroy(branch);
+    branch_begin(&branch, document, BRANCH);
+    for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
+        branch_enrol(&branch, &entries[i]);
+    branch_end(&branch);
+    wk_fold_preset(t->drive.fold, WK_BRANCHES, "t1|" BRANCH, document, sequence);
+    bson_destroy(document);
 }
 
 static void expect_roster(struct told *t, const char *members, const char *voters)
@@ -249,6 +235,16 @@ static void reminders_keep_the_quiet_hours(void **state)
     told_deinit(&t);
 }
 
+/* Behind the end of its window. Returns where the rows of the closing begin. */
+static size_t close_late(struct told *t)
+{
+    size_t begin = row_count(t);
+
+    t->drive.now_ms += 6 * HOUR_MS;
+    close_down(t);
+    return begin;
+}
+
 static void hours_follow_the_closing(void **state)
 {
     const Yizhan__V1__StudyCredited *credited;
@@ -256,14 +252,10 @@ static void hours_follow_the_closing(void **state)
     struct told t;
 
     (void)state;
-    told_init(&t);
-    convene(&t, "," ROSTER);
-    open_up(&t);
+    told_open(&t, "");
     check_in(&t, "u2");
     check_in(&t, "u4");
-    begin = row_count(&t);
-    t.drive.now_ms += 6 * HOUR_MS;
-    close_down(&t);
+    begin = close_late(&t);
     assert_int_equal(credits(&t, begin, NULL), 0);
     fire(&t, begin);
     assert_int_equal(credits(&t, begin, NULL), 2);
@@ -412,9 +404,7 @@ static void a_correction_takes_hours_back_and_gives_them_again(void **state)
     struct told t;
 
     (void)state;
-    told_init(&t);
-    convene(&t, "," ROSTER);
-    open_up(&t);
+    told_open(&t, "");
     check_in(&t, "u2");
     check_in(&t, "u3");
     /* Before the closing there is nothing to take back. */
@@ -422,8 +412,7 @@ static void a_correction_takes_hours_back_and_gives_them_again(void **state)
     applied(&t, "s1", "checkin.corrected",
             "{" IT ",\"member\":\"u3\",\"state\":\"ABSENT\",\"reason\":\"r\"}");
     assert_int_equal(row_count(&t), begin);
-    t.drive.now_ms += 6 * HOUR_MS;
-    close_down(&t);
+    begin = close_late(&t);
     fire(&t, begin);
     assert_int_equal(credits(&t, begin, NULL), 1);
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
@@ -452,13 +441,9 @@ static void who_is_corrected_away_before_the_parts_is_not_credited(void **state)
     struct told t;
 
     (void)state;
-    told_init(&t);
-    convene(&t, "," ROSTER);
-    open_up(&t);
+    told_open(&t, "");
     check_in(&t, "u2");
-    begin = row_count(&t);
-    t.drive.now_ms += 6 * HOUR_MS;
-    close_down(&t);
+    begin = close_late(&t);
     assert_int_equal(corrected(&t, "u2", "ABSENT")->minutes, 0);
     fire(&t, begin);
     assert_int_equal(credits(&t, begin, NULL), 0);
@@ -491,9 +476,7 @@ static void a_large_roster_is_gone_through_in_parts(void **state)
         snprintf(member, sizeof member, "n%04d", i);
         check_in(&t, member);
     }
-    begin = row_count(&t);
-    t.drive.now_ms += 6 * HOUR_MS;
-    close_down(&t);
+    begin = close_late(&t);
     for (at = begin; at < row_count(&t); at++) {
         size_t count, before = row_count(&t);
 
@@ -535,14 +518,10 @@ static void figures_follow_and_older_ones_do_not_come_back(void **state)
     struct told t;
 
     (void)state;
-    told_init(&t);
-    convene(&t, "," ROSTER);
-    open_up(&t);
+    told_open(&t, "");
     shown_ms = t.drive.now_ms;
     check_in(&t, "u1");
-    begin = row_count(&t);
-    t.drive.now_ms += 6 * HOUR_MS;
-    close_down(&t);
+    begin = close_late(&t);
     older = row_of(&t, begin + 1, "meeting.held");
     begin = fire(&t, begin);
     year_entry(&t, &entry);

@@ -16,9 +16,7 @@
 /* u1 to u4 vote, u5 does not; u1, u2 and u5 are there. */
 static void begin(struct told *t)
 {
-    told_init(t);
-    convene(t, "," ROSTER ",\"voters\":[\"u1\",\"u2\",\"u3\",\"u4\"]");
-    open_up(t);
+    told_open(t, ",\"voters\":[\"u1\",\"u2\",\"u3\",\"u4\"]");
     check_in(t, "u1");
     check_in(t, "u2");
     check_in(t, "u5");
@@ -173,6 +171,7 @@ static void votes_are_opened_one_at_a_time(void **state)
  */
 static void a_replay_of_the_decision_decides_nothing_anew(void **state)
 {
+    struct drive_past closing;
     struct told t;
 
     (void)state;
@@ -180,13 +179,10 @@ static void a_replay_of_the_decision_decides_nothing_anew(void **state)
     applied(&t, "s1", "meeting.vote_opened", VOTE("v1", "ORDINARY_VOTE", ""));
     applied(&t, "u1", "meeting.vote_cast", CAST("v1", "VOTE_YES"));
     applied(&t, "s1", "meeting.vote_closed", ENDED("v1"));
-    struct wk_event closing = t.drive.event;
-    struct yz_envelope env = t.drive.env;
-
-    closing.env = &env;
+    drive_keep(&t.drive, &closing);
     check_in(&t, "u3");
     check_in(&t, "u4");
-    assert_int_equal(drive_apply(&t.drive, &closing), YZ_OK);
+    assert_int_equal(drive_apply(&t.drive, &closing.event), YZ_OK);
     expect_decision(&t, REJECTED, 4, 2, 1);
     told_deinit(&t);
 }
@@ -196,8 +192,7 @@ static void a_replay_of_the_decision_decides_nothing_anew(void **state)
 static void a_replay_of_the_decision_counts_nobody_who_came_after(void **state)
 {
     struct told t, again;
-    struct wk_event closing;
-    struct yz_envelope env;
+    struct drive_past closing;
     bson_t *undecided;
 
     (void)state;
@@ -206,17 +201,16 @@ static void a_replay_of_the_decision_counts_nobody_who_came_after(void **state)
     applied(&t, "u1", "meeting.vote_cast", CAST("v1", "VOTE_YES"));
     undecided = bson_copy(vote_of(&t, "v1"));
     applied(&t, "s1", "meeting.vote_closed", ENDED("v1"));
-    closing = t.drive.event;
-    env = t.drive.env;
-    closing.env = &env;
+    drive_keep(&t.drive, &closing);
     check_in(&t, "u3");
     check_in(&t, "u4");
     told_init(&again);
-    wk_fold_preset(again.drive.fold, WK_VOTES, MEETING "|v1", undecided, closing.sequence - 1);
+    wk_fold_preset(again.drive.fold, WK_VOTES, MEETING "|v1", undecided,
+                   closing.event.sequence - 1);
     wk_fold_preset(again.drive.fold, WK_MEETINGS, MEETING, meeting_of(&t), t.drive.event.sequence);
     wk_fold_preset(again.drive.fold, WK_ROSTERS, MEETING,
                    drive_document(&t.drive, WK_ROSTERS, MEETING), 100);
-    assert_int_equal(drive_apply(&again.drive, &closing), YZ_OK);
+    assert_int_equal(drive_apply(&again.drive, &closing.event), YZ_OK);
     expect_decision(&again, REJECTED, 4, 2, 1);
     assert_int_equal(wk_document_number(vote_of(&again, "v1"), "present"), 2);
     bson_destroy(undecided);

@@ -108,8 +108,7 @@ static void test_replay_of_a_branchs_move(void **state)
     Yizhan__V1__MemberBranchMoved message = YIZHAN__V1__MEMBER_BRANCH_MOVED__INIT;
     char member[YZ_ID_MAX], again[YZ_ID_MAX];
     size_t first_row, rows, replayed = 0;
-    struct wk_event moving;
-    struct yz_envelope env;
+    struct drive_past moving;
 
     (void)state;
     for (int i = 0; i < 6; i++) {
@@ -121,19 +120,17 @@ static void test_replay_of_a_branchs_move(void **state)
     message.org_path = (char *)(uintptr_t) "g1/b1";
     message.to = (char *)(uintptr_t) "g1/b2";
     assert_int_equal(drive(&d, "adm", "g1", "member.branch_moved", &message.base), YZ_OK);
-    moving = d.event;
-    env = d.env;
-    moving.env = &env;
+    drive_keep(&d, &moving);
     rows = row_count();
     assert_int_equal(rows - first_row, 6);
     /* Two of the branch have left before the replay. */
     assert_int_equal(place("m0", 2, true), YZ_OK);
     assert_int_equal(place("m3", 2, true), YZ_OK);
     rows = row_count();
-    assert_int_equal(drive_apply(&d, &moving), YZ_OK);
+    assert_int_equal(drive_apply(&d, &moving.event), YZ_OK);
     for (int ordinal = 0; ordinal < 64; ordinal++) {
-        follower_of(first_row, moving.sequence, ordinal, member);
-        follower_of(rows, moving.sequence, ordinal, again);
+        follower_of(first_row, moving.event.sequence, ordinal, member);
+        follower_of(rows, moving.event.sequence, ordinal, again);
         if (*again)
             assert_string_equal(again, member);
         replayed += *again != 0;

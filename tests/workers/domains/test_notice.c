@@ -157,8 +157,7 @@ static void test_audience(void **state)
 
 static void test_replay(void **state)
 {
-    struct wk_event first;
-    struct yz_envelope first_by;
+    struct drive_past first;
     Yizhan__V1__NoticeRead r = YIZHAN__V1__NOTICE_READ__INIT;
     struct drive d;
 
@@ -167,11 +166,9 @@ static void test_replay(void **state)
     drive_init(&d);
     assert_int_equal(publish(&d, "g1/c1", 0), YZ_OK);
     assert_int_equal(drive(&d, "u1", "g1/c1/b1", "notice.read", &r.base), YZ_OK);
-    first = d.event;
-    first_by = d.env;
-    first.env = &first_by;
+    drive_keep(&d, &first);
     assert_int_equal(read_by(&d, "u2", "g1/c1/b1"), YZ_OK);
-    assert_int_equal(drive_apply(&d, &first), YZ_OK);
+    assert_int_equal(drive_apply(&d, &first.event), YZ_OK);
     expect_count(&d, "g1/c1/b1", 2);
     assert_int_equal(readers(&d, RECEIPTS), 2);
     drive_deinit(&d);

@@ -1,4 +1,5 @@
 /* What was decided of reminders is kept for replays, and not for longer. */
+#include "branch_rig.h"
 #include "drive.h"
 
 #include "workers/domains/notice.h"
@@ -12,18 +13,15 @@
 static void begin(struct drive *d)
 {
     Yizhan__V1__NoticePublished n = YIZHAN__V1__NOTICE_PUBLISHED__INIT;
-    bson_t branch = BSON_INITIALIZER, members, entry;
+    bson_t document = BSON_INITIALIZER;
+    struct branch_rig branch;
 
     drive_init(d);
-    BSON_APPEND_UTF8(&branch, "org_path", BRANCH);
-    BSON_APPEND_ARRAY_BEGIN(&branch, "members", &members);
-    BSON_APPEND_DOCUMENT_BEGIN(&members, "0", &entry);
-    BSON_APPEND_UTF8(&entry, "m", "m0");
-    BSON_APPEND_INT32(&entry, "p", 0);
-    bson_append_document_end(&members, &entry);
-    bson_append_array_end(&branch, &members);
-    wk_fold_preset(d->fold, WK_BRANCHES, "t1|" BRANCH, &branch, 1);
-    bson_destroy(&branch);
+    branch_begin(&branch, &document, BRANCH);
+    branch_enrol(&branch, &(struct branch_entry){.member = "m0"});
+    branch_end(&branch);
+    wk_fold_preset(d->fold, WK_BRANCHES, "t1|" BRANCH, &document, 1);
+    bson_destroy(&document);
     n.notice_id = "n1";
     n.org_path = "g1";
     n.notice_class = YIZHAN__V1__NOTICE_CLASS__INFO;
@@ -31,10 +29,12 @@ static void begin(struct drive *d)
     assert_int_equal(drive(d, "s1", "g1", "notice.published", &n.base), YZ_OK);
 }
 
+/* The event stays for a replay. */
 static uint64_t remind(struct drive *d)
 {
-    Yizhan__V1__NoticeReminded r = YIZHAN__V1__NOTICE_REMINDED__INIT;
+    static Yizhan__V1__NoticeReminded r;
 
+    yizhan__v1__notice_reminded__init(&r);
     r.org_path = BRANCH;
     r.notice_id = "n1";
     assert_int_equal(drive(d, "s1", "g1", "notice.reminded", &r.base), YZ_OK);
@@ -48,6 +48,7 @@ static size_t kept(struct drive *d, uint64_t *newest, uint64_t *oldest)
     size_t count = 0;
     bson_t entry;
 
+    *newest = *oldest = 0;
     assert_true(wk_document_array(reminders, "done", &entries));
     while (bson_iter_next(&entries)) {
         assert_true(wk_document_at(&entries, &entry));
@@ -124,25 +125,19 @@ static void one_without_a_day_goes_with_the_last(void **state)
 /* What is kept is enough: a replay across midnight sends what was sent. */
 static void a_replay_of_yesterday_sends_the_same(void **state)
 {
-    Yizhan__V1__NoticeReminded r = YIZHAN__V1__NOTICE_REMINDED__INIT;
-    struct yz_envelope first_by;
-    struct wk_event first;
+    struct drive_past first;
     struct drive d;
     size_t before;
 
     (void)state;
     begin(&d);
-    r.org_path = BRANCH;
-    r.notice_id = "n1";
-    assert_int_equal(drive(&d, "s1", "g1", "notice.reminded", &r.base), YZ_OK);
-    first = d.event;
-    first_by = d.env;
-    first.env = &first_by;
+    remind(&d);
+    drive_keep(&d, &first);
     d.now_ms += DAY;
     for (int i = 0; i < 4; i++)
         remind(&d); /* the last one is over the day's number */
     before = drive_push_count(&d);
-    assert_int_equal(drive_apply(&d, &first), YZ_OK);
+    assert_int_equal(drive_apply(&d, &first.event), YZ_OK);
     assert_int_equal(drive_push_count(&d), before + 2); /* the reminder and its answer */
     drive_deinit(&d);
 }

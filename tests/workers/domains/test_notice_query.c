@@ -1,5 +1,6 @@
 /* The inbox and the report of a notice, over a real database: many branches, many notices, pages.
  */
+#include "branch_rig.h"
 #include "drive.h"
 
 #include "tests/workers/database_rig.h"
@@ -54,30 +55,35 @@ static void write_documents(struct drive *d)
 /* A branch of `count` members "<prefix>0", … straight into the database. */
 static void insert_branch(const char *path, const char *prefix, unsigned count)
 {
-    bson_t *branch = bson_new(), members, entry;
+    bson_t *document = bson_new();
     struct wk_write write = {.kind = WK_INSERT};
-    char id[WK_ID_MAX], key[16], name[80];
+    struct branch_rig branch;
+    char id[WK_ID_MAX], name[80];
 
     wk_branch_id(id, "t1", path);
-    BSON_APPEND_UTF8(branch, "_id", id);
-    BSON_APPEND_UTF8(branch, "tenant", "t1");
-    BSON_APPEND_INT64(branch, "evt_seq", 1);
-    BSON_APPEND_UTF8(branch, "org_path", path);
-    BSON_APPEND_ARRAY_BEGIN(branch, "members", &members);
+    BSON_APPEND_UTF8(document, "_id", id);
+    BSON_APPEND_UTF8(document, "tenant", "t1");
+    BSON_APPEND_INT64(document, "evt_seq", 1);
+    branch_begin(&branch, document, path);
     for (unsigned i = 0; i < count; i++) {
-        snprintf(key, sizeof key, "%u", i);
         snprintf(name, sizeof name, "%s%u", prefix, i);
-        BSON_APPEND_DOCUMENT_BEGIN(&members, key, &entry);
-        BSON_APPEND_UTF8(&entry, "m", name);
-        BSON_APPEND_INT32(&entry, "p", (int32_t)i);
-        bson_append_document_end(&members, &entry);
+        branch_enrol(&branch, &(struct branch_entry){.member = name, .place = (int32_t)i});
     }
-    bson_append_array_end(branch, &members);
+    branch_end(&branch);
     write.id = id;
-    write.document = branch;
+    write.document = document;
     assert_int_equal(wk_store_write(store, WK_BRANCHES, &write, 1), YZ_OK);
     assert_int_equal(write.result, WK_WRITTEN);
-    bson_destroy(branch);
+    bson_destroy(document);
+}
+
+static Yizhan__V1__NoticeAudience for_roles(char **roles, size_t count)
+{
+    Yizhan__V1__NoticeAudience audience = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+
+    audience.roles = roles;
+    audience.n_roles = count;
+    return audience;
 }
 
 static void publish(struct drive *d, const char *id, const char *org_path,
@@ -226,34 +232,29 @@ static void insert_silent_branches(void)
 static void a_report_of_a_role_is_bounded_work(void **state)
 {
     char *roles[] = {"secretary"}, after[YZ_ORG_PATH_MAX] = "";
-    Yizhan__V1__NoticeAudience audience = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+    Yizhan__V1__NoticeAudience audience = for_roles(roles, 1);
     Yizhan__V1__NoticeReceiptsRequest request = YIZHAN__V1__NOTICE_RECEIPTS_REQUEST__INIT;
     const struct yz_actor above = {"t1", "s1", "r", "member,secretary@r"};
     const size_t of_page[] = {4, 1};
     Yizhan__V1__NoticeReceiptsReply *reply;
-    uint32_t pages = 0, should = 0;
+    uint32_t should = 0;
     struct drive d;
 
     (void)state;
     drive_init(&d);
-    audience.roles = roles;
-    audience.n_roles = 1;
     publish(&d, "few", "r", &audience, YIZHAN__V1__NOTICE_CLASS__INFO);
     write_documents(&d);
     insert_silent_branches();
     request.notice_id = "few";
     request.org_path = "r";
     request.after = after;
-    do {
+    for (size_t page = 0; page < 2; page++) {
         assert_int_equal(ask(&above, "notice.receipts", &request.base, &reply), YZ_OK);
-        assert_true(pages < 2);
-        assert_int_equal(reply->n_branches, of_page[pages]);
-        assert_string_equal(reply->next_after, pages ? "" : "r/b1999");
+        assert_int_equal(reply->n_branches, of_page[page]);
+        assert_string_equal(reply->next_after, page ? "" : "r/b1999");
         should += reply->should;
         snprintf(after, sizeof after, "%s", reply->next_after);
-        pages++;
-    } while (after[0]);
-    assert_int_equal(pages, 2);
+    }
     assert_int_equal(should, 5);
 }
 
@@ -348,7 +349,7 @@ static void the_unread_come_in_pages(void **state)
 static void what_is_for_others_does_not_stop_the_pages(void **state)
 {
     char *roles[] = {"secretary"}, id[16];
-    Yizhan__V1__NoticeAudience secretaries = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+    Yizhan__V1__NoticeAudience secretaries = for_roles(roles, 1);
     Yizhan__V1__NoticeListRequest request = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
     Yizhan__V1__NoticeUnreadRequest all = YIZHAN__V1__NOTICE_UNREAD_REQUEST__INIT;
     const struct yz_actor plain = {"t1", "u1", "i/b1", "member"},
@@ -360,8 +361,6 @@ static void what_is_for_others_does_not_stop_the_pages(void **state)
 
     (void)state;
     drive_init(&d);
-    secretaries.roles = roles;
-    secretaries.n_roles = 1;
     publish(&d, "first", "i", NULL, YIZHAN__V1__NOTICE_CLASS__INFO);
     for (int i = 0; i < MANY; i++) {
         snprintf(id, sizeof id, "i%d", i);
@@ -486,7 +485,7 @@ static void who_was_left_out_is_not_told_to_readers(void **state)
         {{"t1", "s1", "w", "member"}, 2},
     };
     char *roles[] = {"secretary", "inspector"}, *exclude[] = {"u8", "u9"};
-    Yizhan__V1__NoticeAudience audience = YIZHAN__V1__NOTICE_AUDIENCE__INIT;
+    Yizhan__V1__NoticeAudience audience = for_roles(roles, 2);
     Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
     Yizhan__V1__NoticeGetRequest get = YIZHAN__V1__NOTICE_GET_REQUEST__INIT;
     Yizhan__V1__NoticeListReply *listed;
@@ -496,8 +495,6 @@ static void who_was_left_out_is_not_told_to_readers(void **state)
     (void)state;
     drive_init(&d);
     d.sequence = 100000; /* the newest of all */
-    audience.roles = roles;
-    audience.n_roles = 2;
     audience.exclude = exclude;
     audience.n_exclude = 2;
     publish(&d, "without", "i/x", &audience, YIZHAN__V1__NOTICE_CLASS__INFO);

@@ -1,4 +1,5 @@
 /* Receipts: against a naive model, their size, members who get a place, replays. */
+#include "branch_rig.h"
 #include "drive.h"
 
 #include "workers/domains/notice.h"
@@ -15,23 +16,20 @@
 /* A branch of `count` members m0, m1, …; a place is not a number of order. */
 static bson_t *roster(unsigned count)
 {
-    bson_t *branch = bson_new(), members, entry;
-    char key[16], name[16];
+    bson_t *document = bson_new();
+    struct branch_rig branch;
+    char name[16];
 
-    BSON_APPEND_UTF8(branch, "org_path", BRANCH);
-    BSON_APPEND_ARRAY_BEGIN(branch, "members", &members);
+    branch_begin(&branch, document, BRANCH);
     for (unsigned i = 0; i < count; i++) {
-        snprintf(key, sizeof key, "%u", i);
         snprintf(name, sizeof name, "m%u", i);
-        BSON_APPEND_DOCUMENT_BEGIN(&members, key, &entry);
-        BSON_APPEND_UTF8(&entry, "m", name);
-        BSON_APPEND_INT32(&entry, "p", (int32_t)(i * 3 + 1));
-        BSON_APPEND_UTF8(&entry, "k", "FULL");
-        BSON_APPEND_UTF8(&entry, "r", i % 10 == 0 ? "secretary" : "");
-        bson_append_document_end(&members, &entry);
+        branch_enrol(&branch, &(struct branch_entry){.member = name,
+                                                     .place = (int32_t)(i * 3 + 1),
+                                                     .kind = "FULL",
+                                                     .roles = i % 10 == 0 ? "secretary" : ""});
     }
-    bson_append_array_end(branch, &members);
-    return branch;
+    branch_end(&branch);
+    return document;
 }
 
 static void set_roster(struct drive *d, unsigned count)
