@@ -157,6 +157,14 @@ static enum yz_err check_kind(const Yizhan__V1__MemberFile *file, struct yz_viol
     return yz_check_enum(&yizhan__v1__member_kind__descriptor, (int)file->kind, "file.kind", v);
 }
 
+/* Of a change the worker judges it: the other day may stand in the file. */
+static enum yz_err check_days(const Yizhan__V1__MemberFile *file, struct yz_violation *v)
+{
+    if (*file->birthday && *file->joined_on && strcmp(file->joined_on, file->birthday) < 0)
+        return yz_violate(v, YZ_INVALID_VALUE, "file.joinedOn", "It is before the birthday.");
+    return YZ_OK;
+}
+
 static enum yz_err check_registered(const ProtobufCMessage *message, struct yz_violation *v)
 {
     const Yizhan__V1__MemberRegistered *registered = (const Yizhan__V1__MemberRegistered *)message;
@@ -168,7 +176,7 @@ static enum yz_err check_registered(const ProtobufCMessage *message, struct yz_v
     if (!registered->file)
         return yz_violate(v, YZ_MISSING_FIELD, "file", NULL);
     if ((err = check_name(registered->file, v)) || (err = check_kind(registered->file, v)) ||
-        (err = check_values(registered->file, v)))
+        (err = check_values(registered->file, v)) || (err = check_days(registered->file, v)))
         return err;
     return yz_check_text(registered->basis, BASIS_MAX_CHARS, "basis", v);
 }

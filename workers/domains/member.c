@@ -372,6 +372,7 @@ static enum yz_err judge_changed(const struct wk_event *event, struct wk_fold *f
     if (is_archived(file))
         return yz_violate(v, YZ_MEMBER_ARCHIVED, "memberId", NULL);
     if ((err = judge_new_org(event, fold, changed->new_org_path, v)) ||
+        (err = wk_member_judge_days(file, changed->file, set, v)) ||
         ((set & WK_MEMBER_BIT(FIELD(ROLES))) && (err = judge_roles(event, file, changed->file, v))))
         return err;
     return judge_sealing(event, fold, named.member, get(event, fold, WK_MEMBER_KEYS, named.member),

@@ -40,6 +40,9 @@ const char *wk_member_field_name(Yizhan__V1__MemberField field);
 /* The value of a field of a message as text; roles one after the other. */
 void wk_member_value(const Yizhan__V1__MemberFile *file, Yizhan__V1__MemberField field,
                      char out[WK_FIELD_TEXT_MAX]);
+/* What a change makes of the days in a file fits together: nobody joins before being born. */
+enum yz_err wk_member_judge_days(const bson_t *old, const Yizhan__V1__MemberFile *file,
+                                 uint32_t set, struct yz_violation *v);
 /* The value of a plain field of a document as text. */
 void wk_member_stored_value(const bson_t *document, Yizhan__V1__MemberField field,
                             char out[WK_FIELD_TEXT_MAX]);

@@ -164,6 +164,24 @@ void wk_member_stored_value(const bson_t *document, Yizhan__V1__MemberField fiel
         snprintf(out, WK_FIELD_TEXT_MAX, "%s", wk_document_text(document, fields[field].name));
 }
 
+enum yz_err wk_member_judge_days(const bson_t *old, const Yizhan__V1__MemberFile *file,
+                                 uint32_t set, struct yz_violation *v)
+{
+    bool joins = set & WK_MEMBER_BIT(FIELD(JOINED_ON));
+    bool is_born = set & WK_MEMBER_BIT(FIELD(BIRTHDAY));
+    const char *joined, *birthday;
+
+    if (!joins && !is_born)
+        return YZ_OK;
+    joined = joins ? file->joined_on : wk_document_text(old, "joined_on");
+    birthday = is_born ? file->birthday : wk_document_text(old, "birthday");
+    if (!*joined || !*birthday || strcmp(joined, birthday) >= 0)
+        return YZ_OK;
+    return joins ? yz_violate(v, YZ_INVALID_VALUE, "file.joinedOn", "It is before the birthday.")
+                 : yz_violate(v, YZ_INVALID_VALUE, "file.birthday",
+                              "It is after the day of joining that stands in the file.");
+}
+
 static bool holds(const char *list, const char *name)
 {
     size_t len = strlen(name);

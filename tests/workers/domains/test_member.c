@@ -193,6 +193,37 @@ static void test_changed_refused(void **state)
     refused(drive(&d, "sec", "g1", "member.changed", &message.base), YZ_UNKNOWN_ORG, "newOrgPath");
 }
 
+static enum yz_err set_days(uint64_t revision, Yizhan__V1__MemberField *fields, size_t count,
+                            const char *birthday, const char *joined_on)
+{
+    Yizhan__V1__MemberFile file = YIZHAN__V1__MEMBER_FILE__INIT;
+    Yizhan__V1__MemberChanged message = new_change(revision, &file, fields, count);
+
+    file.birthday = (char *)(uintptr_t)birthday;
+    file.joined_on = (char *)(uintptr_t)joined_on;
+    return drive(&d, "sec", "g1", "member.changed", &message.base);
+}
+
+/* The other day may stand in the file; one that is not set counts for nothing. */
+static void test_nobody_joins_before_being_born(void **state)
+{
+    Yizhan__V1__MemberField born = FIELD(BIRTHDAY), joined = FIELD(JOINED_ON),
+                            position = FIELD(POSITION), both[] = {born, joined};
+
+    (void)state;
+    assert_int_equal(registered("m1", "g1/b1"), YZ_OK);
+    assert_int_equal(set_days(2, &born, 1, "1990-03-07", ""), YZ_OK);
+    refused(set_days(3, &joined, 1, "", "1990-03-06"), YZ_INVALID_VALUE, "file.joinedOn");
+    refused(set_days(3, &joined, 1, "1980-01-01", "1990-03-06"), YZ_INVALID_VALUE, "file.joinedOn");
+    assert_int_equal(set_days(3, &joined, 1, "", "1990-03-07"), YZ_OK);
+    refused(set_days(4, &born, 1, "1990-03-08", ""), YZ_INVALID_VALUE, "file.birthday");
+    refused(set_days(4, both, 2, "2000-01-01", "1999-12-31"), YZ_INVALID_VALUE, "file.joinedOn");
+    assert_int_equal(set_days(4, &position, 1, "2000-01-01", "1999-12-31"), YZ_OK);
+    assert_int_equal(set_days(5, both, 2, "2000-01-01", "2020-12-31"), YZ_OK);
+    assert_int_equal(set_days(6, &born, 1, "", ""), YZ_OK);
+    assert_int_equal(set_days(7, &joined, 1, "", "1950-01-01"), YZ_OK);
+}
+
 static void test_archived(void **state)
 {
     (void)state;
@@ -330,6 +361,7 @@ int main(void)
         TEST(test_cleared),
         TEST(test_moves_branch),
         TEST(test_changed_refused),
+        TEST(test_nobody_joins_before_being_born),
         TEST(test_archived),
         TEST(test_key_deleted),
         TEST(test_roles_and_terms),
