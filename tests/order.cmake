@@ -1,8 +1,10 @@
-# Which entries start first. A fresh clone has no times of its own, and whatever is long and starts late runs alone in
-# the end: those that want the machine for themselves come first, then the long ones (seconds, on two slow cores).
-# What has no line here fills up the rest.
+# Which entries start first, and what runs beside them.
+#
+# A fresh clone has no times of its own, and whatever is long and starts late runs alone in the end: those that want the
+# machine for themselves come first, then the long ones (seconds, on two slow cores). What has no line here fills up the
+# rest.
 set(order
-  load.relay 9030 load.overload 9020 faults.cluster 9010
+  check.lint 10000 load.relay 9030 load.overload 9020 faults.cluster 9010
   faults.runbook.processes 700 faults.runbook.others 600 faults.runbook.cluster 500
   torture.batch 200 it.plans 142 day 112 it.overload 102 bench.smoke 100 faults.run 60 torture.frame 60
   it.faults.killed 52 it.set_aside 45 it.before_auth 12 it.bad_days 44 faults.world 43 it.long_resume 38 it.tls 37
@@ -16,3 +18,24 @@ while(order)
     set_property(TEST ${entry} PROPERTY COST ${cost})
   endif()
 endwhile()
+
+# scripts/test gives ctest three slots a core. What keeps a core busy takes three; what drives processes and waits for
+# them two, so that three such run on two cores; a load takes all but the one that lint, which yields, is left with.
+include(ProcessorCount)
+ProcessorCount(cores)
+math(EXPR alone "${cores} * 3 - 1")
+if(alone LESS 2)
+  set(alone 2)
+endif()
+get_property(entries DIRECTORY PROPERTY TESTS)
+foreach(entry ${entries})
+  set(slots 3)
+  if(entry STREQUAL check.lint)
+    set(slots 1)
+  elseif(entry MATCHES "^(load\\.|faults\\.cluster$)")
+    set(slots ${alone})
+  elseif(entry MATCHES "^(it|faults)\\." AND NOT entry MATCHES "^it\\.(plans|month)$")
+    set(slots 2)
+  endif()
+  set_property(TEST ${entry} PROPERTY PROCESSORS ${slots})
+endforeach()

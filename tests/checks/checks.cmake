@@ -20,9 +20,9 @@ add_test(NAME it.demo
 set_tests_properties(it.demo PROPERTIES LABELS integration TIMEOUT 300
   ENVIRONMENT "YZ_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1")
 
-# Formatting, clang-tidy, banned calls, shell and Python: both cores for itself.
+# Formatting, clang-tidy, banned calls, shell and Python; it yields to what runs beside it.
 add_test(NAME check.lint COMMAND ${CMAKE_SOURCE_DIR}/scripts/lint ${CMAKE_BINARY_DIR})
-set_tests_properties(check.lint PROPERTIES LABELS lint TIMEOUT 1200 PROCESSORS 2 COST 10000)
+set_tests_properties(check.lint PROPERTIES LABELS lint TIMEOUT 1200)
 
 # What scripts/up builds: optimised, the compiler sees more, and each warning is an error there, too.
 add_test(NAME check.release

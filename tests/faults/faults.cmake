@@ -12,8 +12,6 @@ yz_faults_run(faults.cluster 600 --seed 104 --minutes 0.7 --cluster
   --fault kill_leader --fault slow_replica --fault freeze_leader --fault kill_gateway)
 # No partition_node here: nats-server 2.12.15 can leave a replica that was parted under load for good in "Expected first
 # catchup entry to be a snapshot and peerstate, will retry" (k8s/RUNBOOK.md). scripts/faults --cluster has it.
-# Three NATS servers, each of which must hear the others in time, fill two cores.
-set_tests_properties(faults.cluster PROPERTIES RUN_SERIAL ON)
 
 file(GLOB faults_files CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/test_*.py)
 foreach(file ${faults_files})

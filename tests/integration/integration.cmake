@@ -37,9 +37,8 @@ set(timers ${integration_dir}/test_timers.py)
 yz_pytest(it.timers.workers integration 300 ${timers} -k "worker")
 yz_pytest(it.timers.others integration 300 ${timers} -k "not worker")
 
-# The run that decides whether the relay counts as done; it wants the machine for itself.
+# The run that decides whether the relay counts as done.
 yz_pytest(load.relay load 900 ${integration_dir}/../load/test_relay_load.py)
 yz_pytest(load.overload load 900 ${integration_dir}/../load/test_overload_load.py)
-set_tests_properties(load.relay load.overload PROPERTIES RUN_SERIAL ON)
 # A third of the seconds: each accepted event is asked after. tests/load/overload.py by itself takes them all.
 set_property(TEST load.overload APPEND PROPERTY ENVIRONMENT "YZ_LOAD_SCALE=0.3")
