@@ -196,7 +196,7 @@ static void test_outcome(void **state)
                                  .decided_by = 42,
                                  .received_at_ms = DRIVE_START,
                                  .status = WK_REFUSED,
-                                 .reason = {YZ_CODE_EXPIRED, "code", ""}};
+                                 .reason = {YZ_CODE_EXPIRED, "code", "", 0}};
     struct wk_store *store = wk_store_pop(pool);
     struct wk_write write = {.kind = WK_INSERT};
     bson_t *document;

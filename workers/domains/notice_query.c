@@ -174,7 +174,7 @@ static bool on_receipts(void *arg, const bson_t *row)
 
         if (strcmp(wk_document_text(e->row, "notice_id"), notice_id) != 0)
             continue;
-        for (int r = 0; r < WK_RECEIPTS; r++)
+        for (enum wk_receipt r = 0; r < WK_RECEIPTS; r++)
             e->done[r] = wk_receipts_has(row, r, matching->member, matching->entry);
         e->confirmed_ms = wk_receipts_confirmed_ms(row, matching->member, matching->entry);
         break;

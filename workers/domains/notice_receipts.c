@@ -147,14 +147,14 @@ struct wk_receipt_counts wk_receipts_given(const bson_t *receipts)
     struct wk_other_receipt other;
     struct wk_branch_walk walk;
 
-    for (int i = 0; i < WK_RECEIPTS; i++) {
+    for (enum wk_receipt i = 0; i < WK_RECEIPTS; i++) {
         uint32_t len;
         const uint8_t *set = get_set(receipts, i, &len);
 
         counts.done[i] = count_bits(set, len);
     }
     for (wk_receipts_others(receipts, &walk); wk_receipts_next_other(&walk, &other);) {
-        for (int i = 0; i < WK_RECEIPTS; i++)
+        for (enum wk_receipt i = 0; i < WK_RECEIPTS; i++)
             counts.done[i] += other_has(&other, i);
     }
     return counts;
@@ -172,14 +172,14 @@ struct wk_receipt_counts wk_receipts_count(const bson_t *notice, const bson_t *b
         if (member.left_at_ms || !wk_notice_addresses_listed(notice, &member))
             continue;
         counts.should++;
-        for (int i = 0; i < WK_RECEIPTS; i++)
+        for (enum wk_receipt i = 0; i < WK_RECEIPTS; i++)
             counts.done[i] += wk_receipts_has(receipts, i, member.member, &member);
     }
     for (wk_receipts_others(receipts, &walk); wk_receipts_next_other(&walk, &other);) {
         if (wk_branch_find(branch, other.member, &member))
             continue;
         counts.should++;
-        for (int i = 0; i < WK_RECEIPTS; i++)
+        for (enum wk_receipt i = 0; i < WK_RECEIPTS; i++)
             counts.done[i] += other_has(&other, i);
     }
     return counts;
@@ -312,7 +312,7 @@ bson_t *wk_receipts_with(const bson_t *receipts, const char *notice_id, const ch
     adding.was_other = find_other(receipts, member, &adding.before);
     BSON_APPEND_UTF8(document, "notice_id", notice_id);
     BSON_APPEND_UTF8(document, "org_path", branch);
-    for (int i = 0; i < WK_RECEIPTS; i++)
+    for (enum wk_receipt i = 0; i < WK_RECEIPTS; i++)
         add_to_set(&adding, receipts, i, document);
     add_time(&adding, receipts, document);
     add_to_others(&adding, receipts, document);

@@ -103,7 +103,7 @@ static void compare(struct drive *d, const struct model *model, unsigned notice,
         snprintf(name, sizeof name, "m%u", m);
         known = wk_branch_find(branch, name, &entry);
         want.should += !known && model->done[notice][m][WK_DELIVERED];
-        for (int r = 0; r < WK_RECEIPTS; r++) {
+        for (enum wk_receipt r = 0; r < WK_RECEIPTS; r++) {
             want.done[r] += model->done[notice][m][r];
             assert_int_equal(wk_receipts_has(receipts, r, name, known ? &entry : NULL),
                              model->done[notice][m][r]);
