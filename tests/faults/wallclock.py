@@ -23,6 +23,12 @@ def why_not_faked(program):
     return None
 
 
+def clear_after(pid):
+    """What libfaketime leaves of a process that was killed: a later one that got its pid would not start."""
+    for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+        pathlib.Path("/dev/shm", name).unlink(missing_ok=True)
+
+
 class Clock:
     """The file that libfaketime reads again every second."""
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 
 import caretaker  # noqa: E402
 import snapshot  # noqa: E402
-from wallclock import Clock, why_not_faked  # noqa: E402
+from wallclock import Clock, clear_after, why_not_faked  # noqa: E402
 from stack import Stack  # noqa: E402
 from toxiproxy import Toxiproxy  # noqa: E402
 from waiting import until  # noqa: E402
@@ -149,6 +149,7 @@ class World(Stack):
             if not self.clocks_missing:
                 self.clocks[process.name] = Clock(self.folder / f"clock-{process.name}")
                 process.env.update(self.clocks[process.name].env())
+                process.clear_after = clear_after
         for worker in self.workers:
             link = self.proxies.link(f"{worker.name}-database", self.ports.take(), self.database_port)
             # Told of the set's name, a driver would go on to the host that the set names: past the proxy.

@@ -96,6 +96,7 @@ class Process:
         self.count = 1  # of processes on its port, each with its own admin port in a row
         self.log = pathlib.Path(folder) / f"{name}.log"
         self.popen = None
+        self.clear_after = None  # called with the pid of one that ended: what it could not take away itself
 
     def start(self, **env):
         clean = {k: v for k, v in os.environ.items() if not k.startswith("YZ_")}
@@ -125,10 +126,13 @@ class Process:
         if self.running:
             self.popen.kill()
         if self.popen is not None:
-            self.popen.wait(60)  # a broker that was writing ends when its disk has answered
+            self.wait(60)  # a broker that was writing ends when its disk has answered
 
     def wait(self, timeout=30):
-        return self.popen.wait(timeout)
+        code = self.popen.wait(timeout)
+        if self.clear_after:
+            self.clear_after(self.pid)
+        return code
 
     def stop_still(self):
         """SIGSTOP: there, but silent."""
