@@ -10,14 +10,17 @@
 #include "common/bus.h"
 #include "common/clock.h"
 #include "services.h"
+#include "workers/batch.h"
 #include "workers/metrics.h"
 #include "workers/store.h"
 #include "workers/stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <thread.pb-c.h>
 
 #include <cmocka.h>
 
@@ -27,6 +30,7 @@ static struct service nats, database;
 static struct yz_conf conf;
 static struct wk_pool *pool;
 static struct wk_metrics metrics;
+static atomic_bool stopping;
 static natsConnection *nc;
 
 static inline bool make_stream(const char *name, const char *subject, const char *more)
@@ -114,6 +118,69 @@ static inline size_t count(const char *collection, bson_t *filter)
     wk_store_push(pool, store);
     bson_destroy(filter);
     return found;
+}
+
+/* Until there are so many. The filter is taken. */
+static inline void wait_count(const char *collection, bson_t *filter, size_t wanted)
+{
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+
+    while (count(collection, bson_copy(filter)) != wanted && yz_clock_mono_ms() < until)
+        nats_Sleep(10);
+    assert_int_equal(count(collection, filter), wanted);
+}
+
+/* Outcomes of events that rows of the outbox became. */
+static inline bson_t *of_rows(void)
+{
+    return BCON_NEW("event_id", BCON_REGEX("^\\$t-", ""));
+}
+
+/* With no lease yet, and no outbox. */
+static inline struct wk_batch_means
+new_means(const struct wk_event_handler *(*find_handler)(const char *type))
+{
+    return (struct wk_batch_means){.conf = &conf,
+                                   .nc = nc,
+                                   .pool = pool,
+                                   .metrics = &metrics,
+                                   .find_handler = find_handler,
+                                   .stopping = &stopping};
+}
+
+/* The event in which u1 posts this. */
+static inline natsMsg *post_event(const char *event_id, const char *thread, const char *message_id,
+                                  const char *text)
+{
+    Yizhan__V1__ThreadPosted p = YIZHAN__V1__THREAD_POSTED__INIT;
+    struct yz_envelope env = {.type = "thread.posted"};
+    uint8_t payload[256];
+    natsMsg *msg = NULL;
+
+    p.org_path = "g1";
+    p.thread_id = (char *)(uintptr_t)thread;
+    p.message_id = (char *)(uintptr_t)message_id;
+    p.text = (char *)(uintptr_t)text;
+    snprintf(env.event_id, sizeof env.event_id, "%s", event_id);
+    snprintf(env.aggregate, sizeof env.aggregate, "thread|g1|%s", thread);
+    snprintf(env.actor.tenant, sizeof env.actor.tenant, "t1");
+    snprintf(env.actor.member, sizeof env.actor.member, "u1");
+    snprintf(env.actor.org_path, sizeof env.actor.org_path, "g1");
+    snprintf(env.actor.roles, sizeof env.actor.roles, "member");
+    assert_int_equal(yz_envelope_write(&env, "thread", payload,
+                                       yizhan__v1__thread_posted__pack(&p, payload), &msg),
+                     YZ_OK);
+    return msg;
+}
+
+/* Until it is stored. The message is taken. */
+static inline void send_event(natsMsg *msg)
+{
+    natsMsg *ack = NULL;
+
+    assert_int_equal(natsConnection_RequestMsg(&ack, nc, msg, 5000), NATS_OK);
+    natsMsg_Destroy(ack);
+    natsMsg_Destroy(msg);
 }
 
 struct seen {

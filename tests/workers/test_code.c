@@ -1,13 +1,14 @@
 /* The rotating check-in code. */
 #include "workers/code.h"
 
-#include <fcntl.h>
+#include "secret_file.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -106,37 +107,25 @@ static void test_malformed(void **state)
     assert_true(wk_code_parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &code));
 }
 
-static void write_file(const char *path, size_t len)
+static enum yz_err read_secret(const char *path)
 {
-    FILE *file = fopen(path, "we");
+    struct stat file;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum yz_err err = wk_code_secret_read(path, &bytes, &len);
 
-    assert_non_null(file);
-    for (size_t i = 0; i < len; i++)
-        fputc('s', file);
-    fclose(file);
+    if (!err) {
+        assert_int_equal(stat(path, &file), 0);
+        assert_int_equal(len, file.st_size);
+    }
+    free(bytes);
+    return err;
 }
 
 static void test_secret_file(void **state)
 {
-    char path[] = "/tmp/yizhan-secret-XXXXXX";
-    int fd = mkstemp(path);
-    uint8_t *bytes = NULL;
-    size_t len = 0;
-
     (void)state;
-    assert_true(fd >= 0);
-    close(fd);
-    assert_int_equal(wk_code_secret_read(path, &bytes, &len), YZ_INVALID_VALUE);
-    write_file(path, WK_CODE_SECRET_MIN - 1);
-    assert_int_equal(wk_code_secret_read(path, &bytes, &len), YZ_INVALID_VALUE);
-    write_file(path, WK_CODE_SECRET_MAX + 1);
-    assert_int_equal(wk_code_secret_read(path, &bytes, &len), YZ_INVALID_VALUE);
-    write_file(path, WK_CODE_SECRET_MIN);
-    assert_int_equal(wk_code_secret_read(path, &bytes, &len), YZ_OK);
-    assert_int_equal(len, WK_CODE_SECRET_MIN);
-    free(bytes);
-    unlink(path);
-    assert_int_equal(wk_code_secret_read(path, &bytes, &len), YZ_INVALID_VALUE);
+    expect_secret_file(read_secret, WK_CODE_SECRET_MIN, WK_CODE_SECRET_MAX);
 }
 
 int main(void)

@@ -26,7 +26,6 @@
 #define CONSUMERS 2
 #define LATER_MS  3600000
 
-static atomic_bool stopping;
 static struct wk_batch_means means;
 static struct wk_consumer *consumers[CONSUMERS];
 static struct wk_outbox *outbox;
@@ -109,39 +108,14 @@ static const struct wk_event_handler *find_handler(const char *type)
     return strcmp(type, handler.type) == 0 ? &handler : NULL;
 }
 
-static void emit(char *name, char *text)
+static void emit(const char *name, const char *text)
 {
-    Yizhan__V1__ThreadPosted p = YIZHAN__V1__THREAD_POSTED__INIT;
-    struct yz_envelope env = {.type = "thread.posted"};
-    uint8_t payload[256];
-    natsMsg *msg = NULL, *ack = NULL;
-
-    p.org_path = "g1";
-    p.thread_id = name;
-    p.message_id = name;
-    p.text = text;
-    snprintf(env.event_id, sizeof env.event_id, "%s", name);
-    snprintf(env.aggregate, sizeof env.aggregate, "thread|g1|%s", name);
-    snprintf(env.actor.tenant, sizeof env.actor.tenant, "t1");
-    snprintf(env.actor.member, sizeof env.actor.member, "u1");
-    snprintf(env.actor.org_path, sizeof env.actor.org_path, "g1");
-    snprintf(env.actor.roles, sizeof env.actor.roles, "member");
-    assert_int_equal(yz_envelope_write(&env, "thread", payload,
-                                       yizhan__v1__thread_posted__pack(&p, payload), &msg),
-                     YZ_OK);
-    assert_int_equal(natsConnection_RequestMsg(&ack, nc, msg, 5000), NATS_OK);
-    natsMsg_Destroy(ack);
-    natsMsg_Destroy(msg);
+    send_event(post_event(name, name, name, text));
 }
 
 static void start_worker(const char *name)
 {
-    means = (struct wk_batch_means){.conf = &conf,
-                                    .nc = nc,
-                                    .pool = pool,
-                                    .metrics = &metrics,
-                                    .find_handler = find_handler,
-                                    .stopping = &stopping};
+    means = new_means(find_handler);
     atomic_store(&stopping, false);
     assert_int_equal(wk_lease_new(&conf, nc, name, &metrics, &means.lease), YZ_OK);
     assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, &outbox), YZ_OK);
@@ -195,22 +169,12 @@ static int64_t make_due(size_t wanted)
 
 static void wait_rows(const char *state, size_t wanted)
 {
-    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
-
-    while (count("outbox", BCON_NEW("state", BCON_UTF8(state))) != wanted &&
-           yz_clock_mono_ms() < until)
-        nats_Sleep(10);
-    assert_int_equal(count("outbox", BCON_NEW("state", BCON_UTF8(state))), wanted);
+    wait_count("outbox", BCON_NEW("state", BCON_UTF8(state)), wanted);
 }
 
 static void wait_outcomes(size_t wanted)
 {
-    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
-
-    while (count("outcomes", BCON_NEW("event_id", BCON_REGEX("^\\$t-", ""))) < wanted &&
-           yz_clock_mono_ms() < until)
-        nats_Sleep(20);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", BCON_REGEX("^\\$t-", ""))), wanted);
+    wait_count("outcomes", of_rows(), wanted);
 }
 
 static void test_many_rows_due_at_one_moment(void **state)
@@ -300,9 +264,7 @@ static void test_a_refused_row_is_counted_and_told_to_nobody(void **state)
     /* A member's own refused event is told as ever. */
     start_worker("refused-2");
     emit("own", "no");
-    for (int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
-         count("outcomes", BCON_NEW("event_id", "own")) == 0 && yz_clock_mono_ms() < until;)
-        nats_Sleep(20);
+    wait_count("outcomes", BCON_NEW("event_id", "own"), 1);
     stop_worker();
     assert_int_equal(stored("CHANNELS", "chan.t1.member.u1"), told + 1);
     assert_int_equal(atomic_load(&metrics.system_refused), refused + 3);

@@ -1,13 +1,13 @@
 /* Encrypted fields: only whole, only in their place, only while their key is there. */
 #include "workers/vault.h"
 
-#include <fcntl.h>
+#include "secret_file.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -186,35 +186,19 @@ static void test_other_keys(void **state)
     assert_int_equal(wk_vault_seal(vault, key, &of_m2, VALUE, document), YZ_INTERNAL);
 }
 
-static void write_file(const char *path, size_t len)
+static enum yz_err read_master(const char *path)
 {
-    FILE *file = fopen(path, "we");
+    struct wk_vault *opened = NULL;
+    enum yz_err err = wk_vault_open(path, &opened);
 
-    assert_non_null(file);
-    for (size_t i = 0; i < len; i++)
-        fputc('s', file);
-    fclose(file);
+    wk_vault_close(opened);
+    return err;
 }
 
 static void test_master_file(void **state)
 {
-    char path[] = "/tmp/yizhan-member-key-XXXXXX";
-    int fd = mkstemp(path);
-    struct wk_vault *opened = NULL;
-
     (void)state;
-    assert_true(fd >= 0);
-    close(fd);
-    assert_int_equal(wk_vault_open(path, &opened), YZ_INVALID_VALUE);
-    write_file(path, WK_VAULT_SECRET_MIN - 1);
-    assert_int_equal(wk_vault_open(path, &opened), YZ_INVALID_VALUE);
-    write_file(path, WK_VAULT_SECRET_MAX + 1);
-    assert_int_equal(wk_vault_open(path, &opened), YZ_INVALID_VALUE);
-    write_file(path, WK_VAULT_SECRET_MIN);
-    assert_int_equal(wk_vault_open(path, &opened), YZ_OK);
-    wk_vault_close(opened);
-    unlink(path);
-    assert_int_equal(wk_vault_open(path, &opened), YZ_INVALID_VALUE);
+    expect_secret_file(read_master, WK_VAULT_SECRET_MIN, WK_VAULT_SECRET_MAX);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
