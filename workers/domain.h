@@ -76,9 +76,10 @@ const struct wk_context *wk_fold_context(const struct wk_fold *fold);
 /* Create or replace a document that needs() named (compare-and-set on its evt_seq). */
 void wk_put(struct wk_fold *fold, const char *collection, const char *id, bson_t *document);
 /* Insert a document whose id is its natural key; needs() need not name it. If another event's
- * document has the key, this event's outcome becomes a refusal with `taken`. */
+ * document has the key, this event's outcome becomes a refusal with `taken` that names `field`, a
+ * constant: the field of the payload that the key was made of. */
 void wk_insert(struct wk_fold *fold, const char *collection, const char *id, bson_t *document,
-               enum yz_err taken);
+               enum yz_err taken, const char *field);
 
 /* Whom a push is for besides the channel's subscribers; NULL: all of them. */
 struct wk_audience {

@@ -25,7 +25,6 @@ struct entry {
     uint64_t loaded_sequence; /* evt_seq as loaded, 0: none was there */
     uint64_t sequence;        /* evt_seq now */
     uint64_t first;           /* sequence of the event that created it */
-    enum yz_err taken;        /* of the staged or pending insert */
     bool insert;              /* created in this batch by wk_insert */
     bool staged_insert;
     bool needed; /* named by needs(), so loaded */
@@ -68,6 +67,7 @@ struct wk_fold {
     size_t index;
     int ordinal;
     enum yz_err taken;
+    const char *taken_field;
     size_t pushes_before, values_before, rows_before;
 };
 
@@ -519,8 +519,7 @@ void wk_fold_count_from(struct wk_fold *fold, int ordinal)
     fold->ordinal = ordinal;
 }
 
-static void stage(struct wk_fold *fold, struct entry *e, bson_t *document, bool insert,
-                  enum yz_err taken)
+static void stage(struct wk_fold *fold, struct entry *e, bson_t *document, bool insert)
 {
     if (e->staged)
         bson_destroy(e->staged);
@@ -528,8 +527,6 @@ static void stage(struct wk_fold *fold, struct entry *e, bson_t *document, bool 
         *(struct entry **)list_add(&fold->staged, sizeof(struct entry *)) = e;
     e->staged = document;
     e->staged_insert = e->staged_insert || insert;
-    if (insert)
-        e->taken = taken;
 }
 
 void wk_put(struct wk_fold *fold, const char *collection, const char *id, bson_t *document)
@@ -537,22 +534,24 @@ void wk_put(struct wk_fold *fold, const char *collection, const char *id, bson_t
     struct entry *e = obtain(fold, collection, id);
 
     assert(e->needed || e->insert || e->staged);
-    stage(fold, e, document, false, YZ_OK);
+    stage(fold, e, document, false);
 }
 
 void wk_insert(struct wk_fold *fold, const char *collection, const char *id, bson_t *document,
-               enum yz_err taken)
+               enum yz_err taken, const char *field)
 {
     struct entry *e = obtain(fold, collection, id);
 
     if (!e->document) {
-        stage(fold, e, document, true, taken);
+        stage(fold, e, document, true);
         return;
     }
     bson_destroy(document);
     /* There already: by this very event (a replay), or by another one, whose it stays. */
-    if (e->first != fold->event->sequence)
-        fold->taken = taken;
+    if (e->first == fold->event->sequence)
+        return;
+    fold->taken = taken;
+    fold->taken_field = field;
 }
 
 static void commit(struct wk_fold *fold, struct entry *e)
@@ -579,7 +578,7 @@ static void commit(struct wk_fold *fold, struct entry *e)
     e->staged_insert = false;
 }
 
-enum yz_err wk_fold_end(struct wk_fold *fold)
+enum yz_err wk_fold_end(struct wk_fold *fold, struct yz_violation *v)
 {
     struct entry **staged = fold->staged.items;
 
@@ -600,8 +599,9 @@ enum yz_err wk_fold_end(struct wk_fold *fold)
         fold->pushes.count = fold->pushes_before;
         fold->values.count = fold->values_before;
         fold->rows.count = fold->rows_before;
+        return yz_violate(v, fold->taken, fold->taken_field, NULL);
     }
-    return fold->taken;
+    return YZ_OK;
 }
 
 /* The document as it is stored: the frame's own fields before the handler's. */

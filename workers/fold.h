@@ -52,8 +52,8 @@ void wk_fold_begin(struct wk_fold *fold, const struct wk_event *event, size_t in
  * before must not pass for one of those pushes. */
 void wk_fold_count_from(struct wk_fold *fold, int ordinal);
 /* Take over what apply() staged. Not YZ_OK: the key of an insert belongs to another event; nothing
- * was taken over and the event is refused with this error. */
-YZ_MUST_USE enum yz_err wk_fold_end(struct wk_fold *fold);
+ * was taken over and the event is refused with this error, of which v has the field. */
+YZ_MUST_USE enum yz_err wk_fold_end(struct wk_fold *fold, struct yz_violation *v);
 
 /* Write the documents, inserts first. *again: a guard failed or a key was there already: nothing
  * more was written; call wk_fold_again and fold the batch anew. */

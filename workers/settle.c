@@ -141,6 +141,7 @@ static enum yz_err load(struct wk_batch *batch)
 static void tell_actor(struct wk_batch *batch, size_t index)
 {
     struct wk_item *item = &batch->items[index];
+    struct yz_violation v;
 
     if (item->by_row || wk_outcome_discreet(&item->env))
         return; /* nobody asked for it, or it is asked for */
@@ -149,7 +150,7 @@ static void tell_actor(struct wk_batch *batch, size_t index)
     if (item->outcome.status == WK_DEAD_LETTERED)
         wk_fold_count_from(batch->fold, ORDINAL_SET_ASIDE);
     wk_outcome_push(batch->fold, &item->event, &item->outcome);
-    if (wk_fold_end(batch->fold) != YZ_OK)
+    if (wk_fold_end(batch->fold, &v) != YZ_OK)
         abort(); /* a push alone takes no key */
 }
 
@@ -164,13 +165,13 @@ static void refuse(struct wk_batch *batch, size_t index, enum wk_status status,
 }
 
 /* Have the effects. Not YZ_OK: the key is taken, there were none. */
-static enum yz_err apply(struct wk_batch *batch, size_t index)
+static enum yz_err apply(struct wk_batch *batch, size_t index, struct yz_violation *v)
 {
     struct wk_item *item = &batch->items[index];
 
     wk_fold_begin(batch->fold, &item->event, index);
     item->handler->apply(&item->event, batch->fold);
-    return wk_fold_end(batch->fold);
+    return wk_fold_end(batch->fold, v);
 }
 
 static enum yz_err decide_new(struct wk_batch *batch, size_t index)
@@ -187,8 +188,8 @@ static enum yz_err decide_new(struct wk_batch *batch, size_t index)
     err = item->handler->judge(&item->event, batch->fold, &v);
     if (err == YZ_INTERNAL)
         return err;
-    if (!err && (err = apply(batch, index)))
-        yz_violate(&v, err, NULL, NULL);
+    if (!err)
+        err = apply(batch, index, &v);
     item->outcome.status = WK_APPLIED;
     if (err)
         refuse(batch, index, WK_REFUSED, &v);
@@ -199,7 +200,6 @@ static void replay(struct wk_batch *batch, size_t index, const struct wk_outcome
 {
     struct wk_item *item = &batch->items[index];
     struct yz_violation v = {0};
-    enum yz_err taken;
 
     assert(stored);
     item->outcome = *stored;
@@ -214,12 +214,10 @@ static void replay(struct wk_batch *batch, size_t index, const struct wk_outcome
         tell_actor(batch, index);
         return;
     }
-    taken = apply(batch, index);
-    if (!taken)
+    if (apply(batch, index, &v) == YZ_OK)
         return;
     item->fate = WK_FATE_AMENDED;
     item->guard = stored->decided_by;
-    yz_violate(&v, taken, NULL, NULL);
     refuse(batch, index, WK_REFUSED, &v);
 }
 

@@ -76,21 +76,23 @@ static void judge_outcome(const struct wk_fold *fold)
 static void apply(struct wk_fold *fold, const struct wk_event_handler *handler,
                   const struct wk_event *event)
 {
+    struct yz_violation v;
+
     wk_fold_begin(fold, event, 0);
     handler->apply(event, fold);
-    (void)!wk_fold_end(fold);
+    (void)!wk_fold_end(fold, &v);
     judge_outcome(fold);
 }
 
 static void decide(struct wk_fold *fold, const struct wk_event_handler *handler,
                    const struct wk_event *event)
 {
-    struct yz_violation v = {0};
+    struct yz_violation v = {0}, taken;
     enum yz_err err;
 
     wk_fold_begin(fold, event, 0);
     err = handler->judge(event, fold, &v);
-    (void)!wk_fold_end(fold);
+    (void)!wk_fold_end(fold, &taken);
     if (err) {
         PROMISE(v.err == err && err < YZ_ERR_COUNT);
         PROMISE(yz_text_valid(v.field, strlen(v.field)) && yz_text_valid(v.text, strlen(v.text)));

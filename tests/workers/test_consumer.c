@@ -325,7 +325,8 @@ static void apply(const struct wk_event *event, struct wk_fold *fold)
     char id[WK_ID_MAX], channel[YZ_CHANNEL_MAX];
 
     post_id(event, id);
-    wk_insert(fold, "posts", id, BCON_NEW("text", BCON_UTF8(p->text)), YZ_ALREADY_POSTED);
+    wk_insert(fold, "posts", id, BCON_NEW("text", BCON_UTF8(p->text)), YZ_ALREADY_POSTED,
+              "messageId");
     snprintf(channel, sizeof channel, "thread.%s.%s", p->org_path, p->thread_id);
     pushed.sequence = event->sequence;
     wk_push(fold, channel, "thread.post", &pushed.base, NULL);
@@ -416,7 +417,9 @@ static void test_what_rested_on_a_taken_id_is_decided_anew(void **state)
     assert_int_equal(count("posts", BCON_NEW("text", "rival")), 0);
     assert_int_equal(count("posts", BCON_NEW("text", "the same post")), 1);
     assert_int_equal(count("outcomes", BCON_NEW("event_id", "e901", "status", "applied")), 1);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e902", "code", "already_posted")), 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e902", "code", "already_posted",
+                                                "field", "messageId")),
+                     1);
 }
 
 static void on_settled(void *arg, struct wk_ack *ack)
@@ -515,7 +518,9 @@ static void test_what_comes_again_late_keeps_its_key(void **state)
     again[1] = deliver(rig.means.lease, 910, make_post(910, 910, "d", "first"), 2);
     wk_batch_run(rig.batch, again, 2);
     assert_int_equal(count("outcomes", BCON_NEW("event_id", "e910", "status", "applied")), 1);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e911", "code", "already_posted")), 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e911", "code", "already_posted",
+                                                "field", "messageId")),
+                     1);
     assert_int_equal(count("posts", BCON_NEW("text", "first")), 1);
     unrig_batch(&rig);
 }

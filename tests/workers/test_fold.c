@@ -15,6 +15,7 @@
 
 static struct yz_envelope env;
 static struct wk_fold *fold;
+static struct yz_violation violation;
 
 static int set_up(void **state)
 {
@@ -63,7 +64,7 @@ static void test_a_push_needs_a_channel(void **state)
     push("member.");
     push("member.m1");
     push("chan.>");
-    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(wk_fold_end(fold, &violation), YZ_OK);
     assert_int_equal(wk_fold_pushes(fold, &count)->ordinal, 1);
     assert_int_equal(count, 1);
 }
@@ -85,10 +86,10 @@ static enum yz_err fold_in(uint64_t sequence, bool insert, int n)
     wk_fold_begin(fold, &event, 0);
     push("member.m1");
     if (insert)
-        wk_insert(fold, "things", ID, number(n), YZ_EXISTS);
+        wk_insert(fold, "things", ID, number(n), YZ_EXISTS, "id");
     else
         wk_put(fold, "things", ID, number(n));
-    err = wk_fold_end(fold);
+    err = wk_fold_end(fold, &violation);
     return err;
 }
 
@@ -199,7 +200,7 @@ static void test_what_is_derived_follows_its_document(void **state)
     assert_int_equal(read_double(), 10);
     wk_put(fold, "things", ID, number(6));
     assert_int_equal(read_double(), 12);
-    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(wk_fold_end(fold, &violation), YZ_OK);
     assert_int_equal(read_double(), 12);
 }
 
@@ -214,7 +215,7 @@ static void test_what_a_replay_derived_is_forgotten(void **state)
     wk_fold_begin(fold, &event, 0);
     wk_put(fold, "things", ID, number(2));
     assert_int_equal(read_double(), 4);
-    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(wk_fold_end(fold, &violation), YZ_OK);
     assert_int_equal(read_number(), 9);
     assert_int_equal(read_double(), 18);
 }
@@ -252,15 +253,17 @@ static void test_a_taken_key_leaves_nothing_behind(void **state)
     assert_int_equal(fold_in(7, true, 1), YZ_OK);
     wk_fold_begin(fold, &event, 1);
     push("member.m1");
-    wk_insert(fold, "others", "t1|y", number(5), YZ_INTERNAL);
-    wk_insert(fold, "things", ID, number(2), YZ_ALREADY_POSTED);
-    assert_int_equal(wk_fold_end(fold), YZ_ALREADY_POSTED);
+    wk_insert(fold, "others", "t1|y", number(5), YZ_INTERNAL, "wrong");
+    wk_insert(fold, "things", ID, number(2), YZ_ALREADY_POSTED, "messageId");
+    assert_int_equal(wk_fold_end(fold, &violation), YZ_ALREADY_POSTED);
+    assert_int_equal(violation.err, YZ_ALREADY_POSTED);
+    assert_string_equal(violation.field, "messageId");
     assert_int_equal(read_number(), 1);
     assert_int_equal(push_count(), 1);
     /* what it staged elsewhere is free for the next one */
     wk_fold_begin(fold, &event, 2);
-    wk_insert(fold, "others", "t1|y", number(6), YZ_EXISTS);
-    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    wk_insert(fold, "others", "t1|y", number(6), YZ_EXISTS, "id");
+    assert_int_equal(wk_fold_end(fold, &violation), YZ_OK);
 }
 
 static void test_a_replayed_insert_is_not_taken(void **state)
@@ -299,7 +302,7 @@ static void test_ordinals_count_all_pushes_of_an_event(void **state)
     push("member.m1");
     wk_value(fold, "member.m1", "count", "thread.post", &message.base, NULL);
     wk_push(fold, "org.g1", "thread.post", &message.base, &audience);
-    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(wk_fold_end(fold, &violation), YZ_OK);
     pushes = wk_fold_pushes(fold, &count);
     values = wk_fold_values(fold, &value_count);
     assert_int_equal(count, 2);
@@ -329,7 +332,7 @@ static void test_later_makes_a_row_for_the_other_aggregate(void **state)
     posted.text = "later";
     wk_fold_begin(fold, &event, 0);
     wk_later(fold, 2, 123456, "thread.posted", &posted.base);
-    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(wk_fold_end(fold, &violation), YZ_OK);
     rows = wk_fold_rows(fold, &count);
     assert_int_equal(count, 1);
     assert_int_equal(rows->ordinal, 2);

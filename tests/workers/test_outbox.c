@@ -95,7 +95,7 @@ static void apply(const struct wk_event *event, struct wk_fold *fold)
         wk_id(id, "t1", p->message_id, NULL);
         wk_insert(fold, "posts", id,
                   BCON_NEW("text", BCON_UTF8(p->text), "by", BCON_UTF8(event->env->actor.member)),
-                  YZ_ALREADY_POSTED);
+                  YZ_ALREADY_POSTED, "messageId");
         pushed.sequence = event->sequence;
         wk_push(fold, "org.g1", "thread.post", &pushed.base, NULL);
     }

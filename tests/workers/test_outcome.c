@@ -114,13 +114,14 @@ static void test_the_actor_is_told(void **state)
     struct wk_event event = {.sequence = 9, .received_at_ms = 5, .env = &env};
     struct wk_fold *fold = wk_fold_new(NULL);
     const struct wk_fold_push *push;
+    struct yz_violation v;
     Yizhan__V1__Outcome *message;
     size_t count;
 
     (void)state;
     wk_fold_begin(fold, &event, 3);
     wk_outcome_push(fold, &event, &outcome);
-    assert_int_equal(wk_fold_end(fold), YZ_OK);
+    assert_int_equal(wk_fold_end(fold, &v), YZ_OK);
     push = wk_fold_pushes(fold, &count);
     assert_int_equal(count, 1);
     assert_int_equal(push->event, 3);

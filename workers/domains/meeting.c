@@ -266,7 +266,7 @@ static void apply_convened(const struct wk_event *event, struct wk_fold *fold)
     if (!snapshot)
         return;
     wk_meeting_id(event, id);
-    wk_insert(fold, WK_ROSTERS, id, new_roster(event, m, snapshot), YZ_EXISTS);
+    wk_insert(fold, WK_ROSTERS, id, new_roster(event, m, snapshot), YZ_EXISTS, "meetingId");
     wk_put(fold, WK_MEETINGS, id, new_meeting(event, m, snapshot));
     push_announced(event, fold, m, snapshot->count);
     set_reminder(event, fold, m->starts_at, 0);

@@ -241,7 +241,7 @@ void wk_meeting_apply_minutes_filed(const struct wk_event *event, struct wk_fold
     BSON_APPEND_DATE_TIME(document, "filed_at", event->received_at_ms);
     snprintf(part, sizeof part, "%010u", minutes->revision);
     wk_meeting_part(event, part, id);
-    wk_insert(fold, WK_MINUTES, id, document, YZ_STALE_REVISION);
+    wk_insert(fold, WK_MINUTES, id, document, YZ_STALE_REVISION, "revision");
     push_minutes(event, fold, minutes);
     changed = bson_new();
     WK_COPY_WITHOUT(meeting, changed, "minutes_revision");

@@ -177,11 +177,17 @@ static enum yz_err judge_sender(const struct wk_event *event, struct yz_violatio
     return YZ_OK;
 }
 
+/* That names who is recorded. */
+static const char *field_of_present(const struct wk_event *event)
+{
+    return checkin_of(event)->method == MANUAL ? "member" : "meetingId";
+}
+
 enum yz_err wk_checkin_judge_recorded(const struct wk_event *event, struct wk_fold *fold,
                                       struct yz_violation *v)
 {
     const bson_t *meeting = wk_meeting_get(event, fold);
-    const char *field = checkin_of(event)->method == MANUAL ? "member" : "meetingId";
+    const char *field = field_of_present(event);
     enum yz_err err;
     int64_t place;
 
@@ -243,7 +249,7 @@ static void insert_checkin(const struct wk_event *event, struct wk_fold *fold)
     if (event->env->occurred_at_ms)
         BSON_APPEND_DATE_TIME(document, "occurred_at", event->env->occurred_at_ms);
     wk_meeting_part(event, present_member(event), id);
-    wk_insert(fold, WK_CHECKINS, id, document, YZ_ALREADY_CHECKED_IN);
+    wk_insert(fold, WK_CHECKINS, id, document, YZ_ALREADY_CHECKED_IN, field_of_present(event));
 }
 
 static void push_confirmed(const struct wk_event *event, struct wk_fold *fold)
@@ -515,7 +521,7 @@ static void insert_correction(const struct wk_event *event, struct wk_fold *fold
     BSON_APPEND_DATE_TIME(document, "corrected_at", event->received_at_ms);
     snprintf(sequence, sizeof sequence, "%020llu", (unsigned long long)event->sequence);
     wk_id(id, event->env->actor.tenant, c->org_path, c->meeting_id, c->member, sequence, NULL);
-    wk_insert(fold, WK_CORRECTIONS, id, document, YZ_EXISTS);
+    wk_insert(fold, WK_CORRECTIONS, id, document, YZ_EXISTS, "member");
 }
 
 static bson_t *mark_corrected(const bson_t *meeting, int64_t place,

@@ -100,7 +100,7 @@ static void insert_ballot(const struct wk_event *event, struct wk_fold *fold, co
     BSON_APPEND_DATE_TIME(ballot, "cast_at", event->received_at_ms);
     wk_id(id, event->env->actor.tenant, wk_meeting_ref(event)->org_path,
           wk_meeting_ref(event)->meeting_id, vote_of(event), member, NULL);
-    wk_insert(fold, WK_BALLOTS, id, ballot, YZ_ALREADY_VOTED);
+    wk_insert(fold, WK_BALLOTS, id, ballot, YZ_ALREADY_VOTED, "voteId");
 }
 
 static enum yz_err judge_written(const struct wk_event *event, struct wk_fold *fold,

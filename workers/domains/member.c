@@ -154,7 +154,7 @@ static void insert_change(const struct wk_event *event, struct wk_fold *fold,
     wk_id(id, event->env->actor.tenant, named->member, revision, NULL);
     wk_insert(fold, WK_MEMBER_CHANGES, id,
               wk_member_change(event, named->member, old, changed, patch, named->basis),
-              YZ_STALE_REVISION);
+              YZ_STALE_REVISION, "revision");
 }
 
 void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, const bson_t *file)
@@ -314,7 +314,7 @@ static void apply_registered(const struct wk_event *event, struct wk_fold *fold)
         wk_insert(fold, WK_MEMBER_KEYS, id,
                   wk_vault_new_key(wk_fold_context(fold)->vault, event->env->actor.tenant,
                                    registered->member_id),
-                  YZ_EXISTS);
+                  YZ_EXISTS, "memberId");
     put_file(event, fold, &named, &patch);
     push_fields(event, fold, &named, ALL_FIELDS | WK_MEMBER_BIT(FIELD(ORG)));
 }

@@ -529,7 +529,7 @@ static bson_t *follow(const struct wk_event *event, struct wk_fold *fold, const 
     wk_insert(
         fold, WK_MEMBER_CHANGES, id,
         wk_member_change(event, followed->member_id, file, changed, &patch, "the branch was moved"),
-        YZ_STALE_REVISION);
+        YZ_STALE_REVISION, "memberId");
     return changed;
 }
 

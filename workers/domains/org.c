@@ -301,7 +301,7 @@ static void insert_change(const struct wk_event *event, struct wk_fold *fold, co
     BSON_APPEND_UTF8(document, "changed_by", event->env->actor.member);
     BSON_APPEND_DATE_TIME(document, "changed_at", event->received_at_ms);
     BSON_APPEND_UTF8(document, "basis", basis);
-    wk_insert(fold, WK_ORG_CHANGES, id, document, YZ_EXISTS);
+    wk_insert(fold, WK_ORG_CHANGES, id, document, YZ_EXISTS, "orgPath");
 }
 
 static void push_changed(const struct wk_event *event, struct wk_fold *fold, const char *org_path,

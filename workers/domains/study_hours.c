@@ -136,7 +136,7 @@ static void change(const struct wk_event *event, struct wk_fold *fold,
     if (seconds == 0)
         return;
     hours = hours_of(event, fold, credit, seconds);
-    wk_insert(fold, WK_STUDY_HOURS, id, new_entry(event, credit, &hours), YZ_EXISTS);
+    wk_insert(fold, WK_STUDY_HOURS, id, new_entry(event, credit, &hours), YZ_EXISTS, "source");
     push_hours(fold, credit, hours);
 }
 
@@ -154,7 +154,7 @@ void wk_study_credit(const struct wk_event *event, struct wk_fold *fold,
     if (entry ? wk_document_number(entry, "sequence") == (int64_t)event->sequence
               : !source && credit->seconds > 0) {
         hours = hours_of(event, fold, credit, credit->seconds);
-        wk_insert(fold, WK_STUDY_HOURS, id, new_entry(event, credit, &hours), YZ_EXISTS);
+        wk_insert(fold, WK_STUDY_HOURS, id, new_entry(event, credit, &hours), YZ_EXISTS, "source");
         push_hours(fold, credit, hours);
     } else if (credit->revision) {
         change(event, fold, credit, source ? source : entry);

@@ -290,7 +290,7 @@ static void apply_posted(const struct wk_event *event, struct wk_fold *fold)
 
     wk_id(id, post.tenant, post.org_path, post.thread_id, event->env->actor.member,
           posted->message_id, NULL);
-    wk_insert(fold, WK_POSTS, id, new_post(event, posted), YZ_ALREADY_POSTED);
+    wk_insert(fold, WK_POSTS, id, new_post(event, posted), YZ_ALREADY_POSTED, "messageId");
     put_state(event, fold, &post);
     put_thread(event, fold, &post);
     wk_thread_note_pace(event, fold, &post, WK_ACT_POST);

@@ -109,7 +109,7 @@ static void insert_edit(const struct wk_event *event, struct wk_fold *fold,
     BSON_APPEND_DATE_TIME(edit, "written_at", event->received_at_ms);
     snprintf(part, sizeof part, "%" PRIu64, event->sequence);
     wk_thread_post_id(id, post, part);
-    wk_insert(fold, WK_POST_EDITS, id, edit, YZ_EXISTS);
+    wk_insert(fold, WK_POST_EDITS, id, edit, YZ_EXISTS, "sequence");
 }
 
 void wk_thread_apply_edited(const struct wk_event *event, struct wk_fold *fold)
@@ -365,7 +365,7 @@ void wk_thread_apply_flagged(const struct wk_event *event, struct wk_fold *fold)
     BSON_APPEND_DATE_TIME(flag, "flagged_at", event->received_at_ms);
     BSON_APPEND_INT64(flag, "flag", (int64_t)event->sequence);
     wk_thread_post_id(id, &post, event->env->actor.member);
-    wk_insert(fold, WK_POST_FLAGS, id, flag, YZ_ALREADY_FLAGGED);
+    wk_insert(fold, WK_POST_FLAGS, id, flag, YZ_ALREADY_FLAGGED, "sequence");
     wk_thread_note_pace(event, fold, &post, WK_ACT_MARK);
     push_flag(event, fold);
 }

@@ -74,7 +74,7 @@ static inline enum yz_err drive_apply(struct drive *d, const struct wk_event *ev
 
     wk_fold_begin(d->fold, event, 0);
     handler->apply(event, d->fold);
-    return wk_fold_end(d->fold);
+    return wk_fold_end(d->fold, &d->v);
 }
 
 /* An event to be applied again behind later ones. Its payload is the test's. */
@@ -122,7 +122,7 @@ static inline enum yz_err drive(struct drive *d, const char *member, const char 
         assert_int_equal(err, d->v.err);
     else
         handler->apply(&d->event, d->fold);
-    enum yz_err taken = wk_fold_end(d->fold);
+    enum yz_err taken = wk_fold_end(d->fold, &d->v);
 
     return taken ? taken : err;
 }

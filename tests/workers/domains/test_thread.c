@@ -138,6 +138,7 @@ static void test_posted_twice(void **state)
     drive_init(&d);
     assert_int_equal(drive(&d, "u1", HOME, "thread.posted", &p.base), YZ_OK);
     assert_int_equal(drive(&d, "u1", HOME, "thread.posted", &q.base), YZ_ALREADY_POSTED);
+    assert_refused(&d, "messageId");
     assert_int_equal(drive_push_count(&d), 1);
     assert_string_equal(wk_document_text(drive_document(&d, "posts", "t1|g1/c1|t1|u1|x1"), "text"),
                         "同意");
@@ -483,6 +484,7 @@ static void test_flagged(void **state)
     assert_string_equal(pushes[count - 1].channel, "org.g1/c1");
     assert_string_equal(pushes[count - 1].roles, "secretary,admin");
     assert_int_equal(flag(&d, "u2", FIRST), YZ_ALREADY_FLAGGED);
+    assert_refused(&d, "sequence");
     assert_int_equal(flag(&d, "u3", FIRST), YZ_OK);
     drive_deinit(&d);
 }
