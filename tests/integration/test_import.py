@@ -96,6 +96,7 @@ def test_other_encodings_json_and_columns(town, orgs, tmp_path):
     gb = write(tmp_path / "gb.csv", rows, encoding="gb18030")
     errors = run(town, gb, code=1)["errors"]
     assert len(errors) == 1 and errors[0]["line"] == 2 and "GB18030" in errors[0]["text"]
+    assert "gb18030" in run(town, gb, "--encoding", "nonsense", code=2)["error"]["text"]
     assert run(town, gb, "--encoding", "gb18030")["imported"] == 3
     listed = tmp_path / "roll.json"
     listed.write_text(json.dumps([{**row(5), "phone": 13800138000}]))

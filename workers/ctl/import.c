@@ -286,7 +286,7 @@ static enum ctl_exit import(const struct ctl *ctl, const struct yz_actor *actor,
 
 static enum ctl_exit exec(const struct ctl *ctl)
 {
-    const char *path = ctl_text(ctl, "members");
+    const char *path = ctl_text(ctl, "members"), *encoding = ctl_text(ctl, "encoding");
     struct ctl_database db;
     struct ctl_sheet sheet;
     struct yz_actor actor;
@@ -294,7 +294,12 @@ static enum ctl_exit exec(const struct ctl *ctl)
 
     if (!ctl_actor_read(ctl, &actor))
         return CTL_USAGE;
-    if (!ctl_sheet_read(&sheet, path, ctl_text(ctl, "encoding"))) {
+    if (encoding && !ctl_sheet_encoding_known(encoding))
+        return ctl_misuse(ctl,
+                          "--encoding: \"%s\" is not known here; it is gb18030 (also for GBK and "
+                          "GB2312), big5, utf-16 or another name that iconv -l tells",
+                          encoding);
+    if (!ctl_sheet_read(&sheet, path, encoding)) {
         code = tell_errors(ctl, &sheet, path);
     } else if (!ctl_database_open(ctl, &db)) {
         code = CTL_FAILED;

@@ -97,6 +97,16 @@ static char *read_bytes(struct ctl_sheet *sheet, const char *path, size_t *len)
     return bytes;
 }
 
+bool ctl_sheet_encoding_known(const char *encoding)
+{
+    iconv_t cd = iconv_open("UTF-8", encoding);
+
+    if (cd == (iconv_t)-1) /* NOLINT(performance-no-int-to-ptr): iconv's own way */
+        return false;
+    iconv_close(cd);
+    return *encoding != '\0'; /* "" would be that of the terminal */
+}
+
 /* NULL: the bytes are not of this encoding, *at is where. */
 static char *convert(const char *bytes, size_t len, const char *encoding, size_t *out_len,
                      size_t *at)

@@ -40,7 +40,9 @@ struct ctl_sheet {
     size_t error_count, error_cap;
 };
 
-/* encoding: NULL: UTF-8; else what iconv knows ("gb18030"). false: an error says why not one row
+/* It can be converted from this encoding ("gb18030", whatever iconv knows). */
+bool ctl_sheet_encoding_known(const char *encoding);
+/* encoding: NULL: UTF-8; else one that is known. false: an error says why not one row
  * could be read. */
 bool ctl_sheet_read(struct ctl_sheet *sheet, const char *path, const char *encoding);
 void ctl_sheet_deinit(struct ctl_sheet *sheet);

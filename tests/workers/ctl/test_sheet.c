@@ -146,6 +146,10 @@ static void test_encodings(void **state)
     assert_false(read_bytes(".csv", "a,b\n1,\0\n", 8, NULL));
     assert_error(0, 2, "", "NUL");
     ctl_sheet_deinit(&sheet);
+    assert_true(ctl_sheet_encoding_known("gb18030") && ctl_sheet_encoding_known("UTF-16"));
+    assert_true(ctl_sheet_encoding_known("gbk") && ctl_sheet_encoding_known("big5"));
+    assert_false(ctl_sheet_encoding_known("no-such-encoding"));
+    assert_false(ctl_sheet_encoding_known(""));
     assert_false(read_bytes(".csv", GB, strlen(GB), "no-such-encoding"));
     assert_int_equal(sheet.error_count, 1);
 }
