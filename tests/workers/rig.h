@@ -126,7 +126,7 @@ static inline void wait_count(const char *collection, bson_t *filter, size_t wan
     int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
 
     while (count(collection, bson_copy(filter)) != wanted && yz_clock_mono_ms() < until)
-        nats_Sleep(10);
+        nats_Sleep(20);
     assert_int_equal(count(collection, filter), wanted);
 }
 

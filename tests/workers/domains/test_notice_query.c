@@ -1,9 +1,8 @@
 /* The inbox and the report of a notice, over a real database: many branches, many notices, pages.
  */
 #include "branch_rig.h"
-#include "drive.h"
+#include "query_rig.h"
 
-#include "tests/workers/database_rig.h"
 #include "workers/domains/notice.h"
 
 #include <notice.pb-c.h>
@@ -12,21 +11,6 @@
 #define BRANCHES 900
 #define MANY     1300
 #define SILENT   2500 /* branches, every 500th of which has a secretary */
-
-static struct yz_arena arena;
-
-static int start_all(void **state)
-{
-    (void)state;
-    yz_arena_init(&arena, (size_t)64 * 1024 * 1024);
-    return database_rig_start(10000);
-}
-
-static int stop_all(void **state)
-{
-    yz_arena_deinit(&arena);
-    return database_rig_stop(state);
-}
 
 static enum yz_err ask(const struct yz_actor *actor, const char *type,
                        const ProtobufCMessage *request, void *reply)
@@ -525,5 +509,5 @@ int main(void)
         cmocka_unit_test(who_was_left_out_is_not_told_to_readers),
     };
 
-    return cmocka_run_group_tests(tests, start_all, stop_all);
+    return cmocka_run_group_tests(tests, query_rig_start, query_rig_stop);
 }

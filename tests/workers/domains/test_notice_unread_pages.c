@@ -1,7 +1,7 @@
 /* Who has not read, page by page while the branch changes, over a real database. */
-#include "drive.h"
+#include "branch_rig.h"
+#include "query_rig.h"
 
-#include "tests/workers/database_rig.h"
 #include "workers/domains/notice.h"
 
 #include <notice.pb-c.h>
@@ -12,21 +12,7 @@
 #define BEYOND 700
 #define PAGE   500
 
-static struct yz_arena arena;
 static uint64_t sequence;
-
-static int start_all(void **state)
-{
-    (void)state;
-    yz_arena_init(&arena, (size_t)64 * 1024 * 1024);
-    return database_rig_start(10000);
-}
-
-static int stop_all(void **state)
-{
-    yz_arena_deinit(&arena);
-    return database_rig_stop(state);
-}
 
 /* Replaces what is there. */
 static void put(const char *collection, const char *id, bson_t *document)
@@ -52,21 +38,19 @@ static void put(const char *collection, const char *id, bson_t *document)
 /* "l000" … on the register, and, got_place, "o650" as well. */
 static void put_branch(bool got_place)
 {
-    bson_t *branch = bson_new(), members, entry;
-    char key[16], name[16];
+    bson_t *document = bson_new();
+    struct branch_rig branch;
+    char name[16];
 
-    BSON_APPEND_UTF8(branch, "org_path", BRANCH);
-    BSON_APPEND_ARRAY_BEGIN(branch, "members", &members);
-    for (unsigned i = 0; i < LISTED + (got_place ? 1U : 0); i++) {
-        snprintf(key, sizeof key, "%u", i);
+    branch_begin(&branch, document, BRANCH);
+    for (unsigned i = 0; i < LISTED; i++) {
         snprintf(name, sizeof name, "l%03u", i);
-        BSON_APPEND_DOCUMENT_BEGIN(&members, key, &entry);
-        BSON_APPEND_UTF8(&entry, "m", i < LISTED ? name : "o650");
-        BSON_APPEND_INT32(&entry, "p", (int32_t)i);
-        bson_append_document_end(&members, &entry);
+        branch_enrol(&branch, &(struct branch_entry){.member = name, .place = (int32_t)i});
     }
-    bson_append_array_end(branch, &members);
-    put(WK_BRANCHES, "t1|" BRANCH, branch);
+    if (got_place)
+        branch_enrol(&branch, &(struct branch_entry){.member = "o650", .place = LISTED});
+    branch_end(&branch);
+    put(WK_BRANCHES, "t1|" BRANCH, document);
 }
 
 /* "o000" … beyond it, the last first; those below `gone` have left the list. */
@@ -182,5 +166,5 @@ int main(void)
         cmocka_unit_test(other_cursors_are_refused),
     };
 
-    return cmocka_run_group_tests(tests, start_all, stop_all);
+    return cmocka_run_group_tests(tests, query_rig_start, query_rig_stop);
 }
