@@ -6,7 +6,8 @@
  *
  * A connection from one of them may carry the requests of many clients, so each ends after one
  * request: what one client smuggles cannot become the request of another. A WebSocket is one
- * client's from its handshake on. From anybody else the header is ignored.
+ * client's from its handshake on. From anybody else the header is ignored. A request whose header
+ * names nobody counts as the proxy's own, and one whose header does not fit is refused (server.c).
  */
 #ifndef GW_PROXY_H
 #define GW_PROXY_H

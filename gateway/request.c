@@ -182,10 +182,8 @@ int gw_request_begin(struct gw_connection *c, const char *uri, size_t len)
         return refuse_head(c, &head.request, &v);
     if (pipelined_with_body(c, &head.request))
         return -1;
-    if (!gw_server_count_client(c)) {
-        (void)yz_violate(&v, YZ_RATE_LIMITED, NULL, "Too many connections of this address.");
+    if (!gw_server_count_client(c, &v))
         return refuse_head(c, &head.request, &v);
-    }
     head.request.from = &c->address;
     c->exchange = begin_exchange(c, &head.request);
     if (!c->exchange)
@@ -246,8 +244,8 @@ static void judge_upgrade(struct gw_connection *c, const char *upgrade, int *sta
     if (parts->origins && lws_hdr_total_length(c->wsi, WSI_TOKEN_ORIGIN) > 0 &&
         (*origin == '\0' || !gw_origins_admit(parts->origins, origin, host, NULL)))
         (void)yz_violate(v, YZ_ORIGIN_NOT_ALLOWED, "Origin", NULL);
-    else if (!gw_server_count_client(c))
-        (void)yz_violate(v, YZ_RATE_LIMITED, NULL, "Too many connections of this address.");
+    else if (!gw_server_count_client(c, v))
+        ; /* v says why */
     else if (gw_intake_draining(parts->intake))
         (void)yz_violate(v, YZ_DRAINING, NULL, NULL);
     else if (gw_sessions_count(parts->sessions) >= (size_t)parts->conf->sessions_max)

@@ -14,6 +14,7 @@
 #define SERVICE_BUFFER 16384 /* shared by all, for HTTP */
 #define HEADERS_MAX    16384 /* bytes of one request's head; a token may have 8 KB */
 #define KEEPALIVE_S    30
+#define FORWARDED_MAX  512 /* of X-Forwarded-For */
 
 static void on_wake(void *peer)
 {
@@ -61,14 +62,19 @@ static bool count_address(struct gw_connection *c)
     return c->counted;
 }
 
-bool gw_server_count_client(struct gw_connection *c)
+/* Where the header names nobody, the address stays the proxy's own: a client may see to it that it
+ * is not there or says nothing (head.h). */
+bool gw_server_count_client(struct gw_connection *c, struct yz_violation *v)
 {
-    char forwarded[512];
+    char forwarded[FORWARDED_MAX];
 
     if (!c->proxied || c->counted)
         return true;
-    gw_head_copy(c->wsi, WSI_TOKEN_X_FORWARDED_FOR, forwarded, sizeof forwarded);
-    return !gw_proxies_client(c->server->parts.proxies, forwarded, &c->address) || count_address(c);
+    if (lws_hdr_copy(c->wsi, forwarded, sizeof forwarded, WSI_TOKEN_X_FORWARDED_FOR) < 0)
+        return yz_violate(v, YZ_TOO_LONG, "X-Forwarded-For", NULL) == YZ_OK;
+    (void)gw_proxies_client(c->server->parts.proxies, forwarded, &c->address);
+    return count_address(c) ||
+           yz_violate(v, YZ_RATE_LIMITED, NULL, "Too many connections of this address.") == YZ_OK;
 }
 
 void gw_server_note_known(struct gw_connection *c, bool known)

@@ -28,7 +28,7 @@ struct gw_connection {
     bool plain; /* of one without TLS: what is written to fd is what the peer reads */
     bool dirty, admin, counted;
     bool stranger; /* counted, and no token was accepted yet */
-    bool proxied;  /* from a trusted proxy: counted by the address that its request names */
+    bool proxied;  /* from a trusted proxy: counted once its request names an address */
     bool closed;   /* a close frame came or went: no more data */
     struct gw_address address;
     struct gw_bucket requests; /* HTTP; a session counts its own frames */
@@ -61,9 +61,9 @@ struct gw_server {
 
 /* server.c */
 
-/* For whom a proxy speaks, once its request is there. false: the address is at one of its limits.
- */
-bool gw_server_count_client(struct gw_connection *c);
+/* Count for whom a proxy speaks, once its request is there; itself, when it names nobody. false: v
+ * says why it is refused. */
+bool gw_server_count_client(struct gw_connection *c, struct yz_violation *v);
 /* Whoever showed a token that was accepted is no stranger any more. */
 void gw_server_note_known(struct gw_connection *c, bool known);
 

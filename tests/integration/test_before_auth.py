@@ -159,6 +159,61 @@ def test_a_proxy_speaks_for_many_addresses(stack, town):
         phone.close()
 
 
+def connections(stack, number):
+    return stack.metric(stack.gateways[number], "yizhan_gateway_connections")
+
+
+def shake_hands(stack, *lines):
+    """A handshake through the proxy with these header lines: its socket, and the answer's status and code."""
+    head = [b"GET /v1/ws HTTP/1.1", b"Host: x", b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13",
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]  # fmt: skip
+    sock = dial(stack, 3)
+    sock.sendall(b"\r\n".join([*head, *lines]) + b"\r\n\r\n")
+    answer = sock.recv(4096)
+    body = answer.partition(b"\r\n\r\n")[2]
+    return sock, int(answer.split()[1]), json.loads(body) if answer.split()[1] != b"101" else {}
+
+
+@pytest.mark.parametrize("lines", [
+    [], [b"X-Forwarded-For: "], [b"X-Forwarded-For: 198.51.100.4, unknown"], [b"X-Forwarded-For: 127.0.0.1"],
+    [b"X: the line behind this one is lost", b"X-Forwarded-For: 198.51.100.9"],
+])  # fmt: skip
+def test_whom_a_proxy_does_not_name_counts_as_the_proxy(stack, town, lines):
+    held = [shake_hands(stack, *lines) for _ in range(STRANGERS)]
+    assert [status for _, status, _ in held] == [101] * STRANGERS
+    sock, status, problem = shake_hands(stack, *lines)
+    assert (status, problem["code"]) == (429, "rate_limited")
+    with dial(stack, 3) as plain:
+        plain.sendall(b"\r\n".join([b"GET /nothing HTTP/1.1", b"Host: x", *lines]) + b"\r\n\r\n")
+        assert plain.recv(4096).startswith(b"HTTP/1.1 429")
+    assert let_in(stack, town, 3, **{"X-Forwarded-For": "198.51.100.8"})
+    for each, _, _ in [*held, (sock, 0, {})]:
+        each.close()
+    until(lambda: connections(stack, 3) == 1, what="only who asks for it is left")
+
+
+def test_what_a_proxy_names_in_two_lines_is_one_list(stack, town):
+    last = b"X-Forwarded-For: 198.51.100.11"
+    held = [shake_hands(stack, b"X-Forwarded-For: 9.9.9.%d" % n, last) for n in range(STRANGERS)]
+    sock, status, _ = shake_hands(stack, b"X-Forwarded-For: 9.9.9.99", last)
+    assert status == 429
+    assert let_in(stack, town, 3), "the proxy's own address has places"
+    for each, _, _ in [*held, (sock, 0, {})]:
+        each.close()
+    until(lambda: connections(stack, 3) == 1, what="only who asks for it is left")
+
+
+def test_a_list_of_addresses_too_long_to_be_read_is_refused(stack, town):
+    header = b"X-Forwarded-For: " + b"9.9.9.9, " * 60 + b"198.51.100.12"
+    sock, status, problem = shake_hands(stack, header)
+    assert (status, problem["code"], problem["field"]) == (400, "too_long", "X-Forwarded-For")
+    with dial(stack, 3) as plain:
+        plain.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\n")
+        answer = plain.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400") and json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "too_long"
+    sock.close()
+
+
 def test_the_header_of_anybody_else_is_ignored(stack):
     """Gateway 1 trusts no proxy: all these are one address."""
     held = []
