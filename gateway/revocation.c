@@ -28,6 +28,7 @@ struct entry {
     uint64_t seq; /* in STATE: what is older is stale */
     struct token_void *voids;
     size_t count;
+    bool unheld;       /* its voids found no room: every token of the member counts as void */
     char key[KEY_MAX]; /* "<tenant>.<member>" */
 };
 
@@ -61,6 +62,7 @@ static void clear(struct gw_revocations *r, struct entry *entry)
     free(entry->voids);
     entry->voids = NULL;
     entry->count = 0;
+    entry->unheld = false;
 }
 
 /* One that is no time at all makes the tokens void for good. */
@@ -96,19 +98,28 @@ static void overflow(struct gw_revocations *r)
     r->overflown = true;
 }
 
+/* Which tokens are void cannot be told any more, so all are: nobody is let in anyhow, and a session
+ * that should end does. */
+static void make_all_void(struct gw_revocations *r, struct entry *entry)
+{
+    clear(r, entry);
+    entry->unheld = true;
+    overflow(r);
+}
+
 static void fill(struct gw_revocations *r, struct entry *entry,
                  const Yizhan__V1__AuthRevocation *value)
 {
     if (value->n_voids == 0)
         return;
-    if (r->count + value->n_voids > r->max) {
-        overflow(r);
+    if (value->n_voids > r->max - r->count) {
+        make_all_void(r, entry);
         return;
     }
     entry->voids = calloc(value->n_voids, sizeof *entry->voids);
     for (size_t i = 0; i < value->n_voids; i++) {
         if (!entry->voids || !add(r, entry, value->voids[i])) {
-            overflow(r);
+            make_all_void(r, entry);
             return;
         }
     }
@@ -317,6 +328,8 @@ bool gw_revocations_ready(const struct gw_revocations *r, const char **reason)
 
 static bool is_void(const struct entry *entry, const struct gw_identity *identity)
 {
+    if (entry->unheld)
+        return true;
     for (size_t i = 0; i < entry->count; i++) {
         const struct token_void *each = &entry->voids[i];
 

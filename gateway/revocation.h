@@ -5,7 +5,8 @@
  * Thread    loop.
  * Limits    revocations_max. One more cannot be held, and then no token can be judged any more: the
  *           process is not ready and lets nobody in (busy) until it is started with a larger limit.
- *           Sessions that are open stay, and are still closed by what is held.
+ *           Sessions that are open stay, and are still closed by what is held; of a member whose
+ *           revocations found no room every token counts as void.
  * Failure   before all of them have been read once, no token is accepted (bus_unavailable). While
  *           the bus is away what is known counts; at the reconnect everything new is read, again
  *           1 s later, and from then on at least every 10 s. An entry is never dropped but by its
