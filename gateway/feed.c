@@ -250,13 +250,14 @@ static void on_found(void *arg, natsMsg *msg, uint64_t seq)
         feed->found = seq;
 }
 
-/* floor: what an empty channel knows nothing below. */
+/* floor: what an empty channel knows nothing below. Nothing is there any more up to it, however
+ * little the look has told: who joins is not given a place that has expired. */
 static void load(struct gw_feed *feed, uint64_t floor)
 {
     feed->seen = feed->found;
     feed->covered = feed->watch.upto > feed->seen ? feed->watch.upto : feed->seen;
     if (floor > feed->covered)
-        floor = feed->covered;
+        feed->covered = floor;
     /* The last message survives, so nothing above it was removed. */
     gw_recent_clear(&feed->recent, feed->seen ? feed->seen : floor);
     feed->found = 0;

@@ -24,6 +24,7 @@
 struct broker {
     pid_t pid;
     int port;
+    bool plain; /* without JetStream: the test plays it */
     char folder[64], url[64];
     natsConnection *nc; /* the test's own */
 };
@@ -71,8 +72,8 @@ static inline void broker_exec(struct broker *b)
     b->pid = fork();
     if (b->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that dies leaves no server behind */
-        execl(path, path, "-a", "127.0.0.1", "-p", port, "-js", "-sd", b->folder, "-l", log,
-              (char *)NULL);
+        execl(path, path, "-a", "127.0.0.1", "-p", port, "-l", log, b->plain ? (char *)NULL : "-js",
+              "-sd", b->folder, (char *)NULL);
         _exit(127);
     }
 }
@@ -105,9 +106,10 @@ static inline natsConnection *broker_connect(const struct broker *b)
     abort();
 }
 
-static inline void broker_start(struct broker *b)
+static inline void broker_begin(struct broker *b, bool plain)
 {
     memset(b, 0, sizeof *b);
+    b->plain = plain;
     snprintf(b->folder, sizeof b->folder, "/tmp/yz-broker-XXXXXX");
     if (!mkdtemp(b->folder))
         abort();
@@ -115,7 +117,17 @@ static inline void broker_start(struct broker *b)
     snprintf(b->url, sizeof b->url, "nats://127.0.0.1:%d", b->port);
     broker_exec(b);
     b->nc = broker_connect(b);
+}
+
+static inline void broker_start(struct broker *b)
+{
+    broker_begin(b, false);
     broker_await(b->nc);
+}
+
+static inline void broker_start_plain(struct broker *b)
+{
+    broker_begin(b, true);
 }
 
 static inline void broker_kill(struct broker *b)

@@ -215,8 +215,8 @@ static inline bool rig_ready(struct rig *rig)
     return gw_link_ready(rig->link, &reason);
 }
 
-/* The streams are there: it comes back when the link has found them. */
-static inline void rig_start(struct rig *rig)
+/* The streams are there, or are played on the loop: it comes back when the link has found them. */
+static inline void rig_link_start(struct rig *rig)
 {
     static const struct gw_channel_events events = {.subscribed = rig_on_subscribed,
                                                     .refused = rig_on_refused,
@@ -226,12 +226,17 @@ static inline void rig_start(struct rig *rig)
                                                     .burst = rig_on_burst,
                                                     .signal = rig_on_signal};
 
-    rig_loop_start(rig);
     assert_int_equal(gw_link_new(&rig->conf, &rig->loop, &rig->metrics, &rig->link), YZ_OK);
     assert_int_equal(
         gw_channels_new(&rig->conf, &rig->loop, rig->link, &rig->metrics, &events, &rig->channels),
         YZ_OK);
     RIG_AWAIT(rig, rig_ready(rig), 5000);
+}
+
+static inline void rig_start(struct rig *rig)
+{
+    rig_loop_start(rig);
+    rig_link_start(rig);
 }
 
 static inline void rig_stop(struct rig *rig)

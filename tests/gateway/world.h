@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-/* `size` bytes, all zero but for the broker, which is started; NULL without a nats-server. */
-static inline void *world_new(void **state, size_t size)
+/* `size` bytes, all zero but for the broker, which `start` starts; NULL without a nats-server. */
+static inline void *world_with(void **state, size_t size, void (*start)(struct broker *))
 {
     struct broker *broker;
     char path[512];
@@ -24,9 +24,14 @@ static inline void *world_new(void **state, size_t size)
     }
     broker = calloc(1, size);
     assert_non_null(broker);
-    broker_start(broker);
+    start(broker);
     *state = broker;
     return broker;
+}
+
+static inline void *world_new(void **state, size_t size)
+{
+    return world_with(state, size, broker_start);
 }
 
 /* At the end of a teardown, whose result it is. */

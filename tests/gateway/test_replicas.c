@@ -1,0 +1,139 @@
+/* What a stream with replicas may answer: a direct get is served by any of them, and one that lags
+ * knows less than another said before. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "replicas.h"
+
+#include "gateway/feed.h"
+
+#define SUBJECT "chan.t1.org.g1"
+#define OTHER   "chan.t1.org.g2"
+
+struct world {
+    struct broker broker;
+    struct rig rig;
+    struct replicas replicas;
+    struct gw_audit *audit;
+    struct gw_history *history;
+    struct gw_feeds *feeds;
+    struct gw_feed feed;
+    bool loaded;
+    int lost;
+    uint64_t offsets[16];
+    size_t count;
+};
+
+static void on_loaded(void *arg, enum yz_err err)
+{
+    assert_int_equal(err, YZ_OK);
+    ((struct world *)arg)->loaded = true;
+}
+
+static void on_push(void *arg, struct gw_message *msg)
+{
+    struct world *w = arg;
+
+    w->offsets[w->count++] = gw_message_offset(msg);
+}
+
+static void on_lost(void *arg)
+{
+    ((struct world *)arg)->lost++;
+}
+
+static int set_up(void **state)
+{
+    static const struct gw_feed_events events = {on_loaded, on_push, on_lost};
+    struct world *w = world_with(state, sizeof *w, broker_start_plain);
+    struct rig *rig;
+
+    if (!w)
+        return 0;
+    rig = &w->rig;
+    rig_conf(rig, &w->broker);
+    rig->conf.audit_interval_ms = 60000; /* a test that wants a look asks for it */
+    rig_loop_start(rig);
+    replicas_start(&w->replicas, &w->broker, &rig->loop);
+    rig_link_start(rig);
+    assert_int_equal(gw_audit_new(&rig->conf, &rig->loop, rig->link, &w->audit), YZ_OK);
+    assert_int_equal(gw_history_new(&rig->conf, &rig->loop, rig->link, &rig->metrics, &w->history),
+                     YZ_OK);
+    assert_int_equal(gw_feeds_new(&rig->loop, rig->link, w->audit, w->history, &rig->metrics,
+                                  &events, &w->feeds),
+                     YZ_OK);
+    w->feed.stream = GW_CHANNELS;
+    w->feed.subject = SUBJECT;
+    w->feed.channel = "org.g1";
+    w->feed.arg = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    if (!w)
+        return 0;
+    gw_feed_close(&w->feed);
+    gw_feeds_free(w->feeds);
+    gw_history_free(w->history);
+    gw_audit_free(w->audit);
+    replicas_stop(&w->replicas);
+    rig_stop(&w->rig);
+    return world_free(w);
+}
+
+static void open_feed(struct world *w)
+{
+    gw_feed_open(w->feeds, &w->feed);
+    RIG_AWAIT(&w->rig, w->loaded, 5000);
+}
+
+/* Nobody tells how far an empty channel was looked at: what lies below the stream's first is gone
+ * all the same. */
+static void an_empty_channel_begins_at_the_streams_first(void **state)
+{
+    WORLD(state);
+    w->replicas.first = 401;
+    w->replicas.last = 500;
+    open_feed(w);
+    assert_int_equal(w->replicas.leader_gets, 1);
+    assert_int_equal(w->feed.seen, 0);
+    assert_int_equal(w->feed.covered, 400);
+    assert_int_equal(w->feed.recent.floor, 400);
+}
+
+/* A phone that was away while pushes expired is told so; one that comes is told a place from which
+ * nothing is lost. */
+static void an_empty_channel_hides_no_loss(void **state)
+{
+    struct phone away, fresh;
+
+    WORLD(state);
+    w->replicas.first = 401;
+    w->replicas.last = 500;
+    phone_open(&w->rig, &away, "m1", MEETING, (struct gw_since){true, "1.a", 100});
+    assert_false(away.recovered);
+    assert_int_equal(away.promised, 400);
+    phone_open(&w->rig, &fresh, "m2", MEETING, from_now);
+    assert_int_equal(fresh.promised, 400);
+    phone_leave(&w->rig, &fresh);
+    phone_enter(&w->rig, &fresh, phone_place(&fresh));
+    assert_true(fresh.recovered);
+    phone_close(&w->rig, &away);
+    phone_close(&w->rig, &fresh);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        CASE(an_empty_channel_begins_at_the_streams_first),
+        CASE(an_empty_channel_hides_no_loss),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
