@@ -108,6 +108,8 @@ static void settle(struct gw_feed *feed)
         if (!feed->overflowed) {
             feed->tries = 0;
             feed->state = GW_FEED_LIVE;
+            if (feed->suspect > feed->seen)
+                put_off(feed, RETRY_MS); /* a follower that lacked it was read */
             return;
         }
     }

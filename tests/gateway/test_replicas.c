@@ -127,12 +127,56 @@ static void an_empty_channel_hides_no_loss(void **state)
     phone_close(&w->rig, &fresh);
 }
 
+/* A look meets 600, which did not arrive; the replica that is read ends at `end`. */
+static void meet_600(struct world *w, uint64_t end)
+{
+    replicas_store(&w->replicas, SUBJECT, 500);
+    open_feed(w);
+    replicas_store(&w->replicas, SUBJECT, 550);
+    replicas_store(&w->replicas, SUBJECT, 600);
+    w->replicas.turns[2].end = end; /* after the look that opened it, and this one */
+    gw_feed_resync(&w->feed);
+}
+
+static void asks_again_for_what_a_replica_lacked(void **state)
+{
+    WORLD(state);
+    meet_600(w, 550);
+    RIG_AWAIT(&w->rig, w->count == 2, 5000);
+    assert_int_equal(w->offsets[0], 550);
+    assert_int_equal(w->offsets[1], 600);
+    RIG_AWAIT(&w->rig, w->feed.state == GW_FEED_LIVE && !w->feed.suspect, 2000);
+    assert_int_equal(w->lost, 0);
+}
+
+/* What was met is in the stream no more: it is asked for a while, and then given up. */
+static void gives_up_what_was_met_and_has_gone(void **state)
+{
+    size_t gets;
+
+    WORLD(state);
+    meet_600(w, 550);
+    RIG_AWAIT(&w->rig, w->feed.suspect == 600, 5000);
+    w->replicas.count--;
+    RIG_AWAIT(&w->rig, w->lost == 1, 10000);
+    RIG_AWAIT(&w->rig, w->feed.state == GW_FEED_LIVE && !w->feed.later, 5000);
+    assert_int_equal(w->count, 1);
+    assert_int_equal(w->feed.suspect, 0);
+    assert_in_range(w->replicas.gets, 10, 80); /* two for each try */
+    gets = w->replicas.gets;
+    rig_run(&w->rig, 700); /* more than three tries' time */
+    assert_int_equal(w->replicas.gets, gets);
+    assert_int_equal(w->lost, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         CASE(an_empty_channel_begins_at_the_streams_first),
         CASE(an_empty_channel_hides_no_loss),
+        CASE(asks_again_for_what_a_replica_lacked),
+        CASE(gives_up_what_was_met_and_has_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
