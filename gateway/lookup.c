@@ -31,8 +31,9 @@ struct gw_flight {
     bool broken;                     /* a part of this answer did not come */
     uint64_t page_last;              /* last sequence of this answer */
     unsigned tries;
-    uint64_t from, upto,
-        last; /* of the pages: where this one begins, bound of all, last sequence read */
+    uint64_t from, last; /* of the pages: where this one begins, last sequence read */
+    uint64_t upto;       /* how far the last page's replica was */
+    bool untold;         /* the pages do not tell how far all that was looked at */
 };
 
 TAILQ_HEAD(flight_list, gw_flight);
@@ -106,14 +107,9 @@ static void write_multi(const struct gw_flight *flight, struct yz_buf *buf)
         append(buf, e->filter);
         append(buf, "\"");
     }
-    snprintf(text, sizeof text, "],\"seq\":%" PRIu64 ",\"max_bytes\":%d", flight->from,
+    snprintf(text, sizeof text, "],\"seq\":%" PRIu64 ",\"max_bytes\":%d}", flight->from,
              LOOKUP_MAX_BYTES);
     append(buf, text);
-    if (flight->upto) {
-        snprintf(text, sizeof text, ",\"up_to_seq\":%" PRIu64, flight->upto);
-        append(buf, text);
-    }
-    append(buf, "}");
 }
 
 static void write_page(const struct gw_flight *flight, struct yz_buf *buf)
@@ -239,14 +235,25 @@ static bool vanished(const struct gw_flight *flight, natsMsg *msg, const char *s
            strcmp(text, "Message Not Found") == 0;
 }
 
+/* Each page may come from another replica. A page leaves a subject out whose last message is due on
+ * a later one; a replica that ends before that message has an older one at most, which lies before
+ * its page. So the pages tell how far they looked only when none ends before an earlier one. The
+ * request names no bound (up_to_seq): a replica that has not got there would give it back as its
+ * own end. */
+static void note_end(struct gw_flight *flight, natsMsg *msg)
+{
+    uint64_t upto = yz_bus_header_u64(msg, "Nats-UpTo-Sequence", 0);
+
+    flight->untold |= upto == 0 || upto < flight->upto;
+    flight->upto = upto;
+}
+
 /* The message that ends an answer has a status and no sequence. */
 static bool on_end(struct gw_flight *flight, natsMsg *msg, const char *status)
 {
     bool ended = strcmp(status, "204") == 0;
-    uint64_t upto = yz_bus_header_u64(msg, "Nats-UpTo-Sequence", 0);
 
-    if (ended && upto)
-        flight->upto = upto;
+    note_end(flight, msg);
     if (ended && yz_bus_header_u64(msg, "Nats-Last-Sequence", 0) != flight->page_last)
         flight->broken = true;
     if (flight->broken || vanished(flight, msg, status)) {
@@ -258,7 +265,7 @@ static bool on_end(struct gw_flight *flight, natsMsg *msg, const char *status)
     if (ended && yz_bus_header_u64(msg, "Nats-Num-Pending", 0) > 0 && flight->last >= flight->from)
         return go_on(flight);
     if (ended || strcmp(status, "404") == 0)
-        finish(flight, flight->upto, YZ_OK);
+        finish(flight, flight->untold ? 0 : flight->upto, YZ_OK);
     else if (strcmp(status, "413") == 0)
         scatter(flight);
     else

@@ -4,8 +4,8 @@
  *
  * Lifetime  replicas_start before the link, on its loop; replicas_stop before the loop ends.
  * Thread    the test's, inside the loop.
- * Limits    REPLICAS_MESSAGES messages, REPLICAS_TURNS answers that differ from the leader's. Only
- *           subjects without a wildcard are found.
+ * Limits    REPLICAS_MESSAGES messages, REPLICAS_TURNS answers that differ from the leader's.
+ *           A filter is a subject, or one that ends in ".>".
  */
 #ifndef REPLICAS_H
 #define REPLICAS_H
@@ -99,16 +99,25 @@ static inline uint64_t replicas_number(json_t *question, const char *key)
     return (uint64_t)json_integer_value(json_object_get(question, key));
 }
 
+static inline bool replicas_fits(const char *filter, const char *subject)
+{
+    size_t len = strlen(filter);
+
+    if (len > 2 && strcmp(filter + len - 2, ".>") == 0)
+        return strncmp(filter, subject, len - 1) == 0;
+    return strcmp(filter, subject) == 0;
+}
+
 static inline bool replicas_asked_for(json_t *question, const char *subject)
 {
     json_t *filters = json_object_get(question, "multi_last");
     const char *next = json_string_value(json_object_get(question, "next_by_subj"));
 
     for (size_t i = 0; i < json_array_size(filters); i++) {
-        if (strcmp(json_string_value(json_array_get(filters, i)), subject) == 0)
+        if (replicas_fits(json_string_value(json_array_get(filters, i)), subject))
             return true;
     }
-    return next && strcmp(next, subject) == 0;
+    return next && replicas_fits(next, subject);
 }
 
 static inline bool replicas_followed(const struct replicas *r, size_t at, uint64_t end)

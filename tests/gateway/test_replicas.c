@@ -169,6 +169,117 @@ static void gives_up_what_was_met_and_has_gone(void **state)
     assert_int_equal(w->lost, 1);
 }
 
+/* A lookup of both subjects at once. */
+struct asked {
+    struct gw_lookup_entry entry;
+    uint64_t of_subject, of_other; /* what it found */
+    uint64_t upto;
+    bool done;
+};
+
+static struct asked *asked_of(struct gw_lookup_entry *e)
+{
+    return (struct asked *)((char *)e - offsetof(struct asked, entry));
+}
+
+static void on_found(struct gw_lookup_entry *e, natsMsg *msg, uint64_t seq)
+{
+    struct asked *asked = asked_of(e);
+    const char *subject;
+
+    assert_int_equal(natsMsgHeader_Get(msg, "Nats-Subject", &subject), NATS_OK);
+    *(strcmp(subject, SUBJECT) == 0 ? &asked->of_subject : &asked->of_other) = seq;
+}
+
+static void on_done(struct gw_lookup_entry *e, uint64_t upto, enum yz_err err)
+{
+    assert_int_equal(err, YZ_OK);
+    asked_of(e)->upto = upto;
+    asked_of(e)->done = true;
+}
+
+static struct asked look_up(struct world *w)
+{
+    struct asked asked = {
+        .entry = {.filter = "chan.t1.>", .on_found = on_found, .on_done = on_done}};
+    struct gw_lookup *lookup;
+
+    assert_int_equal(gw_lookup_new(w->rig.link, GW_CHANNELS, &lookup), YZ_OK);
+    gw_lookup_ask(lookup, &asked.entry);
+    RIG_AWAIT(&w->rig, asked.done, 5000);
+    gw_lookup_free(lookup);
+    return asked;
+}
+
+/* The answer broke off, and the rest came from a replica that has not got 20 yet. */
+static void does_not_claim_what_only_another_replica_had(void **state)
+{
+    struct asked asked;
+
+    WORLD(state);
+    replicas_store(&w->replicas, SUBJECT, 10);
+    replicas_store(&w->replicas, OTHER, 20);
+    w->replicas.last = 30;
+    w->replicas.turns[0].lost = 2;
+    w->replicas.turns[1].end = 15;
+    asked = look_up(w);
+    assert_int_equal(w->replicas.gets, 2);
+    assert_int_equal(asked.of_subject, 10);
+    assert_int_equal(asked.of_other, 0);
+    assert_in_range(asked.upto, 0, 19);
+}
+
+/* The first page left out 5 in favour of 20, which is due on the second one; there it is not known
+ * yet, and 5 lies before it. */
+static void does_not_claim_what_fell_between_two_pages(void **state)
+{
+    struct asked asked;
+
+    WORLD(state);
+    replicas_store(&w->replicas, OTHER, 5);
+    replicas_store(&w->replicas, SUBJECT, 10);
+    replicas_store(&w->replicas, OTHER, 20);
+    w->replicas.last = 30;
+    w->replicas.turns[0].page_size = 1;
+    w->replicas.turns[1].end = 15;
+    asked = look_up(w);
+    assert_int_equal(asked.of_subject, 10);
+    assert_int_equal(asked.of_other, 0);
+    assert_in_range(asked.upto, 0, 4);
+}
+
+/* The second page's replica has none of the messages, and does not say how far it is. */
+static void does_not_claim_for_a_replica_that_has_nothing(void **state)
+{
+    struct asked asked;
+
+    WORLD(state);
+    replicas_store(&w->replicas, SUBJECT, 10);
+    replicas_store(&w->replicas, OTHER, 20);
+    w->replicas.last = 30;
+    w->replicas.turns[0].page_size = 1;
+    w->replicas.turns[1].end = 1;
+    asked = look_up(w);
+    assert_int_equal(asked.of_other, 0);
+    assert_in_range(asked.upto, 0, 19);
+}
+
+static void goes_on_where_a_page_ends(void **state)
+{
+    struct asked asked;
+
+    WORLD(state);
+    replicas_store(&w->replicas, SUBJECT, 10);
+    replicas_store(&w->replicas, OTHER, 20);
+    w->replicas.last = 40;
+    w->replicas.turns[0] = (struct replica_turn){.end = 30, .page_size = 1};
+    asked = look_up(w);
+    assert_int_equal(w->replicas.gets, 2);
+    assert_int_equal(asked.of_subject, 10);
+    assert_int_equal(asked.of_other, 20);
+    assert_in_range(asked.upto, 30, 40); /* what both replicas had */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +288,10 @@ int main(void)
         CASE(an_empty_channel_hides_no_loss),
         CASE(asks_again_for_what_a_replica_lacked),
         CASE(gives_up_what_was_met_and_has_gone),
+        CASE(does_not_claim_what_only_another_replica_had),
+        CASE(does_not_claim_what_fell_between_two_pages),
+        CASE(does_not_claim_for_a_replica_that_has_nothing),
+        CASE(goes_on_where_a_page_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
