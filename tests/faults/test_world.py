@@ -70,10 +70,21 @@ def test_what_is_held_arrives_later(link, way):
     with call(link) as client:
         link.hold(way)
         client.sendall(b"late")
-        assert is_silent(client, 0.5) and not link.proxies.clean()
+        assert is_silent(client, 0.5) and not link.clean()
         link.mend()
         assert client.recv(100) == b"late" and exchange(client, b"on") == b"on"
-    assert link.proxies.clean()
+    assert link.clean()
+
+
+def test_a_proxy_that_hangs_is_made_anew(link):
+    with call(link) as client:
+        link.hold("up")
+        link.process.stop_still()
+        link.mend()
+        with contextlib.suppress(ConnectionError):
+            assert client.recv(1) == b""
+    assert link.clean()
+    call(link).close()
 
 
 @pytest.mark.parametrize("way", ["up", "down"])

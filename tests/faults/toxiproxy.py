@@ -1,8 +1,11 @@
-"""The proxy between the parts of a world: one toxiproxy process, and a Link for each connection that can be disturbed.
+"""The proxies between the parts of a world: a Link for each connection that can be disturbed, each a toxiproxy process.
 
 Bytes flow `up` from who connects to who listens, and `down` back. Two sorts of silence are needed, since they end
 differently: after `lose` the connection is over, as when a box between the ends forgot it; after `hold` everything that
 was sent arrives late, as when a cable was out for a while.
+
+A process for each link, since toxiproxy 2.12 can hang for good, with all its links, when a toxic is removed whose data has
+nowhere to go (its issue 558): then this one is ended and made anew, which its connections see as a reset.
 """
 
 import json
@@ -17,41 +20,60 @@ START_S = 20
 CALL_S = 5
 HOLD_MS = 3_600_000
 STREAMS = {"up": "upstream", "down": "downstream"}
+STUCK = (TimeoutError, urllib.error.URLError)
 
 
 class Toxiproxy:
     def __init__(self, folder, ports):
-        self.port = ports.take()
-        argv = [program("YZ_TOXIPROXY", "toxiproxy-server"), "-host", "127.0.0.1", "-port", self.port]
-        self.process = Process("toxiproxy", argv, folder, env={"LOG_LEVEL": "error"})
+        self.folder, self.ports = folder, ports
         self.links = {}
 
     def link(self, name, listen, upstream):
         """Name a link; it works from start() on."""
-        self.links[name] = Link(self, name, listen, upstream)
+        self.links[name] = Link(name, listen, upstream, self.folder, self.ports.take())
         return self.links[name]
 
     def start(self):
-        self.process.start()
-        until(self._listens, START_S, what="toxiproxy listens")
         for link in self.links.values():
-            self.call("POST", "/proxies", {"name": link.name, "listen": f"127.0.0.1:{link.listen}",
-                                           "upstream": f"127.0.0.1:{link.upstream}", "enabled": True})  # fmt: skip
+            link.start()
+
+    def stop(self):
+        for link in self.links.values():
+            link.stop()
+
+    def clean(self):
+        """No link is disturbed: as toxiproxy says, not as we remember."""
+        return all(link.clean() for link in self.links.values())
+
+
+class Link:
+    """One proxied connection between two parts: `listen` is where the first part connects."""
+
+    def __init__(self, name, listen, upstream, folder, api_port):
+        self.name, self.listen, self.upstream, self.port = name, listen, upstream, api_port
+        argv = [program("YZ_TOXIPROXY", "toxiproxy-server"), "-host", "127.0.0.1", "-port", api_port]
+        self.process = Process(f"toxiproxy-{name}", argv, folder, env={"LOG_LEVEL": "error"})
+
+    def start(self):
+        self.process.start()
+        until(self._listens, START_S, what=f"the proxy of {self.name} listens")
+        self._call("POST", "", {"name": self.name, "listen": f"127.0.0.1:{self.listen}",
+                                "upstream": f"127.0.0.1:{self.upstream}", "enabled": True})  # fmt: skip
 
     def stop(self):
         self.process.kill()
 
     def clean(self):
-        """No link is disturbed: as toxiproxy says, not as we remember."""
-        return all(p["enabled"] and not p["toxics"] for p in self.call("GET", "/proxies").values())
+        proxy = self._call("GET", f"/{self.name}")
+        return proxy["enabled"] and not proxy["toxics"]
 
     def _listens(self):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def call(self, method, path, body=None):
+    def _call(self, method, path, body=None):
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", method=method, headers={"Content-Type": "application/json"},
+            f"http://127.0.0.1:{self.port}/proxies{path}", method=method, headers={"Content-Type": "application/json"},
             data=None if body is None else json.dumps(body).encode(),
         )  # fmt: skip
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -59,15 +81,8 @@ class Toxiproxy:
             text = answer.read().decode()
         return json.loads(text) if text else None
 
-
-class Link:
-    """One proxied connection between two parts: `listen` is where the first part connects."""
-
-    def __init__(self, proxies, name, listen, upstream):
-        self.proxies, self.name, self.listen, self.upstream = proxies, name, listen, upstream
-
     def _add(self, type_, way, **attributes):
-        self.proxies.call("POST", f"/proxies/{self.name}/toxics", {
+        self._call("POST", f"/{self.name}/toxics", {
             "name": f"{type_}-{way}", "type": type_, "stream": STREAMS[way], "attributes": attributes})  # fmt: skip
 
     def lose(self, way):
@@ -103,17 +118,14 @@ class Link:
         self._enable(False)
 
     def _enable(self, enabled):
-        self.proxies.call("POST", f"/proxies/{self.name}", {"enabled": enabled})
+        self._call("POST", f"/{self.name}", {"enabled": enabled})
 
     def mend(self):
-        """As it was. A toxic whose data has nowhere to go does not let itself be removed: then the connections go."""
+        """As it was. A toxic that does not let itself be removed goes with its process, and the connections with it."""
         try:
-            self._remove_toxics()
-        except (TimeoutError, urllib.error.URLError):
-            self._enable(False)
-            self._remove_toxics()
-        self._enable(True)
-
-    def _remove_toxics(self):
-        for toxic in self.proxies.call("GET", f"/proxies/{self.name}/toxics"):
-            self.proxies.call("DELETE", f"/proxies/{self.name}/toxics/{toxic['name']}")
+            for toxic in self._call("GET", f"/{self.name}/toxics"):
+                self._call("DELETE", f"/{self.name}/toxics/{toxic['name']}")
+            self._enable(True)
+        except STUCK:
+            self.stop()
+            self.start()
