@@ -101,6 +101,13 @@ static void note_done(struct wk_batch *batch)
     batch->held = false;
 }
 
+/* What is let go then is not done, and nothing behind it may be begun: of one aggregate it would
+ * take effect first. */
+static bool is_stopping(const struct wk_batch *batch)
+{
+    return atomic_load(batch->means.stopping);
+}
+
 /* Before another try of what failed for now. false: nothing is left to do it for. */
 static bool hold(struct wk_batch *batch, int *tries)
 {
@@ -109,11 +116,28 @@ static bool hold(struct wk_batch *batch, int *tries)
     (*tries)++;
     yz_count(&batch->means.metrics->batches_held, 1);
     note_held(batch);
-    if (atomic_load(batch->means.stopping) || drop_lost(batch) == 0)
+    if (is_stopping(batch) || drop_lost(batch) == 0)
         return false;
     say_in_progress(batch);
     nats_Sleep(wait_ms < HOLD_MAX_MS ? wait_ms : HOLD_MAX_MS);
     return true;
+}
+
+/* Too much time has passed for sending them again, see wk_settle_push: they come again. Nothing
+ * behind them may be settled first: a new consumer begins with them. */
+static void let_go_late(struct wk_batch *batch, const struct wk_letter *letters, size_t count)
+{
+    if (batch->push_until_mono_ms == 0 || yz_clock_mono_ms() < batch->push_until_mono_ms)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        struct wk_item *item = &batch->items[letters[i].tag];
+
+        if (item->lost || letters[i].state == WK_LETTER_STORED ||
+            letters[i].state == WK_LETTER_DROPPED)
+            continue;
+        wk_lease_renew(batch->means.lease, item->delivery.partition, item->delivery.revision);
+        item->lost = true;
+    }
 }
 
 static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
@@ -121,6 +145,7 @@ static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
     struct wk_batch *batch = arg;
 
     drop_lost(batch);
+    let_go_late(batch, letters, count);
     say_in_progress(batch);
     for (size_t i = 0; i < count; i++) {
         bool final = letters[i].state == WK_LETTER_STORED || letters[i].state == WK_LETTER_REFUSED;
@@ -128,7 +153,7 @@ static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
         if (batch->items[letters[i].tag].lost && !final)
             letters[i].state = WK_LETTER_DROPPED;
     }
-    return !atomic_load(batch->means.stopping) || batch->tries_when_stopping++ < 3;
+    return !is_stopping(batch) || batch->tries_when_stopping++ < 3;
 }
 
 static void set_aside(struct wk_batch *batch, struct wk_item *item, const struct wk_letter *letter)
@@ -136,6 +161,7 @@ static void set_aside(struct wk_batch *batch, struct wk_item *item, const struct
     char nak[64];
 
     if (letter->state == WK_LETTER_STORED) {
+        item->set_aside = true;
         yz_count(&batch->means.metrics->events_dead_lettered, 1);
         yz_error("dead_letter", "sequence=%" PRIu64 " type=%s code=%s field=%s attempts=%lld",
                  item->delivery.sequence, item->env.type, yz_err_code(item->poison.err),
@@ -163,7 +189,7 @@ static void send_dead_letters(struct wk_batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         struct wk_item *item = &batch->items[i];
 
-        if (item->lost || !item->poison.err)
+        if (item->lost || item->set_aside || !item->poison.err)
             continue;
         wk_deadletter_message(&item->delivery, &item->poison, item->attempts, &letters[count].msg);
         letters[count].may_refuse = true;
@@ -192,7 +218,9 @@ static enum yz_err settle(struct wk_batch *batch, bool *again)
     enum yz_err err;
 
     batch->stage_mono_us = yz_clock_mono_us();
-    if ((err = wk_settle_decide(batch)) || (err = wk_settle_write(batch, again)) || *again)
+    if ((err = wk_settle_decide(batch, again)) || *again)
+        return err;
+    if ((err = wk_settle_write(batch, again)) || *again)
         return err;
     wk_settle_staged(batch, WK_STAGE_OUTCOMES);
     yz_fault_point("after_outcomes");
@@ -259,6 +287,7 @@ static enum yz_err process(struct wk_batch *batch)
         again = false;
         batch->ask = true;
         wk_fold_again(batch->fold);
+        send_dead_letters(batch); /* of what was found to be late */
     }
     wk_fold_settled(batch->fold);
     finish(batch);
@@ -325,7 +354,7 @@ static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery
     struct timespec until;
 
     do {
-        if (atomic_load(batch->means.stopping))
+        if (is_stopping(batch))
             return;
         say_in_progress(batch);
         clock_gettime(CLOCK_REALTIME, &until);
@@ -341,7 +370,7 @@ static void run_alone(struct wk_batch *batch, const struct wk_delivery *delivery
  * DEADLETTERS again with it, which keeps one of each Msg-Id; only its log line is there twice. */
 static void run_portion(struct wk_batch *batch, const struct wk_delivery *deliveries, size_t count)
 {
-    while (count > 0) {
+    while (count > 0 && !is_stopping(batch)) {
         enum yz_err err;
         size_t done;
 
@@ -350,7 +379,7 @@ static void run_portion(struct wk_batch *batch, const struct wk_delivery *delive
             put_item(batch, &deliveries[i]);
         err = process(batch);
         done = batch->count > 0 ? batch->count : count;
-        for (size_t i = 0; err && i < done; i++)
+        for (size_t i = 0; err && i < done && !is_stopping(batch); i++)
             run_alone(batch, &deliveries[i]);
         deliveries += done;
         count -= done;
@@ -430,7 +459,7 @@ void wk_batch_run(struct wk_batch *batch, struct wk_delivery *deliveries, size_t
             if (i < count && !alone[i])
                 continue;
             run_portion(batch, deliveries + from, i - from);
-            if (i < count)
+            if (i < count && !is_stopping(batch))
                 run_alone(batch, &deliveries[i]);
             from = i + 1;
         }

@@ -554,6 +554,16 @@ void wk_insert(struct wk_fold *fold, const char *collection, const char *id, bso
     fold->taken_field = field;
 }
 
+bool wk_fold_is_late(const struct wk_fold *fold)
+{
+    struct entry **staged = fold->staged.items;
+    size_t i = 0;
+
+    while (i < fold->staged.count && staged[i]->sequence <= fold->event->sequence)
+        i++;
+    return i < fold->staged.count;
+}
+
 static void commit(struct wk_fold *fold, struct entry *e)
 {
     uint64_t sequence = fold->event->sequence;

@@ -51,6 +51,8 @@ void wk_fold_begin(struct wk_fold *fold, const struct wk_event *event, size_t in
 /* The next push of this event has this ordinal. What is told of an event that may have pushed
  * before must not pass for one of those pushes. */
 void wk_fold_count_from(struct wk_fold *fold, int ordinal);
+/* What apply() staged is of a document that a younger event wrote: it does not take hold. */
+bool wk_fold_is_late(const struct wk_fold *fold);
 /* Take over what apply() staged. Not YZ_OK: the key of an insert belongs to another event; nothing
  * was taken over and the event is refused with this error, of which v has the field. */
 YZ_MUST_USE enum yz_err wk_fold_end(struct wk_fold *fold, struct yz_violation *v);

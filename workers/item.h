@@ -25,6 +25,7 @@ struct wk_item {
     bool readable;              /* env is whole: there is an actor to tell */
     bool by_row;                /* a row of the outbox became it: it has a cause, and no sender */
     struct yz_violation poison; /* err not YZ_OK: cannot be processed */
+    bool set_aside;             /* DEADLETTERS has it */
     const struct wk_event_handler *handler;
     struct wk_event event;
     int64_t attempts;

@@ -26,6 +26,7 @@ struct wk_publisher {
     natsSubscription *sub;
     unsigned round; /* of the connection and try; stands in the reply subject */
     size_t under_way;
+    int64_t until_mono_ms;
     int logged_code; /* of the last refusal, so that a long trouble is one line */
 };
 
@@ -200,6 +201,8 @@ static bool try_letter(struct wk_publisher *pub, struct wk_letter *letters, size
 
     if (letter->state != WK_LETTER_WAITING || pub->under_way >= WINDOW || !is_next(letters, i))
         return true;
+    if (pub->until_mono_ms && yz_clock_mono_ms() >= pub->until_mono_ms)
+        return false;
     if (publish(pub, letter, i) != NATS_OK)
         return false;
     letter->state = WK_LETTER_UNDER_WAY;
@@ -306,6 +309,11 @@ static bool try_all(struct wk_publisher *pub, struct wk_letter *letters, size_t 
         if (!good)
             return false;
     }
+}
+
+void wk_publisher_until(struct wk_publisher *pub, int64_t mono_ms)
+{
+    pub->until_mono_ms = mono_ms;
 }
 
 enum yz_err wk_publisher_send(struct wk_publisher *pub, struct wk_letter *letters, size_t count,

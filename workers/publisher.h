@@ -59,6 +59,10 @@ void wk_publisher_free(struct wk_publisher *pub);
 /* Called before each (further) try: it may drop letters, and keeps the caller's events alive at the
  * broker meanwhile. false: give up, letters not yet final stay as they are. */
 typedef bool wk_publisher_retry_fn(void *arg, struct wk_letter *letters, size_t count);
+/* From that moment of the monotonic clock on no letter is sent: who was frozen, or cut off for
+ * long, could store a second copy behind what others sent since. 0: no such moment. It holds until
+ * it is set anew; on_retry says what becomes of the letters. */
+void wk_publisher_until(struct wk_publisher *pub, int64_t mono_ms);
 /* Until every letter is STORED, STALE, REFUSED or DROPPED: YZ_OK. YZ_BUS_UNAVAILABLE when on_retry
  * said to give up. */
 YZ_MUST_USE enum yz_err wk_publisher_send(struct wk_publisher *pub, struct wk_letter *letters,

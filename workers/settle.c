@@ -165,19 +165,28 @@ static void refuse(struct wk_batch *batch, size_t index, enum wk_status status,
 }
 
 /* Have the effects. Not YZ_OK: the key is taken, there were none. */
-static enum yz_err apply(struct wk_batch *batch, size_t index, struct yz_violation *v)
+static enum yz_err apply(struct wk_batch *batch, size_t index, bool *late, struct yz_violation *v)
 {
     struct wk_item *item = &batch->items[index];
 
     wk_fold_begin(batch->fold, &item->event, index);
     item->handler->apply(&item->event, batch->fold);
+    *late = wk_fold_is_late(batch->fold);
     return wk_fold_end(batch->fold, v);
 }
 
-static enum yz_err decide_new(struct wk_batch *batch, size_t index)
+static void set_late(const struct wk_batch *batch, struct wk_item *item)
+{
+    if (batch->ask)
+        yz_violate(&item->poison, YZ_UNPROCESSABLE, "",
+                   "It comes behind a younger one of its aggregate: replay it.");
+}
+
+static enum yz_err decide_new(struct wk_batch *batch, size_t index, bool *again)
 {
     struct wk_item *item = &batch->items[index];
     struct yz_violation v = {0};
+    bool late = false;
     enum yz_err err;
 
     if (item->poison.err) {
@@ -189,7 +198,12 @@ static enum yz_err decide_new(struct wk_batch *batch, size_t index)
     if (err == YZ_INTERNAL)
         return err;
     if (!err)
-        err = apply(batch, index, &v);
+        err = apply(batch, index, &late, &v);
+    if (late) {
+        set_late(batch, item);
+        *again = true;
+        return YZ_OK;
+    }
     item->outcome.status = WK_APPLIED;
     if (err)
         refuse(batch, index, WK_REFUSED, &v);
@@ -200,6 +214,7 @@ static void replay(struct wk_batch *batch, size_t index, const struct wk_outcome
 {
     struct wk_item *item = &batch->items[index];
     struct yz_violation v = {0};
+    bool late;
 
     assert(stored);
     item->outcome = *stored;
@@ -214,14 +229,15 @@ static void replay(struct wk_batch *batch, size_t index, const struct wk_outcome
         tell_actor(batch, index);
         return;
     }
-    if (apply(batch, index, &v) == YZ_OK)
-        return;
+    if (apply(batch, index, &late, &v) == YZ_OK)
+        return; /* late or not: its effects stand */
     item->fate = WK_FATE_AMENDED;
     item->guard = stored->decided_by;
     refuse(batch, index, WK_REFUSED, &v);
 }
 
-static enum yz_err decide(struct wk_batch *batch, size_t index, struct wk_record *record)
+static enum yz_err decide(struct wk_batch *batch, size_t index, struct wk_record *record,
+                          bool *again)
 {
     struct wk_item *item = &batch->items[index];
     struct yz_violation v = {0};
@@ -234,7 +250,7 @@ static enum yz_err decide(struct wk_batch *batch, size_t index, struct wk_record
     case WK_FATE_NEW:
     case WK_FATE_REDECIDED:
         item->guard = record->outcome ? record->outcome->decided_by : 0;
-        err = decide_new(batch, index);
+        err = decide_new(batch, index, again);
         break;
     case WK_FATE_REPLAY:
         replay(batch, index, record->outcome);
@@ -256,13 +272,13 @@ static bool must_wait(struct wk_batch *batch, const struct wk_item *item)
     return !item->poison.err && wk_fold_rests_on_others(batch->fold, item->handler, &item->event);
 }
 
-enum yz_err wk_settle_decide(struct wk_batch *batch)
+enum yz_err wk_settle_decide(struct wk_batch *batch, bool *again)
 {
     enum yz_err err = load(batch);
 
     if (!err)
         wk_settle_staged(batch, WK_STAGE_LOAD);
-    for (size_t i = 0; !err && i < batch->count; i++) {
+    for (size_t i = 0; !err && !*again && i < batch->count; i++) {
         struct wk_record *record = NULL;
 
         if (!takes_part(&batch->items[i]))
@@ -273,7 +289,7 @@ enum yz_err wk_settle_decide(struct wk_batch *batch)
         }
         HASH_FIND_STR(batch->records, batch->items[i].outcome.id, record);
         assert(record); /* load_outcomes made one for each id */
-        err = decide(batch, i, record);
+        err = decide(batch, i, record, again);
     }
     if (!err)
         wk_settle_staged(batch, WK_STAGE_DECIDE);
@@ -448,9 +464,12 @@ static struct wk_letter *make_letters(struct wk_batch *batch, size_t *count)
 static void verify_leases(struct wk_batch *batch)
 {
     bool asked[YZ_PARTITIONS] = {false}, held[YZ_PARTITIONS] = {false};
+    int64_t now = yz_clock_mono_ms(), trusted_ms = batch->means.conf->duplicate_window_ms / 2;
 
-    if (yz_clock_mono_ms() - batch->taken_mono_ms <= batch->means.conf->duplicate_window_ms / 2)
+    batch->push_until_mono_ms = batch->taken_mono_ms + trusted_ms;
+    if (now < batch->push_until_mono_ms)
         return;
+    batch->push_until_mono_ms = now + trusted_ms;
     for (size_t i = 0; i < batch->count; i++) {
         struct wk_item *item = &batch->items[i];
         unsigned p = item->delivery.partition;
@@ -475,8 +494,11 @@ enum yz_err wk_settle_push(struct wk_batch *batch, wk_publisher_retry_fn *on_ret
     letters = make_letters(batch, &count);
     while ((err = find_stored(batch, letters, count)) && on_retry(batch, letters, count))
         nats_Sleep(200);
+    wk_publisher_until(batch->means.pub, batch->push_until_mono_ms);
     if (!err)
         err = wk_publisher_send(batch->means.pub, letters, count, on_retry, batch);
+    wk_publisher_until(batch->means.pub, 0);
+    batch->push_until_mono_ms = 0;
     for (size_t i = 0; i < count; i++) {
         yz_count(&batch->means.metrics->pushes, letters[i].state == WK_LETTER_STORED);
         natsMsg_Destroy(letters[i].msg);

@@ -32,7 +32,8 @@ struct wk_batch {
     int64_t progress_mono_ms; /* of the last +WPI */
     int64_t stage_mono_us;    /* the stage under way began */
     int tries_when_stopping;
-    bool held; /* counted in batches_waiting */
+    int64_t push_until_mono_ms; /* pushes may be sent before that; 0: none are being sent */
+    bool held;                  /* counted in batches_waiting */
 };
 
 /* The stage under way went well, and the next one begins. */
@@ -41,10 +42,16 @@ void wk_settle_staged(struct wk_batch *batch, enum wk_stage stage);
  * poison. It was settled under it already: it stays. */
 YZ_MUST_USE enum yz_err wk_settle_refuse_repeated(struct wk_batch *batch);
 /* Load documents and, with `ask`, outcomes; then judge and apply in sequence, up to the first event
- * that rests on what one of another aggregate wrote before it: count ends there. */
-YZ_MUST_USE enum yz_err wk_settle_decide(struct wk_batch *batch);
+ * that rests on what one of another aggregate wrote before it: count ends there.
+ *
+ * One that was not decided before, and behind which another of its aggregate took effect already,
+ * comes too late: its documents are another state's. *again: there is one; with `ask` it is poison
+ * now, and replayed it gets a place of its own. */
+YZ_MUST_USE enum yz_err wk_settle_decide(struct wk_batch *batch, bool *again);
 /* Insert or replace the outcomes that were decided. *again: one was there already. */
 YZ_MUST_USE enum yz_err wk_settle_write(struct wk_batch *batch, bool *again);
+/* Send them while nobody else can have the leases, and the broker still knows what was sent before:
+ * for half of its duplicate window since both were known. on_retry lets go what is left then. */
 YZ_MUST_USE enum yz_err wk_settle_push(struct wk_batch *batch, wk_publisher_retry_fn *on_retry);
 /* Acknowledge, or hand the ack to the values that it waits for. */
 void wk_settle_ack(struct wk_batch *batch);
