@@ -299,6 +299,8 @@ static void needs_base(const struct wk_event *event, struct wk_needs *needs)
 
     if (strcmp(p->text, "rests") == 0)
         wk_need(needs, "posts", "t1|f|m920");
+    if (strcmp(p->text, "counts") == 0)
+        wk_need_own(needs, "threads", "t1|h");
 }
 
 static void look_at_base(struct wk_fold *fold)
@@ -315,6 +317,8 @@ static enum yz_err judge(const struct wk_event *event, struct wk_fold *fold, str
         look_at_base(fold);
     if (strcmp(p->text, "rival") == 0)
         take_id(event);
+    if (strcmp(p->text, "ends") == 0)
+        atomic_store(&stopping, true);
     return strcmp(p->text, "no") == 0 ? yz_violate(v, YZ_FORBIDDEN, "text", NULL) : YZ_OK;
 }
 
@@ -327,6 +331,8 @@ static void apply(const struct wk_event *event, struct wk_fold *fold)
     post_id(event, id);
     wk_insert(fold, "posts", id, BCON_NEW("text", BCON_UTF8(p->text)), YZ_ALREADY_POSTED,
               "messageId");
+    if (strcmp(p->text, "counts") == 0)
+        wk_put(fold, "threads", "t1|h", BCON_NEW("last", BCON_UTF8(p->message_id)));
     snprintf(channel, sizeof channel, "thread.%s.%s", p->org_path, p->thread_id);
     pushed.sequence = event->sequence;
     wk_push(fold, channel, "thread.post", &pushed.base, NULL);
@@ -550,6 +556,109 @@ static void test_who_rests_on_others_waits_for_them(void **state)
     unrig_batch(&rig);
 }
 
+static size_t has_outcome(const char *event_id, const char *status)
+{
+    return count("outcomes",
+                 BCON_NEW("event_id", BCON_UTF8(event_id), "status", BCON_UTF8(status)));
+}
+
+/* The process ends while a batch is under way: what stands behind the part that it let go, or may
+ * have, is not begun. */
+static void test_nothing_is_begun_once_the_process_ends(void **state)
+{
+    struct wk_delivery deliveries[2];
+    struct batch_rig rig;
+
+    (void)state;
+    rig_batch(&rig, "g-1");
+    deliveries[0] = deliver(rig.means.lease, 930, make_post(930, 930, "f", "ends"), 1);
+    deliveries[1] = deliver(rig.means.lease, 931, make_post(931, 931, "g", "yes"), 1);
+    wk_batch_run(rig.batch, deliveries, 1);
+    assert_int_equal(has_outcome("e930", "applied"), 1);
+    wk_batch_run(rig.batch, deliveries + 1, 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e931")), 0);
+    unrig_batch(&rig);
+}
+
+/* A younger event of the aggregate took effect first, as when DEADLETTERS was full and the older
+ * one came again later: it is set aside, and not told to have been applied. */
+static void come_late(unsigned older, uint64_t delivered)
+{
+    struct wk_delivery one[1];
+    struct batch_rig rig;
+    char old_id[8], young[8];
+    size_t letters = stored("DEADLETTERS", "dlq.>");
+
+    snprintf(old_id, sizeof old_id, "e%u", older);
+    snprintf(young, sizeof young, "m%u", older + 1);
+    rig_batch(&rig, old_id);
+    one[0] = deliver(rig.means.lease, older + 1, make_post(older + 1, older + 1, "h", "counts"), 1);
+    wk_batch_run(rig.batch, one, 1);
+    one[0] = deliver(rig.means.lease, older, make_post(older, older, "h", "counts"), delivered);
+    wk_batch_run(rig.batch, one, 1);
+    assert_int_equal(has_outcome(old_id, "dead_lettered"), 1);
+    assert_int_equal(count("threads", BCON_NEW("last", BCON_UTF8(young))), 1);
+    assert_int_equal(stored("DEADLETTERS", "dlq.>"), letters + 1);
+    unrig_batch(&rig);
+}
+
+static void test_what_comes_too_late_is_set_aside(void **state)
+{
+    (void)state;
+    come_late(940, 2);
+    come_late(942, 1); /* nothing says that it came before */
+}
+
+static bool give_up_third(void *arg, struct wk_letter *letters, size_t count)
+{
+    (void)letters;
+    (void)count;
+    return ++*(int *)arg < 3;
+}
+
+static void test_publisher_sends_nothing_from_then_on(void **state)
+{
+    struct wk_letter letter = {.msg = message("chan.t1.until", "x", NULL)};
+    struct wk_publisher *pub;
+    int tries = 0;
+
+    (void)state;
+    assert_int_equal(wk_publisher_new(&conf, "until", &metrics, &pub), YZ_OK);
+    wk_publisher_until(pub, yz_clock_mono_ms());
+    assert_int_not_equal(wk_publisher_send(pub, &letter, 1, give_up_third, &tries), YZ_OK);
+    assert_int_equal(stored("CHANNELS", "chan.t1.until"), 0);
+    wk_publisher_until(pub, yz_clock_mono_ms() + PATIENCE_MS);
+    assert_int_equal(wk_publisher_send(pub, &letter, 1, NULL, NULL), YZ_OK);
+    assert_int_equal(stored("CHANNELS", "chan.t1.until"), 1);
+    natsMsg_Destroy(letter.msg);
+    wk_publisher_free(pub);
+}
+
+/* Frozen for longer than the broker remembers what was sent: the pushes are let go with their
+ * event, which comes again and has them once. */
+static void test_pushes_too_old_come_with_their_event_again(void **state)
+{
+    int64_t window_ms = conf.duplicate_window_ms;
+    size_t before = stored("THREADS", "thr.t1.>");
+    struct wk_delivery one[1];
+    struct batch_rig rig;
+
+    (void)state;
+    conf.duplicate_window_ms = 0;
+    rig_batch(&rig, "k-1");
+    one[0] = deliver(rig.means.lease, 950, make_post(950, 950, "k", "yes"), 1);
+    wk_batch_run(rig.batch, one, 1);
+    assert_int_equal(has_outcome("e950", "applied"), 1);
+    assert_int_equal(stored("THREADS", "thr.t1.>"), before);
+    conf.duplicate_window_ms = window_ms;
+    for (int i = 0; i < 2; i++) {
+        one[0] = deliver(rig.means.lease, 950, make_post(950, 950, "k", "yes"), 2);
+        wk_batch_run(rig.batch, one, 1);
+    }
+    assert_int_equal(stored("THREADS", "thr.t1.>"), before + 1);
+    unrig_batch(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -563,6 +672,10 @@ int main(void)
         cmocka_unit_test(test_what_rested_on_a_taken_id_is_decided_anew),
         cmocka_unit_test(test_what_comes_again_late_keeps_its_key),
         cmocka_unit_test(test_who_rests_on_others_waits_for_them),
+        cmocka_unit_test(test_nothing_is_begun_once_the_process_ends),
+        cmocka_unit_test(test_what_comes_too_late_is_set_aside),
+        cmocka_unit_test(test_publisher_sends_nothing_from_then_on),
+        cmocka_unit_test(test_pushes_too_old_come_with_their_event_again),
     };
 
     return cmocka_run_group_tests(tests, start_all, rig_stop);
