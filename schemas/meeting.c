@@ -157,12 +157,8 @@ static enum yz_err check_roster(const Yizhan__V1__MeetingConvened *meeting, stru
     return YZ_OK;
 }
 
-/* By hand is for who cannot otherwise, with a witness and a reason each: it is taken always, and no
- * meeting takes nothing else. */
 static enum yz_err check_methods(const Yizhan__V1__MeetingConvened *meeting, struct yz_violation *v)
 {
-    bool own = meeting->n_methods == 0;
-
     if (meeting->n_methods > METHODS_MAX)
         return yz_violate(v, YZ_TOO_MANY, "methods", NULL);
     for (size_t i = 0; i < meeting->n_methods; i++) {
@@ -174,12 +170,8 @@ static enum yz_err check_methods(const Yizhan__V1__MeetingConvened *meeting, str
                             field, v);
         if (err)
             return err;
-        own = own || meeting->methods[i] != YIZHAN__V1__CHECKIN_METHOD__MANUAL;
     }
-    return own ? YZ_OK
-               : yz_violate(v, YZ_INVALID_VALUE, "methods",
-                            "MANUAL is taken always: name CODE, OFFLINE, GEO or ONLINE, too, or "
-                            "none for CODE and OFFLINE.");
+    return YZ_OK;
 }
 
 static enum yz_err check_convened(const ProtobufCMessage *message, struct yz_violation *v)

@@ -167,22 +167,6 @@ static const struct {
      "{" IT ",\"kind\":\"LIFE_MEETING\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
      "\"endsAt\":\"2026-03-01T10:00:00Z\",\"roster\":[\"u1\"],\"methods\":[\"GEO\",0]}",
      YZ_MISSING_FIELD, "methods[1]"},
-    {"meeting.convened",
-     "{" IT ",\"kind\":\"LIFE_MEETING\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
-     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"roster\":[\"u1\"],\"methods\":[\"MANUAL\"]}",
-     YZ_INVALID_VALUE, "methods"},
-    {"meeting.convened",
-     "{" IT ",\"kind\":\"LIFE_MEETING\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
-     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"roster\":[\"u1\"],\"methods\":[\"MANUAL\",\"MANUAL\"]}",
-     YZ_INVALID_VALUE, "methods"},
-    {"meeting.convened",
-     "{" IT ",\"kind\":\"LIFE_MEETING\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
-     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"roster\":[\"u1\"],\"methods\":[\"MANUAL\",\"CODE\"]}",
-     YZ_OK, ""},
-    {"meeting.convened",
-     "{" IT ",\"kind\":\"LIFE_MEETING\",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
-     "\"endsAt\":\"2026-03-01T10:00:00Z\",\"roster\":[\"u1\"],\"methods\":[]}",
-     YZ_OK, ""},
     {"meeting.changed",
      "{" IT ",\"title\":\"t\",\"startsAt\":\"2026-03-01T08:00:00Z\","
      "\"endsAt\":\"2026-03-01T10:00:00Z\"}",
