@@ -161,6 +161,15 @@ void gw_watch_again(struct gw_watch *watch)
     look(watch);
 }
 
+void gw_watch_soon(struct gw_watch *watch)
+{
+    watch->soon = true;
+    if (!watch->list)
+        return; /* being looked up */
+    take_off(watch);
+    put_by(watch);
+}
+
 void gw_watch_stop(struct gw_watch *watch)
 {
     if (!watch->audit)

@@ -48,6 +48,8 @@ void gw_audit_free(struct gw_audit *audit);
 void gw_watch_start(struct gw_audit *audit, struct gw_watch *watch);
 /* Look now at what is new, and once more soon. */
 void gw_watch_again(struct gw_watch *watch);
+/* Look once more in WATCH_SOON_MS, whatever its turn would be; also from on_done. */
+void gw_watch_soon(struct gw_watch *watch);
 void gw_watch_stop(struct gw_watch *watch);
 
 #endif

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "gateway/audit.h"
 #include "schemas/field.h"
+#include "schemas/json.h"
 
 #include <auth.pb-c.h>
 #include <envelope.pb-c.h>
@@ -16,6 +17,8 @@
 #define FILTER  "state.*.auth.revoked.>"
 #define LIVE    "live." FILTER
 #define KEY_MAX (2 * YZ_ID_MAX + 1)
+
+#define LEADER_TIMEOUT_MS 2000
 
 struct token_void {
     char *org_path, *token_id; /* token_id "": all tokens */
@@ -40,7 +43,13 @@ struct gw_revocations {
     struct gw_barrier barrier;
     struct gw_watch watch;
     bool watching, loaded, changed;
-    unsigned looks;
+    /* What the looks must reach before they count: the stream's last sequence when they began, or
+     * else the last revocation of all that the leader has. */
+    uint64_t needed;
+    uint64_t met; /* the last revocation that a look has met */
+    bool behind;  /* a look was answered that did not reach it */
+    bool asking;  /* the leader */
+    uint64_t request;
     char epoch[GW_EPOCH_MAX];
     struct entry *entries;
     size_t count, max; /* of voids */
@@ -206,27 +215,93 @@ static void on_live(void *arg, natsMsg *msg)
     on_value(arg, msg, yz_bus_header_u64(msg, "Nats-Sequence", 0));
 }
 
-/* A follower of a replicated stream may be behind what the leader held when we asked: then the
- * second look, a second later, counts. */
+static void on_found(void *arg, natsMsg *msg, uint64_t seq)
+{
+    struct gw_revocations *r = arg;
+
+    if (seq > r->met)
+        r->met = seq;
+    on_value(r, msg, seq);
+}
+
+static void end_loading(struct gw_revocations *r)
+{
+    r->loaded = true;
+    yz_info("revocations_loaded", "count=%zu", r->count);
+}
+
+static void look_again(struct gw_revocations *r)
+{
+    yz_warn_spaced("revocations_behind", "needed=%" PRIu64 " upto=%" PRIu64, r->needed,
+                   r->watch.upto);
+    r->behind = true;
+    gw_watch_soon(&r->watch);
+}
+
+static bool on_leader(void *arg, natsMsg *msg, enum yz_err err)
+{
+    struct gw_revocations *r = arg;
+    json_t *root = NULL;
+    json_int_t seq = 0, code = 0;
+
+    r->asking = false;
+    if (!err)
+        root = yz_json_load(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
+    if (root && json_unpack(root, "{s:{s:I}}", "message", "seq", &seq) != 0)
+        (void)json_unpack(root, "{s:{s:I}}", "error", "code", &code);
+    if ((seq > 0 && (uint64_t)seq <= r->met) || code == 404)
+        end_loading(r);
+    else
+        look_again(r);
+    json_decref(root);
+    return false;
+}
+
+/* A follower that is behind answered, or, as one does that has nothing new or answers in pages, it
+ * did not say how far it has come: then only the leader knows whether there is more. */
+static void ask_leader(struct gw_revocations *r)
+{
+    static const char text[] = "{\"last_by_subj\":\"" FILTER "\"}";
+    char subject[64];
+
+    snprintf(subject, sizeof subject, "$JS.API.STREAM.MSG.GET.%s", state_of(r)->name);
+    r->asking = true;
+    if (gw_link_request(r->link, subject, text, sizeof text - 1, LEADER_TIMEOUT_MS, on_leader, r,
+                        &r->request) == YZ_OK)
+        return;
+    r->asking = false;
+    look_again(r);
+}
+
 static void on_looked(void *arg, enum yz_err err)
 {
     struct gw_revocations *r = arg;
 
-    if (err || r->loaded)
+    if (err || r->loaded || r->asking)
         return;
-    r->looks++;
-    r->loaded = state_of(r)->replicas <= 1 || r->watch.upto >= r->watch.known_seq || r->looks > 1;
-    if (r->loaded)
-        yz_info("revocations_loaded", "count=%zu", r->count);
+    if (r->watch.upto >= r->needed)
+        end_loading(r);
+    else
+        ask_leader(r);
 }
 
 static void watch(struct gw_revocations *r)
 {
     snprintf(r->epoch, sizeof r->epoch, "%s", state_of(r)->epoch);
+    r->needed = state_of(r)->last_seq;
+    r->met = 0;
     r->watch = (struct gw_watch){
-        .stream = GW_STATE, .filter = FILTER, .on_found = on_value, .on_done = on_looked, .arg = r};
+        .stream = GW_STATE, .filter = FILTER, .on_found = on_found, .on_done = on_looked, .arg = r};
     r->watching = true;
     gw_watch_start(r->audit, &r->watch);
+}
+
+static void end_watch(struct gw_revocations *r)
+{
+    if (r->asking)
+        gw_link_cancel(r->link, r->request);
+    r->asking = false;
+    gw_watch_stop(&r->watch);
 }
 
 static void on_info(void *arg, const struct gw_stream *stream, enum yz_err err)
@@ -259,7 +334,7 @@ static void follow_epoch(struct gw_revocations *r)
     yz_warn("revocations_reread", "epoch=%s", state->epoch);
     for (struct entry *entry = r->entries; entry; entry = entry->hh.next)
         entry->seq = 0;
-    gw_watch_stop(&r->watch);
+    end_watch(r);
     watch(r);
 }
 
@@ -305,7 +380,7 @@ void gw_revocations_free(struct gw_revocations *r)
     gw_link_off_resync(r->link, r);
     gw_barrier_cancel(&r->barrier);
     if (r->watching)
-        gw_watch_stop(&r->watch);
+        end_watch(r);
     if (r->tap)
         gw_link_unsubscribe(r->link, r->tap);
     gw_audit_free(r->audit);
@@ -322,6 +397,7 @@ bool gw_revocations_ready(const struct gw_revocations *r, const char **reason)
 {
     *reason = r->overflown ? "there are more revocations than revocations_max"
               : r->loaded  ? ""
+              : r->behind  ? "the revocations have not been read yet: a follower of STATE is behind"
                            : "the revocations have not been read yet";
     return r->loaded && !r->overflown;
 }

@@ -7,7 +7,9 @@
  *           process is not ready and lets nobody in (busy) until it is started with a larger limit.
  *           Sessions that are open stay, and are still closed by what is held; of a member whose
  *           revocations found no room every token counts as void.
- * Failure   before all of them have been read once, no token is accepted (bus_unavailable). While
+ * Failure   before all of them have been read once, no token is accepted (bus_unavailable): a
+ *           follower of STATE that is behind is asked again every second until it has what the
+ *           leader had at the start, or the leader says that there is no more to read. While
  *           the bus is away what is known counts; at the reconnect everything new is read, again
  *           1 s later, and from then on at least every 10 s. An entry is never dropped but by its
  *           own restoring, also when the stream was made anew.

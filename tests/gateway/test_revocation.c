@@ -360,12 +360,77 @@ static int close_library(void **state)
     return 0;
 }
 
+/* However often it is asked: nobody is let in by what it does not know yet. */
+static void a_follower_that_is_behind_does_not_count(void **state)
+{
+    struct world *w = *state;
+    const char *reason;
+
+    hold(w, 9, 2, (struct value[]){{"m1", 3, 1}, {"m2", 8, 1}});
+    w->link.follower_seq = 5;
+    TURN_UNTIL(w, w->link.looks >= 4);
+    assert_int_equal(judge(w, "m2", "k0"), YZ_BUS_UNAVAILABLE);
+    assert_int_equal(judge(w, "m1", "k0"), YZ_TOKEN_REVOKED);
+    assert_false(gw_revocations_ready(w->revocations, &reason));
+    assert_non_null(strstr(reason, "behind"));
+    w->link.follower_seq = 9;
+    TURN_UNTIL(w, ready(w));
+    assert_int_equal(judge(w, "m2", "k0"), YZ_TOKEN_REVOKED);
+}
+
+/* It has not come to the stream's end, but to the last of what is looked for. */
+static void what_the_leader_has_not_need_not_be_waited_for(void **state)
+{
+    struct world *w = *state;
+
+    hold(w, 9, 1, (struct value[]){{"m1", 3, 1}});
+    w->link.follower_seq = 5;
+    TURN_UNTIL(w, ready(w));
+    assert_int_equal(w->link.leader_asked, 1);
+    assert_int_equal(judge(w, "m1", "k0"), YZ_TOKEN_REVOKED);
+}
+
+/* A look that met nothing does not tell how far it came: the leader does. */
+static void nothing_met_is_nothing_there_when_the_leader_says_so(void **state)
+{
+    struct world *w = *state;
+
+    hold(w, 9, 0, (struct value[]){{0}});
+    TURN_UNTIL(w, ready(w));
+    assert_int_equal(w->link.leader_asked, 1);
+    assert_int_equal(judge(w, "m1", "k0"), YZ_OK);
+}
+
+static void nothing_met_does_not_count_when_the_leader_has_more(void **state)
+{
+    struct world *w = *state;
+
+    hold(w, 9, 1, (struct value[]){{"m1", 7, 1}});
+    w->link.follower_seq = 4;
+    TURN_UNTIL(w, w->link.leader_asked >= 3);
+    w->link.leader_mute = true;
+    TURN_UNTIL(w, w->link.leader_asked >= 5);
+    assert_int_equal(judge(w, "m1", "k0"), YZ_BUS_UNAVAILABLE);
+    w->link.follower_seq = 8; /* still not the end, but what it looks for is there */
+    w->link.leader_mute = false;
+    TURN_UNTIL(w, ready(w));
+    assert_int_equal(judge(w, "m1", "k0"), YZ_TOKEN_REVOKED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_finds_no_room_is_void_altogether, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_member_whose_new_voids_find_no_room_keeps_none_open,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_follower_that_is_behind_does_not_count, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_the_leader_has_not_need_not_be_waited_for, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(nothing_met_is_nothing_there_when_the_leader_says_so,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_met_does_not_count_when_the_leader_has_more, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, open_library, close_library);
