@@ -50,7 +50,7 @@ struct gw_revocations {
     bool behind;  /* a look was answered that did not reach it */
     bool asking;  /* the leader */
     uint64_t request;
-    char epoch[GW_EPOCH_MAX];
+    unsigned resets; /* of the stream that is read */
     struct entry *entries;
     size_t count, max; /* of voids */
     bool overflown;    /* one could not be held */
@@ -287,7 +287,7 @@ static void on_looked(void *arg, enum yz_err err)
 
 static void watch(struct gw_revocations *r)
 {
-    snprintf(r->epoch, sizeof r->epoch, "%s", state_of(r)->epoch);
+    r->resets = state_of(r)->resets;
     r->needed = state_of(r)->last_seq;
     r->met = 0;
     r->watch = (struct gw_watch){
@@ -323,15 +323,16 @@ static void on_resync(void *arg)
         gw_watch_again(&r->watch);
 }
 
-/* The stream was made anew and counts from the beginning: read it all. What it has lost still
- * counts here. */
-static void follow_epoch(struct gw_revocations *r)
+/* The stream was made anew and counts from the beginning, or it has lost its tail (a broker without
+ * power) and gives its sequences once more: then what is new would be taken for stale. Read it all.
+ * What it has lost still counts here. */
+static void follow_resets(struct gw_revocations *r)
 {
     const struct gw_stream *state = state_of(r);
 
-    if (!r->watching || !state->known || strcmp(state->epoch, r->epoch) == 0)
+    if (!r->watching || !state->known || state->resets == r->resets)
         return;
-    yz_warn("revocations_reread", "epoch=%s", state->epoch);
+    yz_warn("revocations_reread", "epoch=%s last_seq=%" PRIu64, state->epoch, state->last_seq);
     for (struct entry *entry = r->entries; entry; entry = entry->hh.next)
         entry->seq = 0;
     end_watch(r);
@@ -343,7 +344,7 @@ bool gw_revocations_changed(struct gw_revocations *r)
     bool changed = r->changed;
 
     r->changed = false;
-    follow_epoch(r);
+    follow_resets(r);
     return changed;
 }
 

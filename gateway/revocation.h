@@ -12,7 +12,7 @@
  *           leader had at the start, or the leader says that there is no more to read. While
  *           the bus is away what is known counts; at the reconnect everything new is read, again
  *           1 s later, and from then on at least every 10 s. An entry is never dropped but by its
- *           own restoring, also when the stream was made anew.
+ *           own restoring, also when the stream was made anew or lost its tail; both are read anew.
  */
 #ifndef GW_REVOCATION_H
 #define GW_REVOCATION_H

@@ -136,6 +136,7 @@ static void store(struct watched *w, const struct parsed *p)
                 info->last_seq);
     if (!reset)
         return;
+    info->resets++;
     yz_warn("stream_reset", "stream=%s epoch=%s last_seq=%" PRIu64, info->name, info->epoch,
             info->last_seq);
     if (w->owner->on_reset)

@@ -25,6 +25,7 @@ struct gw_stream {
     uint64_t first_seq, last_seq; /* when it was answered */
     int64_t subject_max;          /* messages kept of one subject; <= 0: no limit */
     int replicas;
+    unsigned resets; /* so often it turned out to be another one than before, as on_reset says */
 };
 
 struct gw_streams;

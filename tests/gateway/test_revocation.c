@@ -417,6 +417,50 @@ static void nothing_met_does_not_count_when_the_leader_has_more(void **state)
     assert_int_equal(judge(w, "m1", "k0"), YZ_TOKEN_REVOKED);
 }
 
+static void resync(struct world *w)
+{
+    for (size_t i = 0; i < LINK_LISTENERS_MAX; i++) {
+        if (w->link.on_resync[i])
+            w->link.on_resync[i](w->link.resync_arg[i]);
+    }
+}
+
+/* A broker came back without its last messages and gives their sequences again. */
+static void a_lost_tail_makes_nothing_stale(void **state)
+{
+    struct world *w = *state;
+
+    w->link.replicas = 1;
+    hold(w, 9, 2, (struct value[]){{"m1", 8, 1}, {"m2", 9, 1}});
+    TURN_UNTIL(w, ready(w));
+    hold(w, 5, 1, (struct value[]){{"m3", 5, 1}});
+    resync(w);
+    TURN_UNTIL(w, judge(w, "m3", "k0") == YZ_TOKEN_REVOKED);
+    assert_int_equal(judge(w, "m1", "k0"), YZ_TOKEN_REVOKED);
+    assert_int_equal(judge(w, "m2", "k0"), YZ_TOKEN_REVOKED);
+    live(w, (struct value){"m1", 6, 0});
+    assert_int_equal(judge(w, "m1", "k0"), YZ_OK);
+    hold(w, 7, 2, (struct value[]){{"m3", 5, 1}, {"m2", 7, 0}}); /* not republished to us */
+    resync(w);
+    TURN_UNTIL(w, judge(w, "m2", "k0") == YZ_OK);
+    assert_true(ready(w));
+}
+
+/* What a new leader has not applied yet is not lost: nothing is read anew for it. */
+static void a_leader_that_is_behind_is_no_lost_tail(void **state)
+{
+    struct world *w = *state;
+
+    hold(w, 9, 1, (struct value[]){{"m1", 9, 1}});
+    TURN_UNTIL(w, ready(w));
+    w->link.last_seq = 5;
+    resync(w);
+    turn(w);
+    live(w, (struct value){"m1", 7, 0}); /* one that was long on its way */
+    assert_int_equal(judge(w, "m1", "k0"), YZ_TOKEN_REVOKED);
+    assert_int_equal(gw_streams_get(w->link.streams, GW_STATE)->resets, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +475,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(nothing_met_does_not_count_when_the_leader_has_more, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_lost_tail_makes_nothing_stale, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_leader_that_is_behind_is_no_lost_tail, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, open_library, close_library);
