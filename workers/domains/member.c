@@ -144,17 +144,37 @@ static enum yz_err judge_sealing(const struct wk_event *event, struct wk_fold *f
     return err ? yz_violate(v, YZ_INTERNAL, NULL, NULL) : YZ_OK;
 }
 
-static void insert_change(const struct wk_event *event, struct wk_fold *fold,
-                          const struct named *named, const bson_t *old, const bson_t *changed,
-                          const struct wk_member_patch *patch)
+static void change_id(const struct wk_event *event, const char *member, int64_t revision,
+                      char out[WK_ID_MAX])
 {
-    char id[WK_ID_MAX], revision[24];
+    char text[24];
 
-    snprintf(revision, sizeof revision, "%" PRId64, named->revision);
-    wk_id(id, event->env->actor.tenant, named->member, revision, NULL);
+    snprintf(text, sizeof text, "%" PRId64, revision);
+    wk_id(out, event->env->actor.tenant, member, text, NULL);
+}
+
+/* A replay finds the entry, and in it what the file was before. */
+static void need_change(const struct wk_event *event, struct wk_needs *needs, const char *member,
+                        uint64_t revision)
+{
+    char id[WK_ID_MAX];
+
+    change_id(event, member, (int64_t)revision, id);
+    wk_need(needs, WK_MEMBER_CHANGES, id);
+}
+
+/* The entry of the history as it stands from now on: in a replay, as it stood. */
+static const bson_t *insert_change(const struct wk_event *event, struct wk_fold *fold,
+                                   const struct named *named, const bson_t *old,
+                                   const bson_t *changed, const struct wk_member_patch *patch)
+{
+    char id[WK_ID_MAX];
+
+    change_id(event, named->member, named->revision, id);
     wk_insert(fold, WK_MEMBER_CHANGES, id,
               wk_member_change(event, named->member, old, changed, patch, named->basis),
               YZ_STALE_REVISION, "revision");
+    return wk_get(fold, WK_MEMBER_CHANGES, id);
 }
 
 void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, const bson_t *file)
@@ -177,61 +197,44 @@ void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, con
     }
 }
 
-static bool names_scope(const struct wk_member_term *terms, size_t count, const char *scope)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(terms[i].scope, scope) == 0)
-            return true;
-    }
-    return false;
-}
-
-static Yizhan__V1__MemberRoleHeld role_held(const bson_t *file, const char *scope)
+static void owe_held(const struct wk_event *event, struct wk_fold *fold, int ordinal,
+                     const bson_t *file, const char *scope, int64_t at_ms)
 {
     Yizhan__V1__MemberRoleHeld held = YIZHAN__V1__MEMBER_ROLE_HELD__INIT;
-
-    held.org_path = (char *)(uintptr_t)scope;
-    held.member_id = (char *)(uintptr_t)wk_document_text(file, "member_id");
-    held.revision = (uint64_t)wk_document_number(file, "revision");
-    return held;
-}
-
-static void owe_scope(const struct wk_event *event, struct wk_fold *fold, int ordinal,
-                      const bson_t *file, const char *scope, int64_t at_ms)
-{
-    Yizhan__V1__MemberRoleHeld held = role_held(file, scope);
     char roles[WK_ROLES_TEXT_MAX];
 
     wk_member_roles_over(file, scope, at_ms, roles);
+    held.org_path = (char *)(uintptr_t)scope;
+    held.member_id = (char *)(uintptr_t)wk_document_text(file, "member_id");
+    held.revision = (uint64_t)wk_document_number(file, "revision");
     held.roles = roles;
     wk_later(fold, ordinal, event->received_at_ms, "member.role_held", &held.base);
 }
 
+/* Of the revision that ended it: in a replay the file may name it anew, at a later one. */
 static void owe_ended(const struct wk_event *event, struct wk_fold *fold, int ordinal,
-                      const bson_t *file, const char *scope)
+                      const bson_t *change, const char *scope)
 {
-    Yizhan__V1__MemberRoleHeld held = role_held(file, scope);
+    Yizhan__V1__MemberRoleHeld held = YIZHAN__V1__MEMBER_ROLE_HELD__INIT;
 
+    held.org_path = (char *)(uintptr_t)scope;
+    held.member_id = (char *)(uintptr_t)wk_document_text(change, "member_id");
+    held.revision = (uint64_t)wk_document_number(change, "revision");
     held.ended = true;
     wk_later(fold, ordinal, event->received_at_ms, "member.role_held", &held.base);
 }
 
-void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, const bson_t *old,
+void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, const bson_t *change,
                           const bson_t *file, int64_t at_ms)
 {
-    struct wk_member_term before[WK_MEMBER_TERMS_MAX], after[WK_MEMBER_TERMS_MAX];
-    size_t before_count = old && !is_archived(old) ? wk_member_terms(old, before) : 0;
-    size_t after_count = is_archived(file) ? 0 : wk_member_terms(file, after);
+    const char *scopes[WK_MEMBER_TERMS_MAX];
+    size_t count = wk_member_scopes(file, scopes);
 
-    for (size_t i = 0; i < after_count; i++) {
-        if (!names_scope(after, i, after[i].scope))
-            owe_scope(event, fold, ROW_HELD + (int)i, file, after[i].scope, at_ms);
-    }
-    for (size_t i = 0; i < before_count; i++) {
-        if (!names_scope(before, i, before[i].scope) &&
-            !names_scope(after, after_count, before[i].scope))
-            owe_ended(event, fold, ROW_ENDED + (int)i, file, before[i].scope);
-    }
+    for (size_t i = 0; i < count; i++)
+        owe_held(event, fold, ROW_HELD + (int)i, file, scopes[i], at_ms);
+    count = wk_member_ended(change, scopes);
+    for (size_t i = 0; i < count; i++)
+        owe_ended(event, fold, ROW_ENDED + (int)i, change, scopes[i]);
 }
 
 /* Put the file, its history, and tell rosters and the member. */
@@ -240,6 +243,7 @@ static void put_file(const struct wk_event *event, struct wk_fold *fold, const s
 {
     const bson_t *old = get(event, fold, WK_MEMBERS, named->member);
     const bson_t *key = get(event, fold, WK_MEMBER_KEYS, named->member);
+    const bson_t *change;
     char id[WK_ID_MAX];
     bson_t *changed;
 
@@ -248,7 +252,7 @@ static void put_file(const struct wk_event *event, struct wk_fold *fold, const s
     patch->revision = named->revision;
     patch->at_ms = event->received_at_ms;
     changed = wk_member_patched(wk_fold_context(fold), event, named->member, old, key, patch);
-    insert_change(event, fold, named, old, changed, patch);
+    change = insert_change(event, fold, named, old, changed, patch);
     if (patch->org_path && named->revision > 1)
         wk_member_owe_placing(event, fold, ROW_LEFT, changed, named->org_path, true,
                               event->received_at_ms);
@@ -257,7 +261,7 @@ static void put_file(const struct wk_event *event, struct wk_fold *fold, const s
                           patch->archive_reason != NULL, event->received_at_ms);
     if (!patch->archive_reason)
         wk_member_owe_terms(event, fold, changed);
-    wk_member_owe_scopes(event, fold, old, changed, event->received_at_ms);
+    wk_member_owe_scopes(event, fold, change, changed, event->received_at_ms);
     wk_member_id(id, event->env->actor.tenant, named->member);
     wk_put(fold, WK_MEMBERS, id, changed);
 }
@@ -341,6 +345,7 @@ static void needs_changed(const struct wk_event *event, struct wk_needs *needs)
     const Yizhan__V1__MemberChanged *changed = (const Yizhan__V1__MemberChanged *)event->payload;
 
     need_file(event, needs, changed->member_id);
+    need_change(event, needs, changed->member_id, changed->revision);
     if (*changed->new_org_path)
         wk_org_need(event, needs, changed->new_org_path);
 }
@@ -402,7 +407,10 @@ static struct named named_archived(const struct wk_event *event)
 
 static void needs_archived(const struct wk_event *event, struct wk_needs *needs)
 {
-    need_file(event, needs, ((const Yizhan__V1__MemberArchived *)event->payload)->member_id);
+    const Yizhan__V1__MemberArchived *archived = (const Yizhan__V1__MemberArchived *)event->payload;
+
+    need_file(event, needs, archived->member_id);
+    need_change(event, needs, archived->member_id, archived->revision);
 }
 
 static enum yz_err judge_archived(const struct wk_event *event, struct wk_fold *fold,

@@ -4,7 +4,9 @@
  * all above it: by them it is found), status, name, name_key (name and member id: what pages are
  * ordered by), kind, gender, birthday, joined_on, full_on, education, position, roles, revision,
  * registered_at, changed_at, archived_at, archive_reason; and sealed by vault.h: id_number, phone,
- * dues_base. Its history, WK_MEMBER_CHANGES, _id "<tenant>|<member>|<revision>", is insert-only.
+ * dues_base. Its history, WK_MEMBER_CHANGES, _id "<tenant>|<member>|<revision>", of a move that the
+ * file followed "<tenant>|<member>|by-<sequence>", is insert-only: what differs, and in `ended` the
+ * orgs that its roles name no more.
  *
  * Who has a role over an org, wherever the member belongs, stands in WK_ROLE_HOLDERS (roster.h),
  * written on the aggregate of the org's roster. By it the scopes of roles follow an org that is
@@ -56,7 +58,6 @@ struct wk_member_patch {
     const char *scope_to;
     const char *archive_reason; /* NULL: as it was */
     bool drop_sealed;
-    uint64_t moved_by; /* the event that moves its roles' scopes; 0: as it was */
     int64_t revision;
     int64_t at_ms;
 };
@@ -66,7 +67,7 @@ struct wk_member_patch {
 bson_t *wk_member_patched(const struct wk_context *context, const struct wk_event *event,
                           const char *member, const bson_t *old, const bson_t *key,
                           const struct wk_member_patch *patch);
-/* The entry of the history: which fields differ, and how. */
+/* The entry of the history: which fields differ, and how, and which scopes are named no more. */
 bson_t *wk_member_change(const struct wk_event *event, const char *member, const bson_t *old,
                          const bson_t *changed, const struct wk_member_patch *patch,
                          const char *basis);
@@ -81,6 +82,11 @@ struct wk_member_term {
     int64_t from_ms, until_ms; /* 0: none */
 };
 size_t wk_member_terms(const bson_t *file, struct wk_member_term terms[WK_MEMBER_TERMS_MAX]);
+/* The orgs that its roles name, each once; of an archived file (or none) there are none. */
+size_t wk_member_scopes(const bson_t *file, const char *scopes[WK_MEMBER_TERMS_MAX]);
+/* Those that an entry of the history has ended; one of an earlier version tells of none. change may
+ * be NULL. */
+size_t wk_member_ended(const bson_t *change, const char *scopes[WK_MEMBER_TERMS_MAX]);
 /* "secretary" */
 const char *wk_member_role_name(Yizhan__V1__MemberRole role);
 
@@ -88,10 +94,9 @@ const char *wk_member_role_name(Yizhan__V1__MemberRole role);
  * that the roles name. */
 void wk_member_owe_terms(const struct wk_event *event, struct wk_fold *fold, const bson_t *file);
 /* Owe the orgs that the file's roles name: that it has them, which are live at at_ms, and, of those
- * of old alone (NULL: none), that it has no more. A replay finds no old ones: what then stays
- * behind follows a move to no effect, and counts as leading in the way of a complaint until the
- * role is given and taken anew. */
-void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, const bson_t *old,
+ * that change ended (NULL: none), that it has no more. change is the stored entry of the history,
+ * not one made anew: in a replay the file before it is gone. */
+void wk_member_owe_scopes(const struct wk_event *event, struct wk_fold *fold, const bson_t *change,
                           const bson_t *file, int64_t at_ms);
 /* Owe the branch's roster what the file says of it: that it has the member, or, left, has not. */
 void wk_member_owe_placing(const struct wk_event *event, struct wk_fold *fold, int ordinal,

@@ -489,6 +489,17 @@ void wk_member_apply_branch_moved(const struct wk_event *event, struct wk_fold *
     wk_put(fold, WK_BRANCHES, id, marked_branch(branch, moved));
 }
 
+/* Its entry of the history goes by the event: what revision it makes, only the file tells, and in a
+ * replay not even that one. */
+static void follow_change_id(const struct wk_event *event, char out[WK_ID_MAX])
+{
+    char by[32];
+
+    snprintf(by, sizeof by, "by-%" PRIu64, event->sequence);
+    wk_id(out, event->env->actor.tenant,
+          ((const Yizhan__V1__MemberFollowed *)event->payload)->member_id, by, NULL);
+}
+
 void wk_member_needs_followed(const struct wk_event *event, struct wk_needs *needs)
 {
     char id[WK_ID_MAX];
@@ -496,6 +507,8 @@ void wk_member_needs_followed(const struct wk_event *event, struct wk_needs *nee
     wk_member_id(id, event->env->actor.tenant,
                  ((const Yizhan__V1__MemberFollowed *)event->payload)->member_id);
     wk_need_own(needs, WK_MEMBERS, id);
+    follow_change_id(event, id);
+    wk_need(needs, WK_MEMBER_CHANGES, id);
 }
 
 static void push_followed(const struct wk_event *event, struct wk_fold *fold, int64_t revision)
@@ -516,16 +529,14 @@ static bson_t *follow(const struct wk_event *event, struct wk_fold *fold, const 
         .org_path = followed->scopes_only ? NULL : followed->to,
         .scope_from = followed->org_path,
         .scope_to = followed->to,
-        .moved_by = event->sequence,
         .revision = wk_document_number(file, "revision") + 1,
         .at_ms = event->received_at_ms,
     };
-    char id[WK_ID_MAX], revision[24];
+    char id[WK_ID_MAX];
     bson_t *changed =
         wk_member_patched(wk_fold_context(fold), event, followed->member_id, file, NULL, &patch);
 
-    snprintf(revision, sizeof revision, "%" PRId64, patch.revision);
-    wk_id(id, event->env->actor.tenant, followed->member_id, revision, NULL);
+    follow_change_id(event, id);
     wk_insert(
         fold, WK_MEMBER_CHANGES, id,
         wk_member_change(event, followed->member_id, file, changed, &patch, "the branch was moved"),
@@ -545,64 +556,67 @@ static bool has_role_in(const bson_t *file, const char *org_path)
     return false;
 }
 
-/* The branch stays; what roles it has over its own branch may be others now. In a replay the scopes
- * are moved already, by this very event. */
-static void follow_with_scopes(const struct wk_event *event, struct wk_fold *fold,
-                               const bson_t *file, const char *id)
+static bool is_active(const bson_t *file)
 {
-    const Yizhan__V1__MemberFollowed *followed = (const Yizhan__V1__MemberFollowed *)event->payload;
-    bson_t *changed = has_role_in(file, followed->org_path) ? follow(event, fold, file) : NULL;
-    const bson_t *now = changed ? changed : file;
-
-    if (wk_document_number(now, "moved_by") != (int64_t)event->sequence)
-        return;
-    wk_member_owe_placing(event, fold, ROW_JOINED, now, wk_document_text(now, "org_path"), false,
-                          event->received_at_ms);
-    wk_member_owe_terms(event, fold, now);
-    wk_member_owe_scopes(event, fold, file, now, event->received_at_ms);
-    push_followed(event, fold, wk_document_number(now, "revision"));
-    if (changed)
-        wk_put(fold, WK_MEMBERS, id, changed);
+    return strcmp(wk_document_text(file, "status"), "MEMBER_ACTIVE") == 0;
 }
 
-/* What is owed to the rosters comes from where the file is in the end: in a replay it is there
- * already, and to say it again is harmless. */
-static void follow_with_branch(const struct wk_event *event, struct wk_fold *fold,
-                               const bson_t *file, const char *id)
+/* change: that this very event made (a replay), and perhaps not yet the file. */
+static bool is_to_follow(const Yizhan__V1__MemberFollowed *followed, const bson_t *file,
+                         const bson_t *change)
+{
+    if (change)
+        return wk_document_number(file, "revision") < wk_document_number(change, "revision");
+    if (followed->scopes_only)
+        return has_role_in(file, followed->org_path);
+    return strcmp(wk_document_text(file, "org_path"), followed->org_path) == 0;
+}
+
+/* What the rosters are owed comes from where the file is in the end: in a replay that may be the
+ * work of events behind this one, and to say it again is harmless. Of a file that they brought back
+ * it is not said that it has left. */
+static void owe_rosters(const struct wk_event *event, struct wk_fold *fold, const bson_t *file)
 {
     const Yizhan__V1__MemberFollowed *followed = (const Yizhan__V1__MemberFollowed *)event->payload;
-    const bson_t *before = file;
-    bson_t *changed = NULL;
+    const char *org_path = wk_document_text(file, "org_path");
 
-    if (strcmp(wk_document_text(file, "org_path"), followed->org_path) == 0)
-        file = changed = follow(event, fold, file);
-    wk_member_owe_placing(event, fold, ROW_LEFT, file, followed->org_path, true,
-                          event->received_at_ms);
-    if (strcmp(wk_document_text(file, "org_path"), followed->to) == 0) {
-        wk_member_owe_placing(event, fold, ROW_JOINED, file, followed->to, false,
+    if (!followed->scopes_only && strcmp(org_path, followed->org_path) != 0)
+        wk_member_owe_placing(event, fold, ROW_LEFT, file, followed->org_path, true,
                               event->received_at_ms);
-        push_followed(event, fold, wk_document_number(file, "revision"));
-    }
+    if (!is_active(file))
+        return;
+    /* The branch stays; what roles it has over its own branch may be others now. */
+    if (followed->scopes_only || strcmp(org_path, followed->to) == 0)
+        wk_member_owe_placing(event, fold, ROW_JOINED, file, org_path, false,
+                              event->received_at_ms);
     wk_member_owe_terms(event, fold, file);
-    wk_member_owe_scopes(event, fold, before, file, event->received_at_ms);
-    if (changed)
-        wk_put(fold, WK_MEMBERS, id, changed);
 }
 
 void wk_member_apply_followed(const struct wk_event *event, struct wk_fold *fold)
 {
     const Yizhan__V1__MemberFollowed *followed = (const Yizhan__V1__MemberFollowed *)event->payload;
-    const bson_t *file;
-    char id[WK_ID_MAX];
+    const bson_t *file, *change;
+    char id[WK_ID_MAX], of_change[WK_ID_MAX];
+    bson_t *changed = NULL;
 
     wk_member_id(id, event->env->actor.tenant, followed->member_id);
+    follow_change_id(event, of_change);
     file = wk_get(fold, WK_MEMBERS, id);
-    if (!file || strcmp(wk_document_text(file, "status"), "MEMBER_ACTIVE") != 0)
+    change = wk_get(fold, WK_MEMBER_CHANGES, of_change);
+    if (!file || (!change && !is_active(file)))
         return;
-    if (followed->scopes_only)
-        follow_with_scopes(event, fold, file, id);
-    else
-        follow_with_branch(event, fold, file, id);
+    if (is_to_follow(followed, file, change)) {
+        file = changed = follow(event, fold, file);
+        change = wk_get(fold, WK_MEMBER_CHANGES, of_change);
+    }
+    if (!change && followed->scopes_only)
+        return;
+    owe_rosters(event, fold, file);
+    wk_member_owe_scopes(event, fold, change, file, event->received_at_ms);
+    if (change || strcmp(wk_document_text(file, "org_path"), followed->to) == 0)
+        push_followed(event, fold, wk_document_number(change ? change : file, "revision"));
+    if (changed)
+        wk_put(fold, WK_MEMBERS, id, changed);
 }
 
 void wk_member_needs_term_passed(const struct wk_event *event, struct wk_needs *needs)

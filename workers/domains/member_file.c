@@ -152,6 +152,43 @@ size_t wk_member_terms(const bson_t *file, struct wk_member_term terms[WK_MEMBER
     return count;
 }
 
+static bool names(const char *const *scopes, size_t count, const char *scope)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(scopes[i], scope) == 0)
+            return true;
+    }
+    return false;
+}
+
+size_t wk_member_scopes(const bson_t *file, const char *scopes[WK_MEMBER_TERMS_MAX])
+{
+    struct wk_member_term terms[WK_MEMBER_TERMS_MAX];
+    size_t term_count = wk_member_terms(file, terms), count = 0;
+
+    if (term_count > 0 && strcmp(wk_document_text(file, "status"), "MEMBER_ACTIVE") != 0)
+        return 0;
+    for (size_t i = 0; i < term_count; i++) {
+        if (!names(scopes, count, terms[i].scope))
+            scopes[count++] = terms[i].scope;
+    }
+    return count;
+}
+
+size_t wk_member_ended(const bson_t *change, const char *scopes[WK_MEMBER_TERMS_MAX])
+{
+    bson_iter_t entries;
+    size_t count = 0;
+
+    if (!change || !wk_document_array(change, "ended", &entries))
+        return 0;
+    while (count < WK_MEMBER_TERMS_MAX && bson_iter_next(&entries)) {
+        if (BSON_ITER_HOLDS_UTF8(&entries))
+            scopes[count++] = bson_iter_utf8(&entries, NULL);
+    }
+    return count;
+}
+
 void wk_member_stored_value(const bson_t *document, Yizhan__V1__MemberField field,
                             char out[WK_FIELD_TEXT_MAX])
 {
@@ -357,9 +394,6 @@ bson_t *wk_member_patched(const struct wk_context *context, const struct wk_even
                           const struct wk_member_patch *patch)
 {
     const struct sealing sealing = {context, event->env->actor.tenant, member, key};
-    int64_t moved_by = patch->moved_by ? (int64_t)patch->moved_by
-                       : old           ? wk_document_number(old, "moved_by")
-                                       : 0;
     int64_t registered_at = old ? wk_document_time_ms(old, "registered_at") : patch->at_ms;
     bson_t *document = bson_new();
 
@@ -371,8 +405,6 @@ bson_t *wk_member_patched(const struct wk_context *context, const struct wk_even
     BSON_APPEND_INT64(document, "revision", patch->revision);
     BSON_APPEND_DATE_TIME(document, "registered_at", registered_at);
     BSON_APPEND_DATE_TIME(document, "changed_at", patch->at_ms);
-    if (moved_by)
-        BSON_APPEND_INT64(document, "moved_by", moved_by);
     return document;
 }
 
@@ -430,6 +462,26 @@ static void note_field(struct history *history, Yizhan__V1__MemberField field, c
         note(history, field, before, after);
 }
 
+/* The orgs that roles of old alone name. A list of the entry, which is written before the file:
+ * that tells only how it is in the end. */
+static void append_ended(bson_t *document, const bson_t *old, const bson_t *changed)
+{
+    const char *before[WK_MEMBER_TERMS_MAX], *after[WK_MEMBER_TERMS_MAX];
+    size_t before_count = wk_member_scopes(old, before);
+    size_t after_count = wk_member_scopes(changed, after), count = 0;
+    char key[24];
+    bson_t list;
+
+    BSON_APPEND_ARRAY_BEGIN(document, "ended", &list);
+    for (size_t i = 0; i < before_count; i++) {
+        if (names(after, after_count, before[i]))
+            continue;
+        snprintf(key, sizeof key, "%zu", count++);
+        BSON_APPEND_UTF8(&list, key, before[i]);
+    }
+    bson_append_array_end(document, &list);
+}
+
 bson_t *wk_member_change(const struct wk_event *event, const char *member, const bson_t *old,
                          const bson_t *changed, const struct wk_member_patch *patch,
                          const char *basis)
@@ -450,6 +502,7 @@ bson_t *wk_member_change(const struct wk_event *event, const char *member, const
     if (patch->drop_sealed)
         note(&history, FIELD(KEY), NULL, NULL);
     bson_append_array_end(document, &history.list);
+    append_ended(document, old, changed);
     return document;
 }
 

@@ -426,7 +426,7 @@ static void test_holder_replayed(void **state)
     assert_int_equal(drive_apply(&d, &d.event), YZ_OK);
     assert_int_equal(wk_document_number(file_of("h1"), "revision"), 2);
     assert_int_equal(count_rows("member.placed"), placed + 2);
-    assert_int_equal(count_rows("member.role_held"), held + 5);
+    assert_int_equal(count_rows("member.role_held"), held + 6);
     wk_fold_pushes(d.fold, &again);
     assert_int_equal(again, pushes + 2);
     assert_int_equal(drive(&d, "adm", "g1", "member.followed", &message.base), YZ_OK);
