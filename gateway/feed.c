@@ -339,7 +339,8 @@ static void ask_leader(struct gw_feed *feed)
 static void audited(struct gw_feed *feed)
 {
     if (feed->found > feed->seen) {
-        feed->suspect = feed->found;
+        if (feed->suspect < feed->found) /* else a follower that is behind was looked at */
+            feed->suspect = feed->found;
         put_off(feed, GRACE_MS);
     } else if (!feed->suspect && feed->state == GW_FEED_LIVE && feed->watch.upto > feed->covered) {
         feed->covered = feed->watch.upto;

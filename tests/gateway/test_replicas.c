@@ -149,6 +149,23 @@ static void asks_again_for_what_a_replica_lacked(void **state)
     assert_int_equal(w->lost, 0);
 }
 
+/* The look that met 600 could not tell how far it looked, so the next one begins where it did; its
+ * replica knows of 550 only. */
+static void does_not_forget_what_was_met(void **state)
+{
+    WORLD(state);
+    meet_600(w, 650);
+    w->replicas.last = 700;
+    w->replicas.turns[1].lost = 1; /* so 600 comes in the next answer */
+    w->replicas.turns[3].end = 550;
+    RIG_AWAIT(&w->rig, w->feed.suspect == 600, 5000);
+    assert_int_equal(w->feed.watch.upto, 500);
+    gw_feed_resync(&w->feed);
+    RIG_AWAIT(&w->rig, w->feed.watch.list, 5000);
+    assert_int_equal(w->replicas.gets, 4);
+    assert_int_equal(w->feed.suspect, 600);
+}
+
 /* What was met is in the stream no more: it is asked for a while, and then given up. */
 static void gives_up_what_was_met_and_has_gone(void **state)
 {
@@ -287,6 +304,7 @@ int main(void)
         CASE(an_empty_channel_begins_at_the_streams_first),
         CASE(an_empty_channel_hides_no_loss),
         CASE(asks_again_for_what_a_replica_lacked),
+        CASE(does_not_forget_what_was_met),
         CASE(gives_up_what_was_met_and_has_gone),
         CASE(does_not_claim_what_only_another_replica_had),
         CASE(does_not_claim_what_fell_between_two_pages),
