@@ -4,6 +4,7 @@ import base64
 import functools
 import http.client
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -384,6 +385,13 @@ class Post:
     def send(self, body):
         self.connection.request("POST", self.path, json.dumps(body), {"Content-Type": "application/json"})
 
+    def is_read(self):
+        """Nothing that was sent waits in the kernel for the gateway."""
+        sock = self.connection.sock
+        ends = [f"0100007F:{port:04X}" for _, port in (sock.getpeername(), sock.getsockname())]
+        rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
+        return [row[4].endswith(":00000000") for row in rows if row[1:3] == ends] == [True]
+
     def answer(self):
         """(status, what)"""
         response = self.connection.getresponse()
@@ -398,8 +406,9 @@ def test_a_drain_answers_what_it_was_given(new_stack):
     filings = [{"eventId": new_id("n"), "type": "complaint.filed", "payload": office.filed(new_receipt())} for _ in posts]
     for post, filing in zip(posts, filings, strict=True):
         post.send(filing)
-    first = posts[0].answer()  # so most of the others are read, and wait for their hashes
+    first = posts[0].answer()
     assert first[0] == 202
+    until(lambda: all(post.is_read() for post in posts), what="the others are read, and wait for their hashes")
     stack.gateways[0].popen.terminate()
     answers = [first] + [post.answer() for post in posts[1:]]
     assert stack.gateways[0].wait(30) == 0
