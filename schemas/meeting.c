@@ -375,6 +375,15 @@ static enum yz_err check_minutes_filed(const ProtobufCMessage *message, struct y
     return yz_check_text(minutes->text, MINUTES_MAX, "text", v);
 }
 
+static enum yz_err check_held(const ProtobufCMessage *message, struct yz_violation *v)
+{
+    const Yizhan__V1__MeetingHeld *held = (const Yizhan__V1__MeetingHeld *)message;
+    enum yz_err err = check_meeting(message, v);
+
+    return err ? err
+               : yz_check_enum(&yizhan__v1__meeting_kind__descriptor, (int)held->kind, "kind", v);
+}
+
 static enum yz_err check_attendance(const ProtobufCMessage *message, struct yz_violation *v)
 {
     const Yizhan__V1__MeetingAttendanceRequest *request =
@@ -469,7 +478,7 @@ static const struct yz_event_type events[] = {
     EVENT("meeting.minutes_filed", meeting_minutes_filed, YZ_BY_SECRETARY, check_minutes_filed),
     EVENT("meeting.reminder_due", meeting_reminder_due, YZ_BY_SYSTEM, check_meeting),
     EVENT("meeting.credits_due", meeting_credits_due, YZ_BY_SYSTEM, check_meeting),
-    {"meeting.held", &yizhan__v1__meeting_held__descriptor, YZ_BY_SYSTEM, check_meeting,
+    {"meeting.held", &yizhan__v1__meeting_held__descriptor, YZ_BY_SYSTEM, check_held,
      org_of_meeting, aggregate_of_org},
     {0},
 };
