@@ -99,6 +99,8 @@ class Process:
         self.clear_after = None  # called with the pid of one that ended: what it could not take away itself
 
     def start(self, **env):
+        if self.popen is not None:
+            self.wait()  # the one before it, which may have ended by itself
         clean = {k: v for k, v in os.environ.items() if not k.startswith("YZ_")}
         with open(self.log, "ab") as log:
             self.popen = subprocess.Popen(

@@ -82,7 +82,7 @@ PAYLOADS = {
     "meeting.minutes_filed": lambda path: {**meeting(path), "revision": 1, "text": "t"},
     "meeting.reminder_due": meeting,
     "meeting.credits_due": meeting,
-    "meeting.held": meeting,
+    "meeting.held": lambda path: {**meeting(path), "kind": "GROUP"},
     "checkin.leave_requested": lambda path: {**meeting(path), "leaveClass": "SICK_LEAVE"},
     "checkin.leave_decided": lambda path: {**meeting(path), "member": "m1", "granted": True},
     "checkin.corrected": lambda path: {**meeting(path), "member": "m1", "state": "ABSENT", "reason": "r"},
