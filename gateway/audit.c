@@ -104,6 +104,7 @@ static void look(struct gw_watch *watch)
 {
     const struct gw_stream *stream = stream_of(watch);
 
+    watch->checked = false;
     watch->known_seq = stream->known ? stream->last_seq : 0;
     watch->lookup.from = watch->upto ? watch->upto + 1 : 0;
     gw_lookup_ask(watch->audit->lookups[watch->stream], &watch->lookup);
@@ -126,10 +127,15 @@ static void sweep(struct gw_audit *audit, struct gw_watch_list *list)
         if (watch->due_mono_ms > now)
             break;
         take_off(watch);
-        if (gw_link_connected(audit->link) && stream->known && stream->last_seq > watch->upto)
+        if (gw_link_connected(audit->link) && stream->known && stream->last_seq > watch->upto) {
             look(watch);
-        else
+        } else {
+            /* Where the stream ends is known as it was up to a second ago: what was lost since is
+             * seen the next time. */
+            watch->soon = list == &audit->soon && !watch->checked;
+            watch->checked = watch->soon;
             put_by(watch);
+        }
     }
 }
 

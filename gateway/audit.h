@@ -37,6 +37,7 @@ struct gw_watch {
     int64_t due_mono_ms;
     uint64_t known_seq; /* the stream's last sequence before the lookup */
     bool soon;          /* once more in WATCH_SOON_MS */
+    bool checked;       /* soon once, and there was nothing new as far as was known */
 };
 
 YZ_MUST_USE enum yz_err gw_audit_new(const struct yz_conf *conf, uv_loop_t *loop,
