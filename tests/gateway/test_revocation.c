@@ -144,7 +144,7 @@ static natsMsg *revocation(const struct value *value)
     Yizhan__V1__AuthVoid voids[VOIDS_MAX], *list[VOIDS_MAX];
     Yizhan__V1__AuthRevocation body = YIZHAN__V1__AUTH_REVOCATION__INIT;
     Yizhan__V1__Push push = YIZHAN__V1__PUSH__INIT;
-    char ids[VOIDS_MAX][8], subject[64];
+    char ids[VOIDS_MAX][24], subject[64];
     uint8_t payload[512], data[1024];
     natsMsg *msg;
 

@@ -24,7 +24,7 @@ from crowd import Member, Tally  # noqa: E402
 from meeting import Meeting  # noqa: E402
 from people import Person, checkin_code, code_slot  # noqa: E402
 from stack import Stack, Town  # noqa: E402
-from waiting import until  # noqa: E402
+from waiting import TooLate, until  # noqa: E402
 
 MEMBERS = 50
 KILLS = 5
@@ -262,8 +262,11 @@ class Run:
         """Final counts on the screens; posts in the order of EVENTS, each once, for both readers."""
         until(lambda: len(self.stayed.pushes) >= self.posts_count, 60, 0.2, "the reader who stayed has all")
         until(lambda: self.comer.total() >= self.posts_count, 60, 0.2, "the reader who came and went has all")
-        until(lambda: all(self.last_counts().get(h.channel) == MEMBERS for h in self.meetings), 60, 0.5,
-              "each meeting's count is final")  # fmt: skip
+        try:
+            until(lambda: all(self.last_counts().get(h.channel) == MEMBERS for h in self.meetings), 60, 0.5,
+                  "each meeting's count is final")  # fmt: skip
+        except TooLate as late:
+            raise AssertionError(self.counts_told()) from late
         expected = self.expected_posts()
         stayed = sequences_by_channel(self.stayed.pushes)
         assert stayed == expected, difference(stayed, expected)
@@ -286,6 +289,14 @@ class Run:
                 if push["type"] == "meeting.attendance_count":
                     counts[push["channel"]] = push["payload"].get("present", 0)
         return counts
+
+    def counts_told(self):
+        """Where a count hangs: shown, in the documents, and whether the events are settled."""
+        shown = self.last_counts()
+        wrong = {h.channel: (shown.get(h.channel), h.get().get("present")) for h in self.meetings
+                 if shown.get(h.channel) != MEMBERS}  # fmt: skip
+        waiting = self.stack.bus.stream("EVENTS")["state"]["messages"]
+        return f"(shown, in its document) of {len(wrong)} meetings: {wrong}; {waiting} events wait"
 
     def check_conflicts(self):
         for inbox in self.conflict_inboxes:
