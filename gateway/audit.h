@@ -2,9 +2,13 @@
  * successor to show it.
  *
  * Lifetime  one per process; a gw_watch is the caller's, linked in from gw_watch_start until
- * gw_watch_stop. Thread    loop. Limits    each watch at least every audit_interval_ms, and
- * WATCH_SOON_MS after it was started or the bus came back (a follower of a replicated stream may
- * have been behind). Nothing is asked while the stream's last sequence stands still.
+ *           gw_watch_stop.
+ * Thread    loop.
+ * Limits    each watch at least every audit_interval_ms, and WATCH_SOON_MS after it was started or
+ *           the bus came back (a follower of a replicated stream may have been behind). Nothing is
+ *           asked while the stream's last sequence stands still; that sequence is known as it was
+ *           up to a second ago, so a look that came soon and was spared is repeated once,
+ *           WATCH_SOON_MS later.
  */
 #ifndef GW_AUDIT_H
 #define GW_AUDIT_H

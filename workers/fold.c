@@ -1,17 +1,13 @@
-#include "workers/fold.h"
+#include "workers/fold_private.h"
 
 #include "common/clock.h"
-#include "common/log.h"
-#include "schemas/arena.h"
-
 #include "common/table.h"
+
 #include <assert.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLD_ARENA_MAX  ((size_t)256 * 1024 * 1024)
 #define FOLD_KEPT_BYTES ((size_t)8 * 1024 * 1024)
 #define FOLD_KEPT_MS    2000
 
@@ -38,56 +34,6 @@ struct entry {
     wk_derive_fn *derived_by;
     UT_hash_handle hh;
 };
-
-struct wk_needs {
-    struct wk_fold *fold;
-    /* Not NULL: nothing is to be loaded; asked is whether an event of this aggregate rests on what
-     * others wrote in this batch. */
-    const char *asking;
-    bool mixed;
-};
-
-struct list {
-    void *items;
-    size_t count, cap;
-};
-
-struct wk_fold {
-    const struct wk_context *context;
-    struct entry *entries;
-    struct wk_needs needs;
-    struct yz_arena arena; /* texts and payloads of pushes and rows */
-    struct list pushes, values, rows;
-    struct list wanted; /* keys that were in the way: loaded in the next pass */
-    struct list staged; /* entries that the event being applied has staged */
-    uint64_t holder;    /* of the events that need() is asked about */
-    bool settled;       /* what is clean may be kept */
-    /* the event being applied */
-    const struct wk_event *event;
-    size_t index;
-    int ordinal;
-    enum yz_err taken;
-    const char *taken_field;
-    size_t pushes_before, values_before, rows_before;
-};
-
-/* Handlers write a few small messages for an event; FOLD_ARENA_MAX of them is a bug in a handler,
- * and its event is set aside in the end. */
-static void arena_is_full(void)
-{
-    abort();
-}
-
-static void *list_add(struct list *list, size_t size)
-{
-    if (list->count == list->cap) {
-        list->cap = list->cap ? list->cap * 2 : 64;
-        list->items = yz_realloc(list->items, list->cap * size);
-    }
-    void *item = (char *)list->items + list->count++ * size;
-    memset(item, 0, size);
-    return item;
-}
 
 void wk_id(char out[WK_ID_MAX], const char *tenant, ...)
 {
@@ -524,7 +470,7 @@ static void stage(struct wk_fold *fold, struct entry *e, bson_t *document, bool 
     if (e->staged)
         bson_destroy(e->staged);
     else
-        *(struct entry **)list_add(&fold->staged, sizeof(struct entry *)) = e;
+        *(struct entry **)fold_list_add(&fold->staged, sizeof(struct entry *)) = e;
     e->staged = document;
     e->staged_insert = e->staged_insert || insert;
 }
@@ -647,7 +593,7 @@ static enum yz_err note_results(struct wk_fold *fold, struct entry **picked,
             picked[i]->dirty = false;
             picked[i]->loaded_sequence = picked[i]->sequence;
         } else if (writes[i].result == WK_TAKEN) {
-            *(char **)list_add(&fold->wanted, sizeof(char *)) = yz_strdup(picked[i]->key);
+            *(char **)fold_list_add(&fold->wanted, sizeof(char *)) = yz_strdup(picked[i]->key);
             *again = true;
         } else if (!err || err == YZ_BUSY) {
             err = writes[i].err ? writes[i].err : YZ_INTERNAL;
@@ -728,109 +674,4 @@ void wk_fold_again(struct wk_fold *fold)
     drop_documents(fold);
     for (size_t i = 0; i < fold->wanted.count; i++)
         want(fold, keys[i], names, count);
-}
-
-static const char *keep_text(struct wk_fold *fold, const char *text)
-{
-    size_t size;
-    char *copy;
-
-    if (!text)
-        return NULL;
-    size = strlen(text) + 1;
-    copy = yz_arena_alloc(&fold->arena, size);
-    if (!copy)
-        arena_is_full();
-    memcpy(copy, text, size);
-    return copy;
-}
-
-static const uint8_t *keep_message(struct wk_fold *fold, const ProtobufCMessage *message,
-                                   size_t *len)
-{
-    uint8_t *bytes = yz_arena_alloc(&fold->arena, protobuf_c_message_get_packed_size(message) + 1);
-
-    if (!bytes)
-        arena_is_full();
-    *len = protobuf_c_message_pack(message, bytes);
-    assert(*len <= WK_PUSH_MAX);
-    return bytes;
-}
-
-static void add_push(struct wk_fold *fold, struct list *list, const char *channel, const char *name,
-                     const char *type, const ProtobufCMessage *payload,
-                     const struct wk_audience *audience)
-{
-    struct wk_fold_push *push;
-    struct yz_channel parsed;
-    int ordinal = fold->ordinal++;
-
-    /* Made of a stored document that is not whole. Nobody can be subscribed to it, and the broker
-     * would refuse its subject as often as the batch is tried. */
-    if (!(name && strcmp(channel, YZ_VALUES_OF_AUTH) == 0) && !yz_channel_parse(channel, &parsed)) {
-        yz_error("push_without_channel", "sequence=%" PRIu64 " type=%s channel=\"%s\"",
-                 fold->event->sequence, type, channel);
-        return;
-    }
-    push = list_add(list, sizeof *push);
-    push->event = fold->index;
-    push->sequence = fold->event->sequence;
-    push->time_ms = fold->event->received_at_ms;
-    push->ordinal = ordinal;
-    push->tenant = fold->event->env->actor.tenant;
-    push->channel = keep_text(fold, channel);
-    push->name = keep_text(fold, name);
-    push->type = keep_text(fold, type);
-    push->payload = keep_message(fold, payload, &push->payload_len);
-    push->roles = audience ? keep_text(fold, audience->roles) : NULL;
-    push->exclude = audience ? keep_text(fold, audience->exclude) : NULL;
-}
-
-void wk_push(struct wk_fold *fold, const char *channel, const char *type,
-             const ProtobufCMessage *payload, const struct wk_audience *audience)
-{
-    add_push(fold, &fold->pushes, channel, NULL, type, payload, audience);
-}
-
-void wk_value(struct wk_fold *fold, const char *channel, const char *name, const char *type,
-              const ProtobufCMessage *payload, const struct wk_audience *audience)
-{
-    add_push(fold, &fold->values, channel, name, type, payload, audience);
-}
-
-void wk_later(struct wk_fold *fold, int ordinal, int64_t due_at_ms, const char *type,
-              const ProtobufCMessage *payload)
-{
-    const struct yz_event_type *contract = yz_event_type_find(type, NULL);
-    struct wk_fold_row *row = list_add(&fold->rows, sizeof *row);
-
-    assert(contract && payload->descriptor == contract->payload);
-    row->event = fold->index;
-    row->sequence = fold->event->sequence;
-    row->time_ms = fold->event->received_at_ms;
-    row->ordinal = ordinal;
-    row->due_at_ms = due_at_ms;
-    row->cause = fold->event->env;
-    snprintf(row->type, sizeof row->type, "%s", type);
-    if (contract)
-        contract->aggregate(payload, &fold->event->env->actor, row->aggregate);
-    row->payload = keep_message(fold, payload, &row->payload_len);
-}
-
-const struct wk_fold_push *wk_fold_pushes(const struct wk_fold *fold, size_t *count)
-{
-    *count = fold->pushes.count;
-    return fold->pushes.items;
-}
-
-const struct wk_fold_push *wk_fold_values(const struct wk_fold *fold, size_t *count)
-{
-    *count = fold->values.count;
-    return fold->values.items;
-}
-
-const struct wk_fold_row *wk_fold_rows(const struct wk_fold *fold, size_t *count)
-{
-    *count = fold->rows.count;
-    return fold->rows.items;
 }
