@@ -38,28 +38,36 @@ static natsMsg *message(const char *subject, const char *text, const char *expec
     return msg;
 }
 
+/* Until each is settled, by a publisher of their own. Their messages are taken. */
+static void send_letters(struct wk_letter *letters, size_t count)
+{
+    struct wk_publisher *pub;
+
+    assert_int_equal(wk_publisher_new(&conf, "test pushes", &metrics, &pub), YZ_OK);
+    assert_int_equal(wk_publisher_send(pub, letters, count, NULL, NULL), YZ_OK);
+    for (size_t i = 0; i < count; i++)
+        natsMsg_Destroy(letters[i].msg);
+    wk_publisher_free(pub);
+}
+
 /* One subject's letters are stored in order whatever else is under way. */
 static void test_publisher_keeps_the_order_of_a_subject(void **state)
 {
     struct wk_letter letters[200] = {0};
-    struct wk_publisher *pub;
 
     (void)state;
-    assert_int_equal(wk_publisher_new(&conf, "test pushes", &metrics, &pub), YZ_OK);
     for (size_t i = 0; i < 200; i++) {
         char subject[32];
 
         snprintf(subject, sizeof subject, "thr.order.g1.t%zu", i % 3);
         letters[i].msg = message(subject, "x", NULL);
     }
-    assert_int_equal(wk_publisher_send(pub, letters, 200, NULL, NULL), YZ_OK);
+    send_letters(letters, 200);
     for (size_t i = 0; i < 200; i++) {
         assert_int_equal(letters[i].state, WK_LETTER_STORED);
         if (i >= 3)
             assert_true(letters[i].sequence > letters[i - 3].sequence);
-        natsMsg_Destroy(letters[i].msg);
     }
-    wk_publisher_free(pub);
 }
 
 /* Letters that were found stored stand between others of their subject: those still keep their
@@ -67,48 +75,39 @@ static void test_publisher_keeps_the_order_of_a_subject(void **state)
 static void test_publisher_keeps_the_order_around_dropped_letters(void **state)
 {
     struct wk_letter letters[200] = {0};
-    struct wk_publisher *pub;
     uint64_t last = 0;
 
     (void)state;
-    assert_int_equal(wk_publisher_new(&conf, "test pushes", &metrics, &pub), YZ_OK);
     for (size_t i = 0; i < 200; i++) {
         letters[i].msg = message("thr.dropped.g1.t1", "x", NULL);
         letters[i].state = i % 5 >= 3 ? WK_LETTER_DROPPED : WK_LETTER_WAITING;
     }
-    assert_int_equal(wk_publisher_send(pub, letters, 200, NULL, NULL), YZ_OK);
+    send_letters(letters, 200);
     for (size_t i = 0; i < 200; i++) {
         if (i % 5 < 3) {
             assert_int_equal(letters[i].state, WK_LETTER_STORED);
             assert_true(letters[i].sequence > last);
             last = letters[i].sequence;
         }
-        natsMsg_Destroy(letters[i].msg);
     }
-    wk_publisher_free(pub);
 }
 
 static void test_publisher_tells_stale_from_refused(void **state)
 {
     struct wk_letter letters[6] = {0};
-    struct wk_publisher *pub;
 
     (void)state;
-    assert_int_equal(wk_publisher_new(&conf, "test pushes", &metrics, &pub), YZ_OK);
     letters[0].msg = message("state.t1.a", "1", "0");
     letters[1].msg = message("state.t1.a", "2", "7777");
     for (size_t i = 2; i < 6; i++) {
         letters[i].msg = message("small.x", "1", NULL);
         letters[i].may_refuse = true;
     }
-    assert_int_equal(wk_publisher_send(pub, letters, 6, NULL, NULL), YZ_OK);
+    send_letters(letters, 6);
     assert_int_equal(letters[0].state, WK_LETTER_STORED);
     assert_int_equal(letters[1].state, WK_LETTER_STALE);
     assert_int_equal(letters[4].state, WK_LETTER_STORED);
     assert_int_equal(letters[5].state, WK_LETTER_REFUSED);
-    for (size_t i = 0; i < 6; i++)
-        natsMsg_Destroy(letters[i].msg);
-    wk_publisher_free(pub);
 }
 
 static unsigned held(struct wk_lease *lease)
@@ -122,6 +121,15 @@ static unsigned held(struct wk_lease *lease)
         count += view.revision != 0 && !view.leaving;
     }
     return count;
+}
+
+static void wait_for_all(struct wk_lease *lease)
+{
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+
+    while (held(lease) < YZ_PARTITIONS && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    assert_int_equal(held(lease), YZ_PARTITIONS);
 }
 
 /* What a consumer thread with nothing in its hands does. */
@@ -138,15 +146,14 @@ static void drain(struct wk_lease *lease)
 
 static void test_leases_are_shared_and_given_up(void **state)
 {
-    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
     struct wk_lease *a, *b;
+    int64_t until;
 
     (void)state;
     assert_int_equal(wk_lease_new(&conf, nc, "a-1", &metrics, &a), YZ_OK);
-    while (held(a) < YZ_PARTITIONS && yz_clock_mono_ms() < until)
-        nats_Sleep(20);
-    assert_int_equal(held(a), YZ_PARTITIONS);
+    wait_for_all(a);
     assert_int_equal(wk_lease_new(&conf, nc, "b-1", &metrics, &b), YZ_OK);
+    until = yz_clock_mono_ms() + PATIENCE_MS;
     while ((held(b) < 8 || held(a) + held(b) < YZ_PARTITIONS) && yz_clock_mono_ms() < until) {
         drain(a);
         nats_Sleep(20);
@@ -156,9 +163,7 @@ static void test_leases_are_shared_and_given_up(void **state)
     /* a ends without a word: b takes its partitions once its beat is gone */
     wk_lease_stop(a, 0);
     wk_lease_free(a);
-    while (held(b) < YZ_PARTITIONS && yz_clock_mono_ms() < until)
-        nats_Sleep(20);
-    assert_int_equal(held(b), YZ_PARTITIONS);
+    wait_for_all(b);
     for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
         struct wk_lease_view view;
 
@@ -168,15 +173,6 @@ static void test_leases_are_shared_and_given_up(void **state)
     }
     wk_lease_stop(b, 0);
     wk_lease_free(b);
-}
-
-static void wait_for_all(struct wk_lease *lease)
-{
-    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
-
-    while (held(lease) < YZ_PARTITIONS && yz_clock_mono_ms() < until)
-        nats_Sleep(20);
-    assert_int_equal(held(lease), YZ_PARTITIONS);
 }
 
 static void delete_event(uint64_t sequence)
@@ -398,6 +394,19 @@ static void test_events_settle_and_the_outbox_delivers(void **state)
     assert_int_equal(stored("EVENTS", "evt.>"), 0);
 }
 
+static size_t has_outcome(const char *event_id, const char *status)
+{
+    return count("outcomes",
+                 BCON_NEW("event_id", BCON_UTF8(event_id), "status", BCON_UTF8(status)));
+}
+
+/* Another event has the key. */
+static size_t was_posted_already(const char *event_id)
+{
+    return count("outcomes", BCON_NEW("event_id", BCON_UTF8(event_id), "code", "already_posted",
+                                      "field", "messageId"));
+}
+
 /* Of a batch, one event's id is taken while it is judged: what was decided behind it, as if it had
  * been applied, is decided anew. */
 static void test_what_rested_on_a_taken_id_is_decided_anew(void **state)
@@ -422,10 +431,8 @@ static void test_what_rested_on_a_taken_id_is_decided_anew(void **state)
     assert_int_equal(stored("EVENTS", "evt.>"), 0);
     assert_int_equal(count("posts", BCON_NEW("text", "rival")), 0);
     assert_int_equal(count("posts", BCON_NEW("text", "the same post")), 1);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e901", "status", "applied")), 1);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e902", "code", "already_posted",
-                                                "field", "messageId")),
-                     1);
+    assert_int_equal(has_outcome("e901", "applied"), 1);
+    assert_int_equal(was_posted_already("e902"), 1);
 }
 
 static void on_settled(void *arg, struct wk_ack *ack)
@@ -508,25 +515,32 @@ static void unrig_batch(struct batch_rig *rig)
     wk_lease_free(rig->means.lease);
 }
 
+/* A batch of one post; `delivered`: how often by now. */
+static void run_one(struct batch_rig *rig, unsigned number, const char *thread, const char *text,
+                    uint64_t delivered)
+{
+    natsMsg *msg = make_post(number, number, thread, text);
+    struct wk_delivery one = deliver(rig->means.lease, number, msg, delivered);
+
+    wk_batch_run(rig->batch, &one, 1);
+}
+
 /* An event whose ack was late comes again, behind one that was stored after it and wants the same
  * key: it keeps the key. */
 static void test_what_comes_again_late_keeps_its_key(void **state)
 {
-    struct wk_delivery once[1], again[2];
+    struct wk_delivery again[2];
     struct batch_rig rig;
 
     (void)state;
     rig_batch(&rig, "e-1");
-    once[0] = deliver(rig.means.lease, 910, make_post(910, 910, "d", "first"), 1);
-    wk_batch_run(rig.batch, once, 1);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e910", "status", "applied")), 1);
+    run_one(&rig, 910, "d", "first", 1);
+    assert_int_equal(has_outcome("e910", "applied"), 1);
     again[0] = deliver(rig.means.lease, 911, make_post(911, 910, "d", "second"), 1);
     again[1] = deliver(rig.means.lease, 910, make_post(910, 910, "d", "first"), 2);
     wk_batch_run(rig.batch, again, 2);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e910", "status", "applied")), 1);
-    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e911", "code", "already_posted",
-                                                "field", "messageId")),
-                     1);
+    assert_int_equal(has_outcome("e910", "applied"), 1);
+    assert_int_equal(was_posted_already("e911"), 1);
     assert_int_equal(count("posts", BCON_NEW("text", "first")), 1);
     unrig_batch(&rig);
 }
@@ -550,16 +564,9 @@ static void test_who_rests_on_others_waits_for_them(void **state)
         char id[8];
 
         snprintf(id, sizeof id, "e%d", i);
-        assert_int_equal(
-            count("outcomes", BCON_NEW("event_id", BCON_UTF8(id), "status", "applied")), 1);
+        assert_int_equal(has_outcome(id, "applied"), 1);
     }
     unrig_batch(&rig);
-}
-
-static size_t has_outcome(const char *event_id, const char *status)
-{
-    return count("outcomes",
-                 BCON_NEW("event_id", BCON_UTF8(event_id), "status", BCON_UTF8(status)));
 }
 
 /* The process ends while a batch is under way: what stands behind the part that it let go, or may
@@ -584,7 +591,6 @@ static void test_nothing_is_begun_once_the_process_ends(void **state)
  * one came again later: it is set aside, and not told to have been applied. */
 static void come_late(unsigned older, uint64_t delivered)
 {
-    struct wk_delivery one[1];
     struct batch_rig rig;
     char old_id[8], young[8];
     size_t letters = stored("DEADLETTERS", "dlq.>");
@@ -592,10 +598,8 @@ static void come_late(unsigned older, uint64_t delivered)
     snprintf(old_id, sizeof old_id, "e%u", older);
     snprintf(young, sizeof young, "m%u", older + 1);
     rig_batch(&rig, old_id);
-    one[0] = deliver(rig.means.lease, older + 1, make_post(older + 1, older + 1, "h", "counts"), 1);
-    wk_batch_run(rig.batch, one, 1);
-    one[0] = deliver(rig.means.lease, older, make_post(older, older, "h", "counts"), delivered);
-    wk_batch_run(rig.batch, one, 1);
+    run_one(&rig, older + 1, "h", "counts", 1);
+    run_one(&rig, older, "h", "counts", delivered);
     assert_int_equal(has_outcome(old_id, "dead_lettered"), 1);
     assert_int_equal(count("threads", BCON_NEW("last", BCON_UTF8(young))), 1);
     assert_int_equal(stored("DEADLETTERS", "dlq.>"), letters + 1);
@@ -640,21 +644,17 @@ static void test_pushes_too_old_come_with_their_event_again(void **state)
 {
     int64_t window_ms = conf.duplicate_window_ms;
     size_t before = stored("THREADS", "thr.t1.>");
-    struct wk_delivery one[1];
     struct batch_rig rig;
 
     (void)state;
     conf.duplicate_window_ms = 0;
     rig_batch(&rig, "k-1");
-    one[0] = deliver(rig.means.lease, 950, make_post(950, 950, "k", "yes"), 1);
-    wk_batch_run(rig.batch, one, 1);
+    run_one(&rig, 950, "k", "yes", 1);
     assert_int_equal(has_outcome("e950", "applied"), 1);
     assert_int_equal(stored("THREADS", "thr.t1.>"), before);
     conf.duplicate_window_ms = window_ms;
-    for (int i = 0; i < 2; i++) {
-        one[0] = deliver(rig.means.lease, 950, make_post(950, 950, "k", "yes"), 2);
-        wk_batch_run(rig.batch, one, 1);
-    }
+    for (int i = 0; i < 2; i++)
+        run_one(&rig, 950, "k", "yes", 2);
     assert_int_equal(stored("THREADS", "thr.t1.>"), before + 1);
     unrig_batch(&rig);
 }
