@@ -23,8 +23,8 @@ static int prepare(void **state)
     return 0;
 }
 
-/* m1 of the branch inspects g1 and is secretary of g1/b1/x; so is m2. */
-static void register_secretaries(const char *branch)
+/* m1 of the branch inspects g1 and is secretary of g1/b1/x; so is m2. The rows up to then. */
+static size_t register_secretaries(const char *branch)
 {
     Yizhan__V1__MemberFile file = new_file("Zhang");
 
@@ -33,6 +33,7 @@ static void register_secretaries(const char *branch)
     assert_int_equal(register_file("m1", branch, &file), YZ_OK);
     assert_int_equal(register_file("m2", branch, &file), YZ_OK);
     run_due_rows();
+    return row_count();
 }
 
 static bool holds_role(const char *path, const char *member)
@@ -80,13 +81,6 @@ static struct owed owed_by(const struct drive_past *past)
     return owed;
 }
 
-/* What the event owed is not stored: its worker ended, or the database went away. */
-static void lose_rows_from(size_t from)
-{
-    for (size_t at = from; at < row_count(); at++)
-        row_done[at] = true;
-}
-
 /* Another worker has the event again, alone, over the documents as they were written: it loads what
  * the event asks for, and owes what was owed. change: the end of its entry's id; NULL: it goes by
  * the event. */
@@ -127,17 +121,22 @@ static void replay_alone(const struct drive_past *past, const char *change)
     assert_true(holds_role("g1/b1/x", "m2"));
 }
 
+/* It stands, and can come again. */
+static void happen(const char *type, const ProtobufCMessage *message, struct drive_past *past)
+{
+    assert_int_equal(drive(&d, "adm", "g1", type, message), YZ_OK);
+    drive_keep(&d, past);
+}
+
 /* m1 of the branch has these roles from that revision on. */
-static enum yz_err change_roles(const char *branch, uint64_t revision,
-                                Yizhan__V1__MemberRoleTerm **terms, size_t count,
-                                struct drive_past *past)
+static void change_roles(const char *branch, uint64_t revision, Yizhan__V1__MemberRoleTerm **terms,
+                         size_t count, struct drive_past *past)
 {
     static Yizhan__V1__MemberChanged messages[4];
     static Yizhan__V1__MemberField field = FIELD(ROLES);
     static Yizhan__V1__MemberFile files[4];
     Yizhan__V1__MemberChanged none = YIZHAN__V1__MEMBER_CHANGED__INIT, *message;
     Yizhan__V1__MemberFile empty = YIZHAN__V1__MEMBER_FILE__INIT, *file;
-    enum yz_err err;
 
     assert_true(revision < COUNT(messages)); /* they are looked at in replays as well */
     message = &messages[revision];
@@ -151,41 +150,33 @@ static enum yz_err change_roles(const char *branch, uint64_t revision,
     message->fields = &field;
     message->n_fields = 1;
     message->file = file;
-    err = drive(&d, "adm", "g1", "member.changed", &message->base);
-    drive_keep(&d, past);
-    return err;
+    happen("member.changed", &message->base, past);
 }
 
-static enum yz_err archive(const char *branch, uint64_t revision, struct drive_past *past)
+static void archive(const char *branch, uint64_t revision, struct drive_past *past)
 {
     static Yizhan__V1__MemberArchived message;
     Yizhan__V1__MemberArchived none = YIZHAN__V1__MEMBER_ARCHIVED__INIT;
-    enum yz_err err;
 
     message = none;
     NAME_M1(message, revision);
     message.org_path = (char *)(uintptr_t)branch;
     message.reason = (char *)(uintptr_t) "left";
-    err = drive(&d, "adm", "g1", "member.archived", &message.base);
-    drive_keep(&d, past);
-    return err;
+    happen("member.archived", &message.base, past);
 }
 
 /* What m1 belongs to, or has a role over, has moved from g1/b1 to g1/b3. */
-static enum yz_err follow(bool scopes_only, struct drive_past *past)
+static void follow(bool scopes_only, struct drive_past *past)
 {
     static Yizhan__V1__MemberFollowed message;
     Yizhan__V1__MemberFollowed none = YIZHAN__V1__MEMBER_FOLLOWED__INIT;
-    enum yz_err err;
 
     message = none;
     message.org_path = (char *)(uintptr_t) "g1/b1";
     message.member_id = (char *)(uintptr_t) "m1";
     message.to = (char *)(uintptr_t) "g1/b3";
     message.scopes_only = scopes_only;
-    err = drive(&d, "adm", "g1", "member.followed", &message.base);
-    drive_keep(&d, past);
-    return err;
+    happen("member.followed", &message.base, past);
 }
 
 static void test_changed(void **state)
@@ -195,7 +186,7 @@ static void test_changed(void **state)
     (void)state;
     register_secretaries("g1/b2");
     assert_true(holds_role("g1/b1/x", "m1"));
-    assert_int_equal(change_roles("g1/b2", 2, both, 1, &past), YZ_OK);
+    change_roles("g1/b2", 2, both, 1, &past);
     replay_alone(&past, "2");
     assert_true(holds_role("g1", "m1"));
 }
@@ -206,7 +197,7 @@ static void test_archived(void **state)
 
     (void)state;
     register_secretaries("g1/b2");
-    assert_int_equal(archive("g1/b2", 2, &past), YZ_OK);
+    archive("g1/b2", 2, &past);
     replay_alone(&past, "2");
 }
 
@@ -216,7 +207,7 @@ static void test_followed_a_scope(void **state)
 
     (void)state;
     register_secretaries("g1/b2");
-    assert_int_equal(follow(true, &past), YZ_OK);
+    follow(true, &past);
     replay_alone(&past, NULL);
     assert_true(holds_role("g1/b3/x", "m1"));
 }
@@ -227,32 +218,34 @@ static void test_followed_the_branch(void **state)
 
     (void)state;
     register_secretaries("g1/b1");
-    assert_int_equal(follow(false, &past), YZ_OK);
+    follow(false, &past);
     replay_alone(&past, NULL);
     assert_true(holds_role("g1/b3/x", "m1"));
 }
 
-/* The batch held more of the file: all that comes again finds it as the last of them left it. */
-static void replay(const struct drive_past *const pasts[], size_t count)
+/* What the two events of a batch owed, all rows from there on, is not stored: their worker ended,
+ * or the database went away. Both come again, `one` first, and find the file as the later one left
+ * it. */
+static void lose_and_replay(size_t from, const struct drive_past *one,
+                            const struct drive_past *other)
 {
-    for (size_t i = 0; i < count; i++)
-        assert_int_equal(drive_apply(&d, &pasts[i]->event), YZ_OK);
+    for (size_t at = from; at < row_count(); at++)
+        row_done[at] = true;
+    assert_int_equal(drive_apply(&d, &one->event), YZ_OK);
+    assert_int_equal(drive_apply(&d, &other->event), YZ_OK);
     run_due_rows();
 }
 
 static void test_changed_twice(void **state)
 {
     struct drive_past first, second;
-    const struct drive_past *pasts[] = {&first, &second};
     size_t from;
 
     (void)state;
-    register_secretaries("g1/b2");
-    from = row_count();
-    assert_int_equal(change_roles("g1/b2", 2, both, 1, &first), YZ_OK);
-    assert_int_equal(change_roles("g1/b2", 3, NULL, 0, &second), YZ_OK);
-    lose_rows_from(from);
-    replay(pasts, COUNT(pasts));
+    from = register_secretaries("g1/b2");
+    change_roles("g1/b2", 2, both, 1, &first);
+    change_roles("g1/b2", 3, NULL, 0, &second);
+    lose_and_replay(from, &first, &second);
     assert_false(holds_role("g1/b1/x", "m1"));
     assert_false(holds_role("g1", "m1"));
 }
@@ -261,16 +254,13 @@ static void test_changed_twice(void **state)
 static void test_given_again(void **state)
 {
     struct drive_past first, second;
-    const struct drive_past *pasts[] = {&second, &first};
     size_t from;
 
     (void)state;
-    register_secretaries("g1/b2");
-    from = row_count();
-    assert_int_equal(change_roles("g1/b2", 2, both, 1, &first), YZ_OK);
-    assert_int_equal(change_roles("g1/b2", 3, both, 2, &second), YZ_OK);
-    lose_rows_from(from);
-    replay(pasts, COUNT(pasts));
+    from = register_secretaries("g1/b2");
+    change_roles("g1/b2", 2, both, 1, &first);
+    change_roles("g1/b2", 3, both, 2, &second);
+    lose_and_replay(from, &second, &first);
     assert_true(holds_role("g1/b1/x", "m1"));
 }
 
@@ -278,16 +268,13 @@ static void test_given_again(void **state)
 static void test_followed_and_given_again(void **state)
 {
     struct drive_past first, second;
-    const struct drive_past *pasts[] = {&second, &first};
     size_t from;
 
     (void)state;
-    register_secretaries("g1/b2");
-    from = row_count();
-    assert_int_equal(follow(true, &first), YZ_OK);
-    assert_int_equal(change_roles("g1/b2", 3, both, 2, &second), YZ_OK);
-    lose_rows_from(from);
-    replay(pasts, COUNT(pasts));
+    from = register_secretaries("g1/b2");
+    follow(true, &first);
+    change_roles("g1/b2", 3, both, 2, &second);
+    lose_and_replay(from, &second, &first);
     assert_true(holds_role("g1/b1/x", "m1"));
     assert_int_equal(wk_document_number(file_of("m1"), "revision"), 3);
 }
@@ -295,16 +282,13 @@ static void test_followed_and_given_again(void **state)
 static void test_followed_and_taken(void **state)
 {
     struct drive_past first, second;
-    const struct drive_past *pasts[] = {&first, &second};
     size_t from;
 
     (void)state;
-    register_secretaries("g1/b2");
-    from = row_count();
-    assert_int_equal(follow(true, &first), YZ_OK);
-    assert_int_equal(change_roles("g1/b2", 3, NULL, 0, &second), YZ_OK);
-    lose_rows_from(from);
-    replay(pasts, COUNT(pasts));
+    from = register_secretaries("g1/b2");
+    follow(true, &first);
+    change_roles("g1/b2", 3, NULL, 0, &second);
+    lose_and_replay(from, &first, &second);
     assert_false(holds_role("g1/b1/x", "m1"));
     assert_false(holds_role("g1", "m1"));
 }
@@ -314,20 +298,17 @@ static void test_followed_and_taken(void **state)
 static void test_followed_and_archived(void **state)
 {
     struct drive_past first, second;
-    const struct drive_past *pasts[] = {&first, &second};
     size_t from, pushes, again;
     struct wk_branch_member found;
 
     (void)state;
-    register_secretaries("g1/b1");
-    from = row_count();
+    from = register_secretaries("g1/b1");
     pushes = drive_push_count(&d);
-    assert_int_equal(follow(false, &first), YZ_OK);
-    assert_int_equal(archive("g1/b3", 3, &second), YZ_OK);
+    follow(false, &first);
+    archive("g1/b3", 3, &second);
     again = drive_push_count(&d);
     assert_int_equal(again, pushes + 2);
-    lose_rows_from(from);
-    replay(pasts, COUNT(pasts));
+    lose_and_replay(from, &first, &second);
     assert_int_equal(drive_push_count(&d), again + 2);
     assert_false(holds_role("g1/b1/x", "m1"));
     assert_false(holds_role("g1", "m1"));
@@ -342,21 +323,17 @@ static void test_followed_and_back(void **state)
     Yizhan__V1__MemberChanged message = YIZHAN__V1__MEMBER_CHANGED__INIT;
     Yizhan__V1__MemberFile file = YIZHAN__V1__MEMBER_FILE__INIT;
     struct drive_past first, second;
-    const struct drive_past *pasts[] = {&second, &first};
     size_t from;
 
     (void)state;
-    register_secretaries("g1/b1");
-    from = row_count();
-    assert_int_equal(follow(false, &first), YZ_OK);
+    from = register_secretaries("g1/b1");
+    follow(false, &first);
     NAME_M1(message, 3);
     message.org_path = (char *)(uintptr_t) "g1/b3";
     message.new_org_path = (char *)(uintptr_t) "g1/b1";
     message.file = &file;
-    assert_int_equal(drive(&d, "adm", "g1", "member.changed", &message.base), YZ_OK);
-    drive_keep(&d, &second);
-    lose_rows_from(from);
-    replay(pasts, COUNT(pasts));
+    happen("member.changed", &message.base, &second);
+    lose_and_replay(from, &second, &first);
     assert_int_equal(place_of("g1/b1", "m1").left_at_ms, 0);
     assert_int_equal(wk_document_number(file_of("m1"), "revision"), 3);
     assert_false(holds_role("g1/b1/x", "m1"));
@@ -368,21 +345,17 @@ static void test_followed_twice(void **state)
 {
     Yizhan__V1__MemberFollowed on = YIZHAN__V1__MEMBER_FOLLOWED__INIT;
     struct drive_past first, second;
-    const struct drive_past *pasts[] = {&first, &second};
     size_t from;
 
     (void)state;
-    register_secretaries("g1/b2");
-    from = row_count();
-    assert_int_equal(follow(true, &first), YZ_OK);
+    from = register_secretaries("g1/b2");
+    follow(true, &first);
     on.org_path = (char *)(uintptr_t) "g1/b3";
     on.member_id = (char *)(uintptr_t) "m1";
     on.to = (char *)(uintptr_t) "g1/b4";
     on.scopes_only = true;
-    assert_int_equal(drive(&d, "adm", "g1", "member.followed", &on.base), YZ_OK);
-    drive_keep(&d, &second);
-    lose_rows_from(from);
-    replay(pasts, COUNT(pasts));
+    happen("member.followed", &on.base, &second);
+    lose_and_replay(from, &first, &second);
     assert_false(holds_role("g1/b1/x", "m1"));
     assert_true(holds_role("g1/b4/x", "m1"));
     assert_true(holds_role("g1/b1/x", "m2"));
