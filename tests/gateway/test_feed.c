@@ -5,46 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "rig.h"
-
-#include "gateway/feed.h"
-
-#define SUBJECT "chan.t1.org.g1"
+#include "feed_rig.h"
 
 struct world {
     struct broker broker;
     struct rig rig;
-    struct gw_audit *audit;
-    struct gw_history *history;
-    struct gw_feeds *feeds;
-    struct gw_feed feed;
-    bool loaded;
-    int lost;
-    uint64_t offsets[64];
-    size_t count;
+    struct feed_rig channel;
 };
-
-static void on_loaded(void *arg, enum yz_err err)
-{
-    assert_int_equal(err, YZ_OK);
-    ((struct world *)arg)->loaded = true;
-}
-
-static void on_push(void *arg, struct gw_message *msg)
-{
-    struct world *w = arg;
-
-    w->offsets[w->count++] = gw_message_offset(msg);
-}
-
-static void on_lost(void *arg)
-{
-    ((struct world *)arg)->lost++;
-}
 
 static int set_up(void **state)
 {
-    static const struct gw_feed_events events = {on_loaded, on_push, on_lost};
     struct world *w = world_new(state, sizeof *w);
 
     if (!w)
@@ -52,17 +22,7 @@ static int set_up(void **state)
     broker_streams(&w->broker, ",\"max_msgs_per_subject\":10");
     rig_conf(&w->rig, &w->broker);
     rig_start(&w->rig);
-    assert_int_equal(gw_audit_new(&w->rig.conf, &w->rig.loop, w->rig.link, &w->audit), YZ_OK);
-    assert_int_equal(
-        gw_history_new(&w->rig.conf, &w->rig.loop, w->rig.link, &w->rig.metrics, &w->history),
-        YZ_OK);
-    assert_int_equal(gw_feeds_new(&w->rig.loop, w->rig.link, w->audit, w->history, &w->rig.metrics,
-                                  &events, &w->feeds),
-                     YZ_OK);
-    w->feed.stream = GW_CHANNELS;
-    w->feed.subject = SUBJECT;
-    w->feed.channel = "org.g1";
-    w->feed.arg = w;
+    feed_rig_start(&w->channel, &w->rig);
     return 0;
 }
 
@@ -72,18 +32,9 @@ static int tear_down(void **state)
 
     if (!w)
         return 0;
-    gw_feed_close(&w->feed);
-    gw_feeds_free(w->feeds);
-    gw_history_free(w->history);
-    gw_audit_free(w->audit);
+    feed_rig_stop(&w->channel);
     rig_stop(&w->rig);
     return world_free(w);
-}
-
-static void open_feed(struct world *w)
-{
-    gw_feed_open(w->feeds, &w->feed);
-    RIG_AWAIT(&w->rig, w->loaded, 5000);
 }
 
 /* As the broker republishes it. */
@@ -92,28 +43,28 @@ static void arrive(struct world *w, uint64_t seq, uint64_t previous)
     char text[24];
     natsMsg *msg = NULL;
 
-    assert_int_equal(natsMsg_Create(&msg, "live." SUBJECT, NULL, "", 0), NATS_OK);
+    assert_int_equal(natsMsg_Create(&msg, "live." FEED_SUBJECT, NULL, "", 0), NATS_OK);
     snprintf(text, sizeof text, "%lu", (unsigned long)seq);
     natsMsgHeader_Set(msg, "Nats-Sequence", text);
     snprintf(text, sizeof text, "%lu", (unsigned long)previous);
     natsMsgHeader_Set(msg, "Nats-Last-Sequence", text);
-    gw_feed_take(&w->feed, msg);
+    gw_feed_take(&w->channel.feed, msg);
     natsMsg_Destroy(msg);
 }
 
 static void expect(struct world *w, uint64_t first, uint64_t last)
 {
-    assert_int_equal(w->count, last - first + 1);
+    assert_int_equal(w->channel.count, last - first + 1);
     for (uint64_t i = first; i <= last; i++)
-        assert_int_equal(w->offsets[i - first], i);
+        assert_int_equal(w->channel.offsets[i - first], i);
 }
 
 static void passes_on_what_fits_once(void **state)
 {
     WORLD(state);
-    publish(w->broker.nc, SUBJECT, 3);
-    open_feed(w);
-    assert_int_equal(w->feed.seen, 3);
+    publish(w->broker.nc, FEED_SUBJECT, 3);
+    feed_rig_open(&w->channel);
+    assert_int_equal(w->channel.feed.seen, 3);
     arrive(w, 2, 1);
     arrive(w, 4, 3);
     arrive(w, 4, 3);
@@ -126,18 +77,18 @@ static void passes_on_what_fits_once(void **state)
 static void reads_a_gap_from_the_stream(void **state)
 {
     WORLD(state);
-    publish(w->broker.nc, SUBJECT, 3);
-    open_feed(w);
-    publish(w->broker.nc, SUBJECT, 4); /* 4, 5 and 6 are lost on the way */
+    publish(w->broker.nc, FEED_SUBJECT, 3);
+    feed_rig_open(&w->channel);
+    publish(w->broker.nc, FEED_SUBJECT, 4); /* 4, 5 and 6 are lost on the way */
     arrive(w, 7, 6);
-    assert_int_equal(w->feed.state, GW_FEED_REPAIRING);
-    assert_int_equal(w->count, 0);
-    publish(w->broker.nc, SUBJECT, 1);
+    assert_int_equal(w->channel.feed.state, GW_FEED_REPAIRING);
+    assert_int_equal(w->channel.count, 0);
+    publish(w->broker.nc, FEED_SUBJECT, 1);
     arrive(w, 8, 7); /* meanwhile */
-    RIG_AWAIT(&w->rig, w->feed.state == GW_FEED_LIVE, 2000);
+    RIG_AWAIT(&w->rig, w->channel.feed.state == GW_FEED_LIVE, 2000);
     expect(w, 4, 8);
     assert_int_equal(rig_counter(&w->rig.metrics.gaps_found), 1);
-    assert_int_equal(w->lost, 0);
+    assert_int_equal(w->channel.lost, 0);
 }
 
 /* The channel was empty: only what was looked at tells where the gap begins. */
@@ -145,13 +96,13 @@ static void reads_a_gap_of_an_empty_channel(void **state)
 {
     WORLD(state);
     publish(w->broker.nc, "chan.t1.org.g2", 20); /* the stream's first is 11 by now */
-    open_feed(w);
-    assert_int_equal(w->feed.covered, 20);
-    publish(w->broker.nc, SUBJECT, 3);
+    feed_rig_open(&w->channel);
+    assert_int_equal(w->channel.feed.covered, 20);
+    publish(w->broker.nc, FEED_SUBJECT, 3);
     arrive(w, 23, 22);
-    RIG_AWAIT(&w->rig, w->feed.state == GW_FEED_LIVE, 2000);
+    RIG_AWAIT(&w->rig, w->channel.feed.state == GW_FEED_LIVE, 2000);
     expect(w, 21, 23);
-    assert_int_equal(w->lost, 0);
+    assert_int_equal(w->channel.lost, 0);
 }
 
 /* What an empty channel lost by age lies below the stream's first: from there on nothing was. */
@@ -159,19 +110,19 @@ static void knows_an_empty_channel_without_reading(void **state)
 {
     WORLD(state);
     publish(w->broker.nc, "chan.t1.org.g2", 20); /* the stream's first is 11 by now */
-    open_feed(w);
-    assert_int_equal(w->feed.seen, 0);
-    assert_int_equal(w->feed.recent.floor, 10);
+    feed_rig_open(&w->channel);
+    assert_int_equal(w->channel.feed.seen, 0);
+    assert_int_equal(w->channel.feed.recent.floor, 10);
 }
 
 static void finds_a_lost_last_push(void **state)
 {
     WORLD(state);
-    publish(w->broker.nc, SUBJECT, 3);
-    open_feed(w);
+    publish(w->broker.nc, FEED_SUBJECT, 3);
+    feed_rig_open(&w->channel);
     rig_run(&w->rig, 1500); /* the early second look is over */
-    publish(w->broker.nc, SUBJECT, 2);
-    RIG_AWAIT(&w->rig, w->count == 2, 2 * w->rig.conf.audit_interval_ms);
+    publish(w->broker.nc, FEED_SUBJECT, 2);
+    RIG_AWAIT(&w->rig, w->channel.count == 2, 2 * w->rig.conf.audit_interval_ms);
     expect(w, 4, 5);
 }
 
@@ -180,35 +131,35 @@ static void looks_again_soon(void **state)
 {
     WORLD(state);
     w->rig.conf.audit_interval_ms = 60000;
-    publish(w->broker.nc, SUBJECT, 3);
-    open_feed(w);
-    publish(w->broker.nc, SUBJECT, 1);
-    RIG_AWAIT(&w->rig, w->count == 1, 3000);
+    publish(w->broker.nc, FEED_SUBJECT, 3);
+    feed_rig_open(&w->channel);
+    publish(w->broker.nc, FEED_SUBJECT, 1);
+    RIG_AWAIT(&w->rig, w->channel.count == 1, 3000);
 }
 
 static void says_when_a_gap_cannot_be_repaired(void **state)
 {
     WORLD(state);
-    publish(w->broker.nc, SUBJECT, 3);
-    open_feed(w);
-    publish(w->broker.nc, SUBJECT, 30); /* ten are kept: 4 to 23 are gone */
+    publish(w->broker.nc, FEED_SUBJECT, 3);
+    feed_rig_open(&w->channel);
+    publish(w->broker.nc, FEED_SUBJECT, 30); /* ten are kept: 4 to 23 are gone */
     arrive(w, 33, 32);
-    RIG_AWAIT(&w->rig, w->feed.state == GW_FEED_LIVE, 2000);
-    assert_int_equal(w->lost, 1);
+    RIG_AWAIT(&w->rig, w->channel.feed.state == GW_FEED_LIVE, 2000);
+    assert_int_equal(w->channel.lost, 1);
     expect(w, 24, 33);
-    publish(w->broker.nc, SUBJECT, 1);
+    publish(w->broker.nc, FEED_SUBJECT, 1);
     arrive(w, 34, 33); /* the chain goes on */
-    assert_int_equal(w->count, 11);
+    assert_int_equal(w->channel.count, 11);
 }
 
 static void gives_up_what_never_comes(void **state)
 {
     WORLD(state);
-    publish(w->broker.nc, SUBJECT, 3);
-    open_feed(w);
+    publish(w->broker.nc, FEED_SUBJECT, 3);
+    feed_rig_open(&w->channel);
     arrive(w, 9, 8); /* 8 and 9 are in no stream */
-    RIG_AWAIT(&w->rig, w->lost == 1, 10000);
-    RIG_AWAIT(&w->rig, w->feed.state == GW_FEED_LIVE, 2000);
+    RIG_AWAIT(&w->rig, w->channel.lost == 1, 10000);
+    RIG_AWAIT(&w->rig, w->channel.feed.state == GW_FEED_LIVE, 2000);
     expect(w, 9, 9);
 }
 

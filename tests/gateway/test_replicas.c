@@ -5,48 +5,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "feed_rig.h"
 #include "replicas.h"
 
-#include "gateway/feed.h"
-
-#define SUBJECT "chan.t1.org.g1"
-#define OTHER   "chan.t1.org.g2"
+#define OTHER "chan.t1.org.g2"
 
 struct world {
     struct broker broker;
     struct rig rig;
     struct replicas replicas;
-    struct gw_audit *audit;
-    struct gw_history *history;
-    struct gw_feeds *feeds;
-    struct gw_feed feed;
-    bool loaded;
-    int lost;
-    uint64_t offsets[16];
-    size_t count;
+    struct feed_rig channel;
 };
-
-static void on_loaded(void *arg, enum yz_err err)
-{
-    assert_int_equal(err, YZ_OK);
-    ((struct world *)arg)->loaded = true;
-}
-
-static void on_push(void *arg, struct gw_message *msg)
-{
-    struct world *w = arg;
-
-    w->offsets[w->count++] = gw_message_offset(msg);
-}
-
-static void on_lost(void *arg)
-{
-    ((struct world *)arg)->lost++;
-}
 
 static int set_up(void **state)
 {
-    static const struct gw_feed_events events = {on_loaded, on_push, on_lost};
     struct world *w = world_with(state, sizeof *w, broker_start_plain);
     struct rig *rig;
 
@@ -58,16 +30,7 @@ static int set_up(void **state)
     rig_loop_start(rig);
     replicas_start(&w->replicas, &w->broker, &rig->loop);
     rig_link_start(rig);
-    assert_int_equal(gw_audit_new(&rig->conf, &rig->loop, rig->link, &w->audit), YZ_OK);
-    assert_int_equal(gw_history_new(&rig->conf, &rig->loop, rig->link, &rig->metrics, &w->history),
-                     YZ_OK);
-    assert_int_equal(gw_feeds_new(&rig->loop, rig->link, w->audit, w->history, &rig->metrics,
-                                  &events, &w->feeds),
-                     YZ_OK);
-    w->feed.stream = GW_CHANNELS;
-    w->feed.subject = SUBJECT;
-    w->feed.channel = "org.g1";
-    w->feed.arg = w;
+    feed_rig_start(&w->channel, rig);
     return 0;
 }
 
@@ -77,19 +40,10 @@ static int tear_down(void **state)
 
     if (!w)
         return 0;
-    gw_feed_close(&w->feed);
-    gw_feeds_free(w->feeds);
-    gw_history_free(w->history);
-    gw_audit_free(w->audit);
+    feed_rig_stop(&w->channel);
     replicas_stop(&w->replicas);
     rig_stop(&w->rig);
     return world_free(w);
-}
-
-static void open_feed(struct world *w)
-{
-    gw_feed_open(w->feeds, &w->feed);
-    RIG_AWAIT(&w->rig, w->loaded, 5000);
 }
 
 /* Nobody tells how far an empty channel was looked at: what lies below the stream's first is gone
@@ -99,11 +53,11 @@ static void an_empty_channel_begins_at_the_streams_first(void **state)
     WORLD(state);
     w->replicas.first = 401;
     w->replicas.last = 500;
-    open_feed(w);
+    feed_rig_open(&w->channel);
     assert_int_equal(w->replicas.leader_gets, 1);
-    assert_int_equal(w->feed.seen, 0);
-    assert_int_equal(w->feed.covered, 400);
-    assert_int_equal(w->feed.recent.floor, 400);
+    assert_int_equal(w->channel.feed.seen, 0);
+    assert_int_equal(w->channel.feed.covered, 400);
+    assert_int_equal(w->channel.feed.recent.floor, 400);
 }
 
 /* A phone that was away while pushes expired is told so; one that comes is told a place from which
@@ -130,23 +84,23 @@ static void an_empty_channel_hides_no_loss(void **state)
 /* A look meets 600, which did not arrive; the replica that is read ends at `end`. */
 static void meet_600(struct world *w, uint64_t end)
 {
-    replicas_store(&w->replicas, SUBJECT, 500);
-    open_feed(w);
-    replicas_store(&w->replicas, SUBJECT, 550);
-    replicas_store(&w->replicas, SUBJECT, 600);
+    replicas_store(&w->replicas, FEED_SUBJECT, 500);
+    feed_rig_open(&w->channel);
+    replicas_store(&w->replicas, FEED_SUBJECT, 550);
+    replicas_store(&w->replicas, FEED_SUBJECT, 600);
     w->replicas.turns[2].end = end; /* after the look that opened it, and this one */
-    gw_feed_resync(&w->feed);
+    gw_feed_resync(&w->channel.feed);
 }
 
 static void asks_again_for_what_a_replica_lacked(void **state)
 {
     WORLD(state);
     meet_600(w, 550);
-    RIG_AWAIT(&w->rig, w->count == 2, 5000);
-    assert_int_equal(w->offsets[0], 550);
-    assert_int_equal(w->offsets[1], 600);
-    RIG_AWAIT(&w->rig, w->feed.state == GW_FEED_LIVE && !w->feed.suspect, 2000);
-    assert_int_equal(w->lost, 0);
+    RIG_AWAIT(&w->rig, w->channel.count == 2, 5000);
+    assert_int_equal(w->channel.offsets[0], 550);
+    assert_int_equal(w->channel.offsets[1], 600);
+    RIG_AWAIT(&w->rig, w->channel.feed.state == GW_FEED_LIVE && !w->channel.feed.suspect, 2000);
+    assert_int_equal(w->channel.lost, 0);
 }
 
 /* The look that met 600 could not tell how far it looked, so the next one begins where it did; its
@@ -158,12 +112,12 @@ static void does_not_forget_what_was_met(void **state)
     w->replicas.last = 700;
     w->replicas.turns[1].lost = 1; /* so 600 comes in the next answer */
     w->replicas.turns[3].end = 550;
-    RIG_AWAIT(&w->rig, w->feed.suspect == 600, 5000);
-    assert_int_equal(w->feed.watch.upto, 500);
-    gw_feed_resync(&w->feed);
-    RIG_AWAIT(&w->rig, w->feed.watch.list, 5000);
+    RIG_AWAIT(&w->rig, w->channel.feed.suspect == 600, 5000);
+    assert_int_equal(w->channel.feed.watch.upto, 500);
+    gw_feed_resync(&w->channel.feed);
+    RIG_AWAIT(&w->rig, w->channel.feed.watch.list, 5000);
     assert_int_equal(w->replicas.gets, 4);
-    assert_int_equal(w->feed.suspect, 600);
+    assert_int_equal(w->channel.feed.suspect, 600);
 }
 
 /* What was met is in the stream no more: it is asked for a while, and then given up. */
@@ -173,17 +127,17 @@ static void gives_up_what_was_met_and_has_gone(void **state)
 
     WORLD(state);
     meet_600(w, 550);
-    RIG_AWAIT(&w->rig, w->feed.suspect == 600, 5000);
+    RIG_AWAIT(&w->rig, w->channel.feed.suspect == 600, 5000);
     w->replicas.count--;
-    RIG_AWAIT(&w->rig, w->lost == 1, 10000);
-    RIG_AWAIT(&w->rig, w->feed.state == GW_FEED_LIVE && !w->feed.later, 5000);
-    assert_int_equal(w->count, 1);
-    assert_int_equal(w->feed.suspect, 0);
+    RIG_AWAIT(&w->rig, w->channel.lost == 1, 10000);
+    RIG_AWAIT(&w->rig, w->channel.feed.state == GW_FEED_LIVE && !w->channel.feed.later, 5000);
+    assert_int_equal(w->channel.count, 1);
+    assert_int_equal(w->channel.feed.suspect, 0);
     assert_in_range(w->replicas.gets, 10, 80); /* two for each try */
     gets = w->replicas.gets;
     rig_run(&w->rig, 700); /* more than three tries' time */
     assert_int_equal(w->replicas.gets, gets);
-    assert_int_equal(w->lost, 1);
+    assert_int_equal(w->channel.lost, 1);
 }
 
 /* A lookup of both subjects at once. */
@@ -205,7 +159,7 @@ static void on_found(struct gw_lookup_entry *e, natsMsg *msg, uint64_t seq)
     const char *subject;
 
     assert_int_equal(natsMsgHeader_Get(msg, "Nats-Subject", &subject), NATS_OK);
-    *(strcmp(subject, SUBJECT) == 0 ? &asked->of_subject : &asked->of_other) = seq;
+    *(strcmp(subject, FEED_SUBJECT) == 0 ? &asked->of_subject : &asked->of_other) = seq;
 }
 
 static void on_done(struct gw_lookup_entry *e, uint64_t upto, enum yz_err err)
@@ -234,7 +188,7 @@ static void does_not_claim_what_only_another_replica_had(void **state)
     struct asked asked;
 
     WORLD(state);
-    replicas_store(&w->replicas, SUBJECT, 10);
+    replicas_store(&w->replicas, FEED_SUBJECT, 10);
     replicas_store(&w->replicas, OTHER, 20);
     w->replicas.last = 30;
     w->replicas.turns[0].lost = 2;
@@ -254,7 +208,7 @@ static void does_not_claim_what_fell_between_two_pages(void **state)
 
     WORLD(state);
     replicas_store(&w->replicas, OTHER, 5);
-    replicas_store(&w->replicas, SUBJECT, 10);
+    replicas_store(&w->replicas, FEED_SUBJECT, 10);
     replicas_store(&w->replicas, OTHER, 20);
     w->replicas.last = 30;
     w->replicas.turns[0].page_size = 1;
@@ -271,7 +225,7 @@ static void does_not_claim_for_a_replica_that_has_nothing(void **state)
     struct asked asked;
 
     WORLD(state);
-    replicas_store(&w->replicas, SUBJECT, 10);
+    replicas_store(&w->replicas, FEED_SUBJECT, 10);
     replicas_store(&w->replicas, OTHER, 20);
     w->replicas.last = 30;
     w->replicas.turns[0].page_size = 1;
@@ -286,7 +240,7 @@ static void goes_on_where_a_page_ends(void **state)
     struct asked asked;
 
     WORLD(state);
-    replicas_store(&w->replicas, SUBJECT, 10);
+    replicas_store(&w->replicas, FEED_SUBJECT, 10);
     replicas_store(&w->replicas, OTHER, 20);
     w->replicas.last = 40;
     w->replicas.turns[0] = (struct replica_turn){.end = 30, .page_size = 1};
