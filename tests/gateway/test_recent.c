@@ -16,6 +16,12 @@ static void add(struct gw_recent *recent, uint64_t offset)
     gw_message_unref(msg);
 }
 
+static void add_all(struct gw_recent *recent, uint64_t first, uint64_t last)
+{
+    for (uint64_t offset = first; offset <= last; offset++)
+        add(recent, offset);
+}
+
 /* What is above the floor is there, in order, each once. */
 static void check(const struct gw_recent *recent, uint64_t floor, size_t count)
 {
@@ -40,8 +46,7 @@ static void keeps_the_newest_of_a_channel(void **state)
     gw_recent_pool_init(&pool, RECENT_POOL_BYTES);
     gw_recent_init(&recent, &pool);
     gw_recent_clear(&recent, 100);
-    for (uint64_t offset = 101; offset <= 100 + RECENT_MAX; offset++)
-        add(&recent, offset);
+    add_all(&recent, 101, 100 + RECENT_MAX);
     check(&recent, 100, RECENT_MAX);
     add(&recent, 101 + RECENT_MAX);
     check(&recent, 101, RECENT_MAX);
@@ -63,18 +68,14 @@ static void shares_one_bound(void **state)
     add(&a, 1);
     each = pool.bytes;
     pool.max_bytes = 10 * each;
-    for (uint64_t offset = 2; offset <= 5; offset++)
-        add(&a, offset);
-    for (uint64_t offset = 1; offset <= 5; offset++)
-        add(&b, offset);
+    add_all(&a, 2, 5);
+    add_all(&b, 1, 5);
     check(&a, 0, 5);
     check(&b, 0, 5);
-    for (uint64_t offset = 6; offset <= 8; offset++)
-        add(&b, offset);
+    add_all(&b, 6, 8);
     check(&a, 3, 2);
     check(&b, 0, 8);
-    for (uint64_t offset = 9; offset <= 30; offset++)
-        add(&b, offset);
+    add_all(&b, 9, 30);
     check(&a, 5, 0);
     check(&b, 20, 10);
     gw_recent_clear(&b, 30);
@@ -91,8 +92,7 @@ static void lets_go_what_the_stream_let_go(void **state)
     gw_recent_pool_init(&pool, RECENT_POOL_BYTES);
     gw_recent_init(&recent, &pool);
     gw_recent_clear(&recent, 100);
-    for (uint64_t offset = 101; offset <= 110; offset++)
-        add(&recent, offset);
+    add_all(&recent, 101, 110);
     gw_recent_trim(&recent, 90);
     gw_recent_trim(&recent, 101);
     check(&recent, 100, 10);
