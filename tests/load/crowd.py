@@ -86,8 +86,9 @@ class Member:
             self._waiting.pop(frame_id, None)
 
     async def emit(self, event):
-        """Send until it is accepted; the Accepted."""
+        """Send until it is accepted; the Accepted. event may be a function: it is made once it is sent."""
         async with self._window:
+            event = event() if callable(event) else event
             started = time.monotonic()
             while time.monotonic() - started < GIVE_UP_S:
                 self.tally.sent += 1
