@@ -8,7 +8,7 @@ import pytest
 import websockets.exceptions
 
 from phone import Phone
-from stack import Stack, Town
+from stack import Stack
 from waiting import until
 
 REQUEST_S = 1  # request_timeout_ms
@@ -28,11 +28,6 @@ def stack(tmp_path_factory):
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture
-def town(stack):
-    return Town(stack)
 
 
 def dial(stack, gateway=0):

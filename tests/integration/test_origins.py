@@ -4,7 +4,7 @@ import pytest
 import websockets.exceptions
 
 from phone import Phone
-from stack import Town
+from stack import Stack
 from waiting import until
 
 PAGES = "https://pages.example"
@@ -12,8 +12,6 @@ PAGES = "https://pages.example"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
-    from stack import Stack
-
     folder = tmp_path_factory.mktemp("stack")
     pages = folder / "pages"
     pages.mkdir()
@@ -25,11 +23,6 @@ def stack(tmp_path_factory):
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture
-def town(stack):
-    return Town(stack)
 
 
 def same_host(stack, gateway):

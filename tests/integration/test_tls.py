@@ -14,7 +14,7 @@ import pytest
 from certificates import Authority, Mounted, served_serial
 from people import new_id
 from phone import ENCODINGS, Phone
-from stack import Process, Stack, Town, built
+from stack import Process, Stack, built
 from waiting import holds, until
 
 POLL_S = 2  # TLS_POLL_MS
@@ -294,13 +294,3 @@ def test_a_pair_that_is_no_good_at_the_start_ends_it(stack, mounted, cert, key):
         capture_output=True, text=True, timeout=60)  # fmt: skip
     assert done.returncode == 2
     assert "event=tls_certificate_refused" in done.stdout + done.stderr
-
-
-@pytest.fixture
-def town(stack):
-    made = Town(stack)
-    before = len(stack.phones)
-    yield made
-    for phone in stack.phones[before:]:
-        phone.close()
-    del stack.phones[before:]
