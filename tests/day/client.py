@@ -9,7 +9,22 @@ from phone import Phone, Refused
 PATIENCE_S = 60
 
 
-class Client:
+class Asker:
+    """What it asks goes into the transcript, with what it is told."""
+
+    def ask(self, type_, request=None, after=None):
+        """The answer, or None with the code in the transcript. after: an entry whose effect is asked for."""
+        request = request or {}
+        try:
+            reply = self._ask(type_, request, after["sequence"] if after else 0)
+        except Refused as refused:
+            self.transcript.add("answer", member=self.name, type=type_, request=request, code=refused.code)
+            return None
+        self.transcript.add("answer", member=self.name, type=type_, request=request, reply=reply)
+        return reply
+
+
+class Client(Asker):
     def __init__(self, stack, transcript, person, encoding=None, channels=()):
         """encoding None: HTTP alone."""
         self.stack, self.transcript, self.person = stack, transcript, person
@@ -42,7 +57,7 @@ class Client:
         return self.settle(entry) if entry else None
 
     def settle(self, entry):
-        outcome = self._ask_settled("event.outcome", {"eventId": entry["id"]}, entry["sequence"])["outcome"]
+        outcome = self._ask("event.outcome", {"eventId": entry["id"]}, entry["sequence"])["outcome"]
         told = {name: outcome.get(name, "") for name in ("status", "code", "field")}
         return self.transcript.add("event", **entry, outcome=told)
 
@@ -58,18 +73,7 @@ class Client:
 
     # --- queries ---
 
-    def ask(self, type_, request=None, after=None):
-        """The answer, or None with the code in the transcript. after: an entry whose effect is asked for."""
-        request = request or {}
-        try:
-            reply = self._ask_settled(type_, request, after["sequence"] if after else 0)
-        except Refused as refused:
-            self.transcript.add("answer", member=self.name, type=type_, request=request, code=refused.code)
-            return None
-        self.transcript.add("answer", member=self.name, type=type_, request=request, reply=reply)
-        return reply
-
-    def _ask_settled(self, type_, request, min_sequence):
+    def _ask(self, type_, request, min_sequence):
         def once():
             if self.phone:
                 return self.phone.query(type_, request, min_sequence)

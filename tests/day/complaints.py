@@ -14,7 +14,7 @@ from nacl.hash import blake2b
 from nacl.public import PrivateKey, PublicKey, SealedBox
 from nacl.pwhash import argon2id
 
-from client import PATIENCE_S, Client
+from client import PATIENCE_S, Asker, Client
 from meeting import rfc3339
 from people import new_id, new_receipt
 from phone import Refused
@@ -52,7 +52,7 @@ def unseal(private, box):
         return None
 
 
-class Nobody:
+class Nobody(Asker):
     """Somebody without a token, on the public paths."""
 
     name, via = "", "public"
@@ -69,15 +69,6 @@ class Nobody:
         told = {name: outcome.get(name, "") for name in ("status", "code", "field")}
         return self.transcript.add("event", member=self.name, path="", via=via, id=event_id, type=type_, payload=payload,
                                    sequence=sequence, outcome=told)  # fmt: skip
-
-    def ask(self, type_, request, after=None):
-        try:
-            reply = self._ask(type_, request, after["sequence"] if after else 0)
-        except Refused as refused:
-            self.transcript.add("answer", member=self.name, type=type_, request=request, code=refused.code)
-            return None
-        self.transcript.add("answer", member=self.name, type=type_, request=request, reply=reply)
-        return reply
 
     def _emit(self, event_id, type_, payload):
         return int(self._post("events", {"eventId": event_id, "type": type_, "payload": payload})["sequence"])
