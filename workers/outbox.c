@@ -100,8 +100,9 @@ enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, 
 }
 
 struct batch {
-    natsMsg *msgs[ROWS_MAX];
+    natsMsg *msgs[ROWS_MAX]; /* NULL: put off */
     char ids[ROWS_MAX][WK_ID_MAX];
+    char keys[ROWS_MAX][YZ_ID_MAX + YZ_AGGREGATE_MAX]; /* tenant and aggregate */
     size_t count;
     const char *stored[ROWS_MAX]; /* of ids */
     size_t stored_count;
@@ -140,21 +141,23 @@ enum yz_err wk_outbox_message(const bson_t *row, natsMsg **msg)
     return YZ_INTERNAL;
 }
 
-/* One that cannot be made into a message just now stays as it is, and is met again. */
+/* One that cannot be made into a message just now stays as it is, and is met again; until then it
+ * holds back those behind it of its aggregate. */
 static bool on_due_row(void *arg, const bson_t *row)
 {
     struct batch *batch = arg;
-    enum yz_err err = wk_outbox_message(row, &batch->msgs[batch->count]);
+    size_t i = batch->count;
+    enum yz_err err = wk_outbox_message(row, &batch->msgs[i]);
 
-    if (err == YZ_INTERNAL) {
-        batch->put_off++;
+    if (err == YZ_UNKNOWN_TYPE) {
+        snprintf(batch->bad, sizeof batch->bad, "%s", wk_document_text(row, "_id"));
         return true;
     }
-    if (err)
-        snprintf(batch->bad, sizeof batch->bad, "%s", wk_document_text(row, "_id"));
-    else
-        snprintf(batch->ids[batch->count++], WK_ID_MAX, "%s", wk_document_text(row, "_id"));
-    return batch->count < ROWS_MAX;
+    batch->put_off += err != YZ_OK;
+    snprintf(batch->ids[i], sizeof batch->ids[i], "%s", wk_document_text(row, "_id"));
+    snprintf(batch->keys[i], sizeof batch->keys[i], "%s|%s", wk_document_text(row, "tenant"),
+             wk_document_text(row, "aggregate"));
+    return ++batch->count < ROWS_MAX;
 }
 
 bool wk_outbox_ask(const bool held[YZ_PARTITIONS], int64_t now_ms, bson_t *filter, bson_t *opts)
@@ -179,8 +182,9 @@ bool wk_outbox_ask(const bool held[YZ_PARTITIONS], int64_t now_ms, bson_t *filte
     BSON_APPEND_DOCUMENT_BEGIN(filter, "due_at", &due);
     BSON_APPEND_DATE_TIME(&due, "$lte", now_ms);
     bson_append_document_end(filter, &due);
-    BCON_APPEND(opts, "sort", "{", "due_at", BCON_INT32(1), "}", "limit", BCON_INT64(ROWS_MAX),
-                "batchSize", BCON_INT32(ROWS_MAX + 1));
+    BCON_APPEND(opts, "sort", "{", "due_at", BCON_INT32(1), "cause", BCON_INT32(1), "ordinal",
+                BCON_INT32(1), "}", "limit", BCON_INT64(ROWS_MAX), "batchSize",
+                BCON_INT32(ROWS_MAX + 1));
     return count > 0;
 }
 
@@ -235,13 +239,18 @@ static bool on_retry(void *arg, struct wk_letter *letters, size_t count)
     return !is_stopping(arg);
 }
 
-/* A row is done once its event is stored; a full EVENTS leaves it due. */
+/* A row is done once its event is stored; a full EVENTS leaves it due, and those behind it of its
+ * aggregate with it: events of one aggregate are stored in the order of their rows, whoever sends
+ * them. For each list is read in that order, and whoever sends a row has seen all of its list
+ * before it stored. */
 static void publish(struct wk_outbox *outbox, struct batch *batch)
 {
     struct wk_letter *letters = yz_calloc(batch->count + 1, sizeof *letters);
 
     for (size_t i = 0; i < batch->count; i++) {
         letters[i].msg = batch->msgs[i];
+        letters[i].key = batch->keys[i];
+        letters[i].state = batch->msgs[i] ? WK_LETTER_WAITING : WK_LETTER_REFUSED;
         letters[i].may_refuse = true;
         letters[i].tag = i;
     }

@@ -7,6 +7,10 @@
  * publishes it twice publishes the same event. Rows are not deleted: a done one expires by its TTL
  * index.
  *
+ * Rows of one aggregate become events in the order of (due_at, cause, ordinal): one that EVENTS
+ * refuses holds back those behind it, which stay due and are read behind it again, after a restart
+ * and by another owner, too.
+ *
  * Lifetime  one scanner for the process.
  * Thread    wk_outbox_write: worker; the scanner has a thread of its own.
  * Limits    ROWS_MAX rows at once, scanned again at once while there are more; a due row is
@@ -27,8 +31,8 @@ typedef bool wk_alive_fn(void *arg, size_t event);
 YZ_MUST_USE enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store,
                                         wk_alive_fn *alive, void *arg, bool *due);
 
-/* What a scan asks the database: the rows of these partitions that are due at now_ms, the oldest
- * first. Appended to both; false: of no partition. */
+/* What a scan asks the database: the rows of these partitions that are due at now_ms, in their
+ * order. Appended to both; false: of no partition. */
 bool wk_outbox_ask(const bool held[YZ_PARTITIONS], int64_t now_ms, bson_t *filter, bson_t *opts);
 
 /* The event that a row becomes, to be destroyed. YZ_UNKNOWN_TYPE: no version of ours wrote the row;

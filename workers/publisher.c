@@ -30,8 +30,8 @@ struct wk_publisher {
     int logged_code; /* of the last refusal, so that a long trouble is one line */
 };
 
-struct last_of_subject {
-    const char *subject;
+struct last_of_key {
+    const char *key;
     size_t index;
     UT_hash_handle hh;
 };
@@ -101,23 +101,23 @@ static bool is_final(const struct wk_letter *letter)
     return letter->state != WK_LETTER_WAITING && letter->state != WK_LETTER_UNDER_WAY;
 }
 
-static void chain_subjects(struct wk_letter *letters, size_t count)
+static void chain(struct wk_letter *letters, size_t count)
 {
-    struct last_of_subject *lasts = yz_calloc(count + 1, sizeof *lasts), *table = NULL, *last;
+    struct last_of_key *lasts = yz_calloc(count + 1, sizeof *lasts), *table = NULL, *last;
 
     for (size_t i = 0; i < count; i++) {
-        const char *subject = natsMsg_GetSubject(letters[i].msg);
+        const char *key = letters[i].key ? letters[i].key : natsMsg_GetSubject(letters[i].msg);
 
         letters[i].before = letters[i].after = NONE;
-        HASH_FIND_STR(table, subject, last);
+        HASH_FIND_STR(table, key, last);
         if (last) {
             letters[i].before = last->index;
             letters[last->index].after = i;
             last->index = i;
         } else {
-            lasts[i].subject = subject;
+            lasts[i].key = key;
             lasts[i].index = i;
-            HASH_ADD_KEYPTR(hh, table, lasts[i].subject, strlen(subject), &lasts[i]);
+            HASH_ADD_KEYPTR(hh, table, lasts[i].key, strlen(key), &lasts[i]);
         }
     }
     HASH_CLEAR(hh, table);
@@ -182,6 +182,16 @@ static natsStatus publish(struct wk_publisher *pub, struct wk_letter *letter, si
     return s;
 }
 
+/* The one before it of its key was not stored, and is not overtaken: what comes of it comes later.
+ */
+static bool is_held_back(const struct wk_letter *letters, size_t i)
+{
+    size_t before = letters[i].before;
+
+    return letters[i].key && before != NONE && is_final(&letters[before]) &&
+           letters[before].state != WK_LETTER_STORED;
+}
+
 /* No letter before it on its subject may still be stored. A final one between, such as a replayed
  * push that was found stored, says nothing about those before that. */
 static bool is_next(struct wk_letter *letters, size_t i)
@@ -199,6 +209,8 @@ static bool try_letter(struct wk_publisher *pub, struct wk_letter *letters, size
 {
     struct wk_letter *letter = &letters[i];
 
+    if (letter->state == WK_LETTER_WAITING && is_held_back(letters, i))
+        letter->state = WK_LETTER_DROPPED;
     if (letter->state != WK_LETTER_WAITING || pub->under_way >= WINDOW || !is_next(letters, i))
         return true;
     if (pub->until_mono_ms && yz_clock_mono_ms() >= pub->until_mono_ms)
@@ -324,7 +336,7 @@ enum yz_err wk_publisher_send(struct wk_publisher *pub, struct wk_letter *letter
 
     if (count == 0)
         return YZ_OK;
-    chain_subjects(letters, count);
+    chain(letters, count);
     while (!on_retry || on_retry(arg, letters, count)) {
         sent = wk_publisher_connection(pub) && try_all(pub, letters, count);
         if (sent)

@@ -1,7 +1,8 @@
 /* publisher.h: durable publishes in order, with their PubAcks.
  *
- * Two messages of one subject are never under way together, so that an error of the first cannot
- * let the second overtake it; different subjects share a window. It has a connection of its own
+ * Two messages of one subject, or of one key where they have one, are never under way together, so
+ * that an error of the first cannot let the second overtake it; different ones share a window. One
+ * with a key that is refused holds back those behind it of that key. It has a connection of its own
  * that does not reconnect: what a library sends again from its buffer after a reconnect could
  * overtake what was lost. When it breaks, a new one is made and everything unacknowledged is sent
  * again in order; Nats-Msg-Id makes that harmless.
@@ -31,7 +32,8 @@ enum wk_letter_state {
     WK_LETTER_STORED,
     WK_LETTER_STALE,   /* the expected last sequence was another one */
     WK_LETTER_REFUSED, /* the stream is full; only if may_refuse */
-    WK_LETTER_DROPPED, /* the caller's word: not to be sent (any more) */
+    /* Not to be sent (any more): the caller's word, or one before it of its key was not stored. */
+    WK_LETTER_DROPPED,
 };
 
 #define WK_REPLY_MAX 160
@@ -41,15 +43,16 @@ void wk_publisher_reply(const struct wk_publisher *pub, size_t index, char out[W
 
 /* One message to store; headers and Nats-Msg-Id are in msg. */
 struct wk_letter {
-    natsMsg *msg; /* borrowed */
-    bool expects; /* the subject's last sequence must be `expected`, else it is STALE */
+    natsMsg *msg;    /* borrowed; NULL: it has a key, and its state is final from the start */
+    const char *key; /* what must stay in order, borrowed; NULL: its subject */
+    bool expects;    /* the subject's last sequence must be `expected`, else it is STALE */
     uint64_t expected;
     bool may_refuse;
     size_t tag; /* the caller's */
     enum wk_letter_state state;
     uint64_t sequence; /* where it was stored */
     /* the publisher's own */
-    size_t after, before; /* neighbours of the same subject, or NONE */
+    size_t after, before; /* neighbours of the same key or subject, or NONE */
 };
 
 YZ_MUST_USE enum yz_err wk_publisher_new(const struct yz_conf *conf, const char *name,

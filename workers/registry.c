@@ -15,8 +15,9 @@ const struct wk_domain *const wk_registry_domains[] = {
 const size_t wk_registry_domain_count = sizeof wk_registry_domains / sizeof wk_registry_domains[0];
 
 static const struct wk_index outbox_indexes[] = {
-    /* In the order of their time, whoever's they are: what is done or not due costs nothing. */
-    {.name = "next_due", .keys = "{\"state\": 1, \"due_at\": 1, \"partition\": 1}"},
+    /* In their order, whoever's they are: what is done or not due costs nothing. */
+    {.name = "next_in_order",
+     .keys = "{\"state\": 1, \"due_at\": 1, \"cause\": 1, \"ordinal\": 1, \"partition\": 1}"},
     {.name = "done", .keys = "{\"done_at\": 1}", .expire_after_s = FINISHED_KEPT_S},
     {0},
 };

@@ -25,6 +25,8 @@
 #define BULK      1000
 #define CONSUMERS 2
 #define LATER_MS  3600000
+#define LONG_TEXT 8000
+#define IDS_MAX   256
 
 static struct wk_batch_means means;
 static struct wk_consumer *consumers[CONSUMERS];
@@ -317,6 +319,161 @@ static void test_an_unreadable_row_is_set_aside(void **state)
     stop_worker();
 }
 
+/* Leases and the scanner, and nobody who takes the events. */
+static void start_scanner(const char *name)
+{
+    means = new_means(find_handler);
+    assert_int_equal(wk_lease_new(&conf, nc, name, &metrics, &means.lease), YZ_OK);
+    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, &outbox), YZ_OK);
+}
+
+static void stop_scanner(void)
+{
+    wk_outbox_stop(outbox);
+    wk_lease_stop(means.lease, 0);
+    wk_lease_free(means.lease);
+}
+
+/* A row of that cause, by which this is posted in the thread; no other test comes to such causes.
+ */
+struct owed {
+    const char *thread, *text;
+    int64_t cause;
+    int ordinal;
+};
+
+static void owe(const struct owed *rows, int count, int64_t due_ms)
+{
+    struct wk_store *store = wk_store_pop(pool);
+
+    for (int i = 0; i < count; i++) {
+        Yizhan__V1__ThreadPosted p = YIZHAN__V1__THREAD_POSTED__INIT;
+        static uint8_t payload[LONG_TEXT + 256];
+        char id[WK_ID_MAX], aggregate[YZ_AGGREGATE_MAX];
+        struct wk_write write = {.kind = WK_INSERT, .id = id};
+        bson_t *row;
+
+        p.org_path = "g1";
+        p.thread_id = (char *)(uintptr_t)rows[i].thread;
+        p.message_id = id;
+        p.text = (char *)(uintptr_t)rows[i].text;
+        snprintf(id, sizeof id, "t1|%lld-%d", (long long)rows[i].cause, rows[i].ordinal);
+        snprintf(aggregate, sizeof aggregate, "thread|g1|%s", rows[i].thread);
+        row = BCON_NEW("_id", BCON_UTF8(id), "tenant", "t1", "evt_seq", BCON_INT64(rows[i].cause),
+                       "state", "due", "partition", BCON_INT32(7), "due_at", BCON_DATE_TIME(due_ms),
+                       "type", "thread.posted", "aggregate", BCON_UTF8(aggregate), "payload",
+                       BCON_BIN(BSON_SUBTYPE_BINARY, payload,
+                                (uint32_t)yizhan__v1__thread_posted__pack(&p, payload)),
+                       "cause", BCON_INT64(rows[i].cause), "ordinal", BCON_INT32(rows[i].ordinal));
+        write.document = row;
+        assert_int_equal(wk_store_write(store, "outbox", &write, 1), YZ_OK);
+        assert_int_equal(write.result, WK_WRITTEN);
+        bson_destroy(row);
+    }
+    wk_store_push(pool, store);
+}
+
+static void on_event(void *arg, natsMsg *msg)
+{
+    const char *id = NULL;
+    size_t len = strlen(arg);
+
+    assert_int_equal(natsMsgHeader_Get(msg, "ce-id", &id), NATS_OK);
+    snprintf((char *)arg + len, IDS_MAX - len, "%s ", id);
+}
+
+/* The ids of the events in EVENTS, in their order. */
+static void assert_events(const char *wanted)
+{
+    char ids[IDS_MAX] = "";
+
+    assert_int_equal(wk_stream_each(&conf, nc, "EVENTS",
+                                    json_pack("{s:s, s:i, s:i}", "next_by_subj", "evt.>", "seq", 1,
+                                              "batch", 1000),
+                                    on_event, ids, NULL),
+                     YZ_OK);
+    assert_string_equal(ids, wanted);
+}
+
+static void ask_of_events(const char *verb, const char *text)
+{
+    json_t *reply = NULL;
+    char api[64];
+
+    snprintf(api, sizeof api, "STREAM.%s.EVENTS", verb);
+    assert_int_equal(wk_stream_call(nc, api, json_loads(text, 0, NULL), &reply, NULL), YZ_OK);
+    json_decref(reply);
+}
+
+static void limit_events(int max_bytes)
+{
+    char text[256];
+
+    snprintf(text, sizeof text,
+             "{\"name\":\"EVENTS\",\"subjects\":[\"evt.>\"],\"storage\":\"memory\","
+             "\"num_replicas\":1,\"allow_direct\":true,\"retention\":\"workqueue\","
+             "\"discard\":\"new\",\"max_bytes\":%d}",
+             max_bytes);
+    ask_of_events("UPDATE", text);
+}
+
+/* EVENTS has no room for the first of them; the last is another aggregate's, and tells that all
+ * were tried. What is held back waits for its turn with the next owner, too. */
+static void test_a_refused_row_holds_back_those_behind_it(void **state)
+{
+    static char text[LONG_TEXT];
+    const struct owed rows[] = {
+        {"x", text, 9001, 0}, {"x", "short", 9002, 0}, {"y", "short", 9003, 0}};
+    size_t done = count("outbox", BCON_NEW("state", "done"));
+
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    limit_events(LONG_TEXT / 2);
+    owe(rows, 3, yz_clock_wall_ms());
+    start_scanner("full");
+    wait_rows("done", done + 1);
+    assert_events("$t-9003-0 ");
+    stop_scanner();
+    start_scanner("full-2");
+    limit_events(-1);
+    wait_rows("done", done + 3);
+    assert_events("$t-9003-0 $t-9001-0 $t-9002-0 ");
+    stop_scanner();
+    ask_of_events("PURGE", "{}");
+}
+
+/* As their causes were, though none of them says so by its place or its id. */
+static void test_rows_due_at_the_same_moment_keep_their_order(void **state)
+{
+    const struct owed rows[] = {
+        {"x", "d", 10001, 0}, {"x", "c", 10000, 1}, {"x", "b", 10000, 0}, {"x", "a", 9999, 0}};
+    size_t done = count("outbox", BCON_NEW("state", "done"));
+
+    (void)state;
+    owe(rows, 4, yz_clock_wall_ms());
+    start_scanner("same");
+    wait_rows("done", done + 4);
+    assert_events("$t-9999-0 $t-10000-0 $t-10000-1 $t-10001-0 ");
+    stop_scanner();
+    ask_of_events("PURGE", "{}");
+}
+
+/* There was no memory for the first one. */
+static void test_a_row_put_off_holds_back_those_behind_it(void **state)
+{
+    const struct owed rows[] = {{"x", "a", 9021, 0}, {"x", "b", 9022, 0}, {"y", "c", 9023, 0}};
+    size_t done = count("outbox", BCON_NEW("state", "done"));
+
+    (void)state;
+    owe(rows, 3, yz_clock_wall_ms());
+    atomic_store(&causes_fail, 1);
+    start_scanner("put-off");
+    wait_rows("done", done + 3);
+    assert_events("$t-9023-0 $t-9021-0 $t-9022-0 ");
+    stop_scanner();
+    ask_of_events("PURGE", "{}");
+}
+
 static bson_t *row_of(int i, const char *state, int64_t due_ms, char id[WK_ID_MAX])
 {
     snprintf(id, WK_ID_MAX, "plan|%s-%d", state, i);
@@ -411,6 +568,9 @@ int main(void)
         cmocka_unit_test(test_a_refused_row_is_counted_and_told_to_nobody),
         cmocka_unit_test(test_no_room_for_a_header),
         cmocka_unit_test(test_an_unreadable_row_is_set_aside),
+        cmocka_unit_test(test_a_refused_row_holds_back_those_behind_it),
+        cmocka_unit_test(test_rows_due_at_the_same_moment_keep_their_order),
+        cmocka_unit_test(test_a_row_put_off_holds_back_those_behind_it),
         cmocka_unit_test(test_a_scan_looks_at_what_is_due_only),
     };
 
