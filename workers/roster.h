@@ -13,7 +13,7 @@
  * Who has a role whose scope is this org, wherever it belongs, stands in WK_ROLE_HOLDERS, of the
  * same _id and aggregate: org_path, next_place, and holders: {m: member id, r: its roles over this
  * org by now (documents may be older than this field), p: place among them, v: the file's
- * revision}.
+ * revision}; and ended: {m, v} of those whose roles over it ended last.
  *
  * Lifetime  what is found is borrowed from the document.
  * Thread    any; pure.

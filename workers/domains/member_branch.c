@@ -10,6 +10,8 @@
 #define FIELD(name) YIZHAN__V1__MEMBER_FIELD__FIELD_##name
 /* So many members of a moved branch are told by one event; the rest by one that it owes. */
 #define FOLLOW_CHUNK 64
+/* So many of those whose roles over an org ended last are remembered with it. */
+#define ENDED_KEPT 64
 enum {
     ROW_LEFT = 0,
     ROW_JOINED = 1,
@@ -286,6 +288,64 @@ static bool find_holder(const bson_t *holders, const char *member, struct holder
     return found;
 }
 
+/* The revision that ended the roles of one who is no holder, as far as it is remembered; -1. */
+static int64_t ended_at(const bson_t *holders, const char *member)
+{
+    struct holder holder;
+    bson_iter_t entries;
+    int64_t revision = -1;
+
+    if (!holders || !wk_document_array(holders, "ended", &entries))
+        return -1;
+    while (next_holder(&entries, &holder)) {
+        if (strcmp(holder.member, member) == 0)
+            revision = holder.revision;
+    }
+    return revision;
+}
+
+static void append_ended(bson_t *list, size_t index, const char *member, int64_t revision)
+{
+    char key[24];
+    bson_t row;
+
+    snprintf(key, sizeof key, "%zu", index);
+    BSON_APPEND_DOCUMENT_BEGIN(list, key, &row);
+    BSON_APPEND_UTF8(&row, "m", member);
+    BSON_APPEND_INT64(&row, "v", revision);
+    bson_append_document_end(list, &row);
+}
+
+/* Who was told to have ended last: of an older file, told late, it would be a holder again. */
+static void append_all_ended(bson_t *document, const bson_t *holders,
+                             const Yizhan__V1__MemberRoleHeld *held)
+{
+    size_t room = held->ended ? ENDED_KEPT - 1 : ENDED_KEPT, others = 0, skip, count = 0;
+    struct holder holder;
+    bson_iter_t entries;
+    bson_t list;
+
+    if (holders && wk_document_array(holders, "ended", &entries)) {
+        while (next_holder(&entries, &holder))
+            others += strcmp(holder.member, held->member_id) != 0;
+    }
+    skip = others > room ? others - room : 0;
+    BSON_APPEND_ARRAY_BEGIN(document, "ended", &list);
+    if (others > 0 && wk_document_array(holders, "ended", &entries)) {
+        while (next_holder(&entries, &holder)) {
+            if (strcmp(holder.member, held->member_id) == 0)
+                continue;
+            if (skip > 0)
+                skip--;
+            else
+                append_ended(&list, count++, holder.member, holder.revision);
+        }
+    }
+    if (held->ended)
+        append_ended(&list, count, held->member_id, (int64_t)held->revision);
+    bson_append_array_end(document, &list);
+}
+
 /* The list with the holder in it, in the order of places, or without; a place is not given again.
  */
 static bson_t *with_holder(const bson_t *holders, const Yizhan__V1__MemberRoleHeld *held)
@@ -318,6 +378,7 @@ static bson_t *with_holder(const bson_t *holders, const Yizhan__V1__MemberRoleHe
         next_place++;
     }
     bson_append_array_end(document, &list);
+    append_all_ended(document, holders, held);
     BSON_APPEND_INT64(document, "next_place", next_place);
     return document;
 }
@@ -374,7 +435,8 @@ void wk_member_apply_role_held(const struct wk_event *event, struct wk_fold *fol
         owe_late_follow(event, fold, get_branch(event, fold, held->org_path), held->member_id,
                         true);
     /* As it is, or of a later state of that file. */
-    if (there ? holder.revision > (int64_t)held->revision : held->ended)
+    if (there ? holder.revision > (int64_t)held->revision
+              : ended_at(holders, held->member_id) >= (int64_t)held->revision)
         return;
     branch_id(event, held->org_path, id);
     wk_put(fold, WK_ROLE_HOLDERS, id, with_holder(holders, held));

@@ -434,6 +434,48 @@ static void test_holder_replayed(void **state)
     assert_int_equal(count_rows("member.placed"), placed + 2);
 }
 
+static void role_is_told(const char *member, uint64_t revision, bool ended)
+{
+    Yizhan__V1__MemberRoleHeld held = YIZHAN__V1__MEMBER_ROLE_HELD__INIT;
+
+    held.org_path = (char *)(uintptr_t) "g1/b1";
+    held.member_id = (char *)(uintptr_t)member;
+    held.revision = revision;
+    held.ended = ended;
+    held.roles = (char *)(uintptr_t)(ended ? "" : "secretary");
+    assert_int_equal(drive(&d, "adm", "g1", "member.role_held", &held.base), YZ_OK);
+}
+
+/* What is told late, of an older file, makes nobody a holder again, be it the first that is told;
+ * so many who ended are remembered. */
+static void test_who_ended_is_no_holder_of_an_older_file(void **state)
+{
+    bson_iter_t entries;
+    size_t ended = 0;
+    char member[16];
+
+    (void)state;
+    role_is_told("h1", 3, true);
+    role_is_told("h1", 2, false);
+    assert_int_equal(holders_of("g1/b1"), 0);
+    role_is_told("h1", 4, false);
+    assert_string_equal(roles_held("g1/b1", "h1"), "secretary");
+    role_is_told("h1", 5, true);
+    role_is_told("h1", 4, false);
+    assert_int_equal(holders_of("g1/b1"), 0);
+    for (int i = 0; i < 100; i++) {
+        snprintf(member, sizeof member, "e%d", i);
+        role_is_told(member, 2, true);
+    }
+    assert_true(wk_document_array(role_holders_of("g1/b1"), "ended", &entries));
+    while (bson_iter_next(&entries))
+        ended++;
+    assert_int_equal(ended, 64);
+    role_is_told("e99", 1, false);
+    role_is_told("e36", 1, false);
+    assert_int_equal(holders_of("g1/b1"), 0);
+}
+
 static void test_holders_run_out(void **state)
 {
     Yizhan__V1__MemberRoleHeld message = YIZHAN__V1__MEMBER_ROLE_HELD__INIT;
@@ -478,6 +520,7 @@ int main(void)
         TEST(test_roles_held_begin_and_end),
         TEST(test_holders_without_roles),
         TEST(test_holder_replayed),
+        TEST(test_who_ended_is_no_holder_of_an_older_file),
         TEST(test_holders_run_out),
     };
 
