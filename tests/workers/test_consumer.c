@@ -286,7 +286,8 @@ static void take_id(const struct wk_event *event)
     wk_store_push(pool, store);
 }
 
-/* One with the text "rests" needs the post m920 of thread "f", which is another aggregate's. */
+/* One with the text "rests" needs the post m920 of thread "f", which is another aggregate's; one
+ * with "follows" its post m930. */
 static bool base_was_there, base_was_stored;
 
 static void needs_base(const struct wk_event *event, struct wk_needs *needs)
@@ -295,6 +296,8 @@ static void needs_base(const struct wk_event *event, struct wk_needs *needs)
 
     if (strcmp(p->text, "rests") == 0)
         wk_need(needs, "posts", "t1|f|m920");
+    if (strcmp(p->text, "follows") == 0)
+        wk_need(needs, "posts", "t1|f|m930");
     if (strcmp(p->text, "counts") == 0)
         wk_need_own(needs, "threads", "t1|h");
 }
@@ -569,21 +572,23 @@ static void test_who_rests_on_others_waits_for_them(void **state)
     unrig_batch(&rig);
 }
 
-/* The process ends while a batch is under way: what stands behind the part that it let go, or may
- * have, is not begun. */
+/* The process ends in the middle of a batch: neither its rest, which waited for what came before,
+ * nor the next batch is begun. */
 static void test_nothing_is_begun_once_the_process_ends(void **state)
 {
-    struct wk_delivery deliveries[2];
+    struct wk_delivery deliveries[3];
     struct batch_rig rig;
 
     (void)state;
     rig_batch(&rig, "g-1");
     deliveries[0] = deliver(rig.means.lease, 930, make_post(930, 930, "f", "ends"), 1);
-    deliveries[1] = deliver(rig.means.lease, 931, make_post(931, 931, "g", "yes"), 1);
-    wk_batch_run(rig.batch, deliveries, 1);
+    deliveries[1] = deliver(rig.means.lease, 931, make_post(931, 931, "g", "follows"), 1);
+    deliveries[2] = deliver(rig.means.lease, 932, make_post(932, 932, "g", "yes"), 1);
+    wk_batch_run(rig.batch, deliveries, 2);
     assert_int_equal(has_outcome("e930", "applied"), 1);
-    wk_batch_run(rig.batch, deliveries + 1, 1);
     assert_int_equal(count("outcomes", BCON_NEW("event_id", "e931")), 0);
+    wk_batch_run(rig.batch, deliveries + 2, 1);
+    assert_int_equal(count("outcomes", BCON_NEW("event_id", "e932")), 0);
     unrig_batch(&rig);
 }
 

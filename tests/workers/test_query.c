@@ -633,18 +633,16 @@ static void test_min_sequence(void **state)
     assert_int_equal(take_error(ask(&member, "notice.list", &list.base, sequence), &v), YZ_OK);
 }
 
+/* It is told so, and is not left to the gateway's time-out. */
 static void test_never_settled(void **state)
 {
     Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
     uint64_t sequence = store_event();
-    int64_t begun = yz_clock_mono_ms(), waited;
     struct yz_violation v;
 
     (void)state;
     assert_int_equal(take_error(ask(&member, "notice.list", &list.base, sequence), &v),
                      YZ_NOT_SETTLED);
-    waited = yz_clock_mono_ms() - begun;
-    assert_true(waited > conf.query_timeout_ms / 2 && waited < conf.query_timeout_ms);
     /* Not in the queue since it was never stored. */
     assert_int_equal(take_error(ask(&member, "notice.list", &list.base, sequence + 1), &v),
                      YZ_NOT_SETTLED);
@@ -689,7 +687,6 @@ static void test_full_queue(void **state)
     Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
     natsSubscription *replies = NULL;
     natsMsg *msg = new_request(&member, "t1", "notice.list", "_INBOX.replies.flood", "", 0), *reply;
-    int64_t begun = yz_clock_mono_ms();
     int busy = 0, good = 0;
 
     (void)state;
@@ -704,8 +701,8 @@ static void test_full_queue(void **state)
         assert_int_equal(natsSubscription_NextMsg(&reply, replies, TIMEOUT_MS), NATS_OK);
         assert_int_equal(take_error(reply, &v), YZ_BUSY);
     }
-    /* At once, not when the database's time-out was over. */
-    assert_true(yz_clock_mono_ms() - begun < conf.database_timeout_ms / 2);
+    /* While the others wait, not when their turn came. */
+    assert_true(atomic_load(&metrics.queries_waiting) > WK_QUERY_QUEUE_MAX / 2);
     service_signal(&database, SIGCONT);
     for (int i = 0; i < WK_QUERY_QUEUE_MAX + 1; i++) {
         struct yz_violation v;
