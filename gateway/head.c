@@ -99,12 +99,22 @@ static bool copy_path(const char *uri, size_t len, struct gw_head *head, struct 
     return true;
 }
 
+/* Between two '&' there may be nothing: then the fragment has no length, as one that is not there.
+ */
+static bool has_fragment(struct lws *wsi, int i)
+{
+    char none[1];
+
+    return lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) > 0 ||
+           lws_hdr_copy_fragment(wsi, none, sizeof none, WSI_TOKEN_HTTP_URI_ARGS, i) == 0;
+}
+
 /* Each fragment of the query is one decoded name=value. */
 static bool copy_pairs(struct lws *wsi, struct gw_head *head, struct yz_violation *v)
 {
     size_t used = 0, *count = &head->request.pair_count;
 
-    for (int i = 0; lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) > 0; i++) {
+    for (int i = 0; has_fragment(wsi, i); i++) {
         char *text = head->query + used, *equals;
         int len = *count < HEAD_PAIRS_MAX
                       ? lws_hdr_copy_fragment(wsi, text, (int)(sizeof head->query - used),

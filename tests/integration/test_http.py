@@ -57,6 +57,13 @@ def test_an_empty_pair_is_none(town, query):
     assert town.stack.http("GET", f"/v1/query/notice/list{query}", token=token)[0] == 200
 
 
+@pytest.mark.parametrize("query", ["?limit=5&&none=1", "?&none=1", "?&&limit=5&;&none=1", "?limit=5&&none"])
+def test_what_stands_behind_an_empty_pair_is_read(town, query):
+    token = town.stack.keys.token(town.secretary)
+    problem = is_problem(town.stack.http("GET", f"/v1/query/notice/list{query}", token=token), 400, "unknown_field")
+    assert problem["field"] == "payload.none"
+
+
 def test_query_fields_are_percent_decoded(town):
     desk = town.phone(town.secretary)
     held = Meeting(town, desk, [town.person("m1")])
