@@ -96,15 +96,15 @@ bool gw_intake_draining(const struct gw_intake *intake)
 
 void gw_intake_locate(struct yz_violation *v)
 {
-    static const char prefix[] = "payload.";
-    size_t len = sizeof prefix - 1, room = sizeof v->field - len - 1;
+    char path[sizeof "payload." + YZ_FIELD_MAX];
+    uint32_t retry_after_ms = v->retry_after_ms;
 
     if (v->field[0] == '\0')
         return;
-    /* A path too long for the field is cut: it is for people. */
-    v->field[room] = '\0';
-    memmove(v->field + len, v->field, strlen(v->field) + 1);
-    memcpy(v->field, prefix, len);
+    snprintf(path, sizeof path, "payload.%s", v->field);
+    /* A path too long for the field is cut, at a whole character: it is for people. */
+    (void)yz_violate(v, v->err, path, v->text);
+    v->retry_after_ms = retry_after_ms;
 }
 
 static enum yz_err in_payload(struct yz_violation *v)

@@ -64,6 +64,14 @@ def test_what_stands_behind_an_empty_pair_is_read(town, query):
     assert problem["field"] == "payload.none"
 
 
+@pytest.mark.parametrize("shift", range(3))
+def test_a_long_name_is_told_as_far_as_whole_characters_go(town, shift):
+    """Half a character would make the problem no JSON, and the answer 500."""
+    name = "a" * shift + "党" * 50
+    problem = is_problem(get(town, "/v1/query/notice/list", **{name: "1"}), 400, "unknown_field")
+    assert len(problem["field"]) > len("payload.") + 30 and f"payload.{name}".startswith(problem["field"])
+
+
 def test_query_fields_are_percent_decoded(town):
     desk = town.phone(town.secretary)
     held = Meeting(town, desk, [town.person("m1")])
