@@ -18,6 +18,9 @@
 #define DRAIN_WAIT    0.4 /* part of drain_ms for which the first session waits for answers */
 #define DRAIN_STEPS   0.6 /* part of drain_ms over which sessions are told to go */
 #define CLOSE_LOOP_MS 3000
+/* A second signal that comes sooner is the first one again: whoever ends a service may tell each of
+ * its processes, and the supervisor passes on what it was told. */
+#define SIGNAL_AGAIN_MS 1000
 
 struct node {
     const struct yz_conf *conf;
@@ -197,7 +200,8 @@ static void begin_drain(struct node *node, int signum)
     size_t ticks = (size_t)((double)node->conf->drain_ms * DRAIN_STEPS / TICK_MS) + 1;
 
     if (node->draining) {
-        finish_drain(node);
+        if (yz_clock_mono_ms() - node->drain_from_ms >= SIGNAL_AGAIN_MS)
+            finish_drain(node);
         return;
     }
     node->draining = true;

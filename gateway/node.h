@@ -4,7 +4,8 @@
  * Thread    the calling thread becomes the loop.
  * States    STARTING --parts made--> RUNNING --SIGTERM or SIGINT--> DRAINING --sessions and pending
  *           acknowledgements gone, or drain_ms over--> ended
- *           SIGHUP reads the keys again. A second SIGTERM ends the drain at once.
+ *           SIGHUP reads the keys again. A second SIGTERM, a second later or more, ends the drain
+ * at once.
  */
 #ifndef GW_NODE_H
 #define GW_NODE_H

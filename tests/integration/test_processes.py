@@ -15,6 +15,7 @@ import pytest
 
 from people import new_id
 from phone import Closed
+from stack import Town
 from waiting import until
 
 PROCESSES = 2
@@ -186,6 +187,20 @@ def test_the_children_end_with_their_supervisor(new_stack):
         else:
             gateway.kill()
             until(lambda: not any(alive(pid) for pid in pids.values()), what="orphans end by themselves")  # noqa: B023
+
+
+def test_an_end_that_each_process_is_told_of_is_one_end(new_stack):
+    """As of systemd, or of a terminal's Ctrl-C: the supervisor passes on what its children were told already."""
+    stack = new_stack(processes=PROCESSES)
+    town = Town(stack)
+    phones = [phone for each in phones_of_each(town, 3) for phone in each]
+    gateway = stack.gateways[0]
+    for pid in [*children(gateway).values(), gateway.pid]:
+        os.kill(pid, signal.SIGTERM)
+    for phone in phones:
+        code, closing = phone.wait_closed()
+        assert (code, closing["code"]) == (3000, "going_away")
+    assert gateway.wait() == 0
 
 
 def test_a_process_that_cannot_start_ends_them_all(new_stack):
