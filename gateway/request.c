@@ -54,6 +54,10 @@ static bool write_answer(struct gw_connection *c, bool *done)
             return true;
         }
     }
+    /* libwebsockets gives the whole transaction the time for a request's head; whoever takes some
+     * of the answer has time for the rest. */
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE,
+                    (int)((c->server->parts.conf->idle_timeout_ms + 999) / 1000));
     lws_callback_on_writable(c->wsi);
     return true;
 }

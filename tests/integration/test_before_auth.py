@@ -14,12 +14,15 @@ from waiting import until
 REQUEST_S = 1  # request_timeout_ms
 STRANGERS = 8
 BURST = 40
+LARGE = 32 << 20  # bytes of a page: more than the sockets between hold
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
     """Short times; gateway 1 has few places for an address, gateway 2 is slow to take new ones, gateway 3 has a proxy."""
-    made = Stack(tmp_path_factory.mktemp("stack"), gateways=4, request_timeout_ms=REQUEST_S * 1000)
+    pages = tmp_path_factory.mktemp("pages")
+    (pages / "large.bin").write_bytes(bytes(LARGE))
+    made = Stack(tmp_path_factory.mktemp("stack"), gateways=4, request_timeout_ms=REQUEST_S * 1000, static_dir=pages)
     made.gateways[1].argv += ["--address-unauthenticated-max", STRANGERS]
     made.gateways[2].argv += ["--address-connections-burst", BURST, "--address-connections-per-s", 1]
     made.gateways[3].argv += ["--trusted-proxies", "127.0.0.0/8", "--address-unauthenticated-max", STRANGERS]
@@ -69,6 +72,19 @@ def test_a_body_that_comes_byte_by_byte_is_cut_off(stack, town):
     with dial(stack) as sock:
         sock.sendall(head.encode())
         assert trickle(sock, b" " * 1999)
+
+
+def test_who_reads_slowly_gets_the_whole_answer(stack):
+    """The time for a request is not that for its answer."""
+    with dial(stack) as sock:
+        sock.sendall(b"GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+        head, _, body = sock.recv(4096).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        time.sleep(3 * REQUEST_S)
+        got = len(body)
+        while chunk := sock.recv(min(1 << 20, LARGE - got)):
+            got += len(chunk)
+        assert got == LARGE
 
 
 @pytest.mark.parametrize("data", [b"", b"GET /v1/ws HTTP/1.1\r\nHost: x\r\n", b"POST"])
