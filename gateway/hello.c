@@ -216,6 +216,8 @@ static void leave_forbidden(struct gw_session *session, struct gw_greeting *gree
         (void)yz_violate(&v, YZ_FORBIDDEN, "channel", NULL);
         if (gw_greeting_name(greeting, greeting->count, name))
             gw_greeting_refuse(greeting, greeting->count++, &v);
+        if (!session->holds[i].answered)
+            gw_session_refuse(session, gw_subscriber_request(session->holds[i].sub), &v);
         leave(session, &session->holds[i]);
     }
 }

@@ -190,6 +190,21 @@ static void renews_the_token_of_the_same_member_only(void **state)
     assert_string_equal(text_at(json_array_get(list, 0), "error", "code", NULL), "forbidden");
 }
 
+static void a_renewed_token_answers_the_joins_it_ends(void **state)
+{
+    (void)state;
+    open_as_member();
+    send_text("{\"id\":2,\"subscribe\":{\"channel\":\"org.g1/c1\"}}");
+    send_text("{\"id\":3,\"subscribe\":{\"channel\":\"member.m1\"}}");
+    send_hello("m1", "g1/c2/b7", 90, NULL);
+    assert_true(subs[0].left);
+    assert_false(subs[1].left);
+    expect_error(2, "forbidden", "channel");
+    assert_non_null(text_at(next(), "reply", "welcome", "session"));
+    events->subscribed(session, &subs[1], "e", 1, true, 0);
+    assert_string_equal(text_at(next(), "reply", "subscribed", "channel"), "member.m1");
+}
+
 #define POST                                                                                       \
     "{\"id\":4,\"emit\":{\"eventId\":\"e1\",\"type\":\"thread.posted\",\"payload\":{"              \
     "\"orgPath\":\"g1/c1/b1\",\"threadId\":\"t\",\"messageId\":\"x\",\"text\":\"hi\"}}}"
@@ -569,6 +584,7 @@ int main(void)
         TEST(subscribes_and_unsubscribes),
         TEST(bounds_its_channels),
         TEST(renews_the_token_of_the_same_member_only),
+        TEST(a_renewed_token_answers_the_joins_it_ends),
         TEST(emits_with_the_tokens_actor),
         TEST(refuses_events_before_the_bus),
         TEST(answers_queries),
