@@ -122,10 +122,8 @@ static bool query_type(const char *domain, char type[YZ_TYPE_MAX])
     return len > 0 && len < YZ_TYPE_MAX;
 }
 
-static bool is_posted(const char *type)
+static bool is_posted(const struct yz_query_type *query)
 {
-    const struct yz_query_type *query = yz_query_type_find(type, NULL);
-
     return query && query->method == YZ_BY_POST;
 }
 
@@ -188,9 +186,9 @@ static void ask_pairs(struct gw_http *http, struct gw_exchange *exchange,
         gw_exchange_problem(exchange, &v, v.err == YZ_UNKNOWN_TYPE ? 404 : 0);
 }
 
-/* The question comes as JSON, so that nothing of it stands in a URL. */
+/* The question comes as JSON, so that nothing of it stands in a URL. query NULL: there is none. */
 static void begin_posted_query(struct gw_http *http, struct gw_exchange *exchange,
-                               const struct gw_request *request, const char *type)
+                               const struct gw_request *request, const struct yz_query_type *query)
 {
     struct yz_violation v = {0};
     struct yz_pair *pairs;
@@ -199,14 +197,15 @@ static void begin_posted_query(struct gw_http *http, struct gw_exchange *exchang
     yz_arena_reset(&http->arena);
     if (!takes_body(http, exchange, request))
         return;
-    if (!yz_query_type_find(type, NULL))
+    if (!query)
         refuse_status(exchange, 404, YZ_UNKNOWN_TYPE, "type", NULL);
     else if (split_pairs(request, &http->arena, &pairs, &count, &exchange->min_sequence, &v) !=
              YZ_OK)
         gw_exchange_problem(exchange, &v, 0);
     else if (count > 0)
         gw_exchange_refuse(exchange, YZ_UNKNOWN_FIELD, pairs[0].name, "The body asks.");
-    snprintf(exchange->query, sizeof exchange->query, "%s", type);
+    if (query)
+        snprintf(exchange->query, sizeof exchange->query, "%s", query->name);
 }
 
 static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
@@ -214,7 +213,8 @@ static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
 {
     char type[YZ_TYPE_MAX] = "";
     bool known = query_type(request->path + sizeof QUERY_PATH - 1, type);
-    bool by_post = known && is_posted(type);
+    const struct yz_query_type *query = known ? yz_query_type_find(type, NULL) : NULL;
+    bool by_post = is_posted(query);
 
     if (by_post ? request->method != GW_POST
                 : request->method != GW_GET && request->method != GW_HEAD)
@@ -224,7 +224,7 @@ static void begin_query(struct gw_http *http, struct gw_exchange *exchange,
     else if (!authenticate(http, exchange, request->authorization))
         return;
     else if (by_post)
-        begin_posted_query(http, exchange, request, type);
+        begin_posted_query(http, exchange, request, query);
     else
         ask_pairs(http, exchange, request, type);
 }
@@ -236,7 +236,8 @@ static void begin_public(struct gw_http *http, struct gw_exchange *exchange,
 {
     const char *tenant = request->path + sizeof PUBLIC_PATH - 1, *rest = strchr(tenant, '/');
     char *to = exchange->identity.actor.tenant, type[YZ_TYPE_MAX];
-    static const char query[] = "/query/";
+    static const char queries[] = "/query/";
+    const struct yz_query_type *query;
 
     if (rest && rest - tenant < YZ_ID_MAX)
         snprintf(to, YZ_ID_MAX, "%.*s", (int)(rest - tenant), tenant);
@@ -245,15 +246,15 @@ static void begin_public(struct gw_http *http, struct gw_exchange *exchange,
         gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
     else if (strcmp(rest, "/events") == 0)
         (void)takes_body(http, exchange, request);
-    else if (strncmp(rest, query, sizeof query - 1) != 0 ||
-             !query_type(rest + sizeof query - 1, type))
+    else if (strncmp(rest, queries, sizeof queries - 1) != 0 ||
+             !query_type(rest + sizeof queries - 1, type))
         gw_exchange_refuse(exchange, YZ_UNKNOWN_PATH, NULL, NULL);
-    else if (is_posted(type) && request->method != GW_POST)
+    else if (is_posted(query = yz_query_type_find(type, NULL)) && request->method != GW_POST)
         gw_exchange_allow(exchange, "POST, OPTIONS");
     else if (request->method == GW_GET || request->method == GW_HEAD)
         ask_pairs(http, exchange, request, type);
     else if (request->method == GW_POST)
-        begin_posted_query(http, exchange, request, type);
+        begin_posted_query(http, exchange, request, query);
     else
         gw_exchange_allow(exchange, "GET, HEAD, POST, OPTIONS");
 }
