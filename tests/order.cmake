@@ -5,7 +5,7 @@
 # rest.
 set(order
   check.lint 10000 load.relay 9030 load.overload 9020 faults.cluster 9010
-  faults.runbook.processes 700 faults.runbook.others 600 faults.runbook.cluster 500
+  faults.runbook.others 700 faults.runbook.cluster 600 faults.runbook.processes 500 faults.runbook.links 400
   torture.batch 200 it.plans 142 day 112 it.overload 102 bench.smoke 100 faults.run 60 torture.frame 60
   it.faults.killed 52 it.set_aside 45 it.before_auth 12 it.bad_days 44 faults.world 43 it.long_resume 38 it.tls 37
   it.timers.workers 34 it.resume 33 it.rights 28 it.faults.workers 28 faults.lost_store 27 check.alerts 26
