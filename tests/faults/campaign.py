@@ -87,8 +87,17 @@ def many(chosen, seeds):
                 total = figures.add(total, {**numbers, "faults": collections.Counter(numbers["faults"])})
     say(f"\n{len(seeds)} runs of {chosen.minutes:g} minutes, seeds {seeds[0]} to {seeds[-1]}:")
     say(figures.table(total))
+    say(rarest(total.get("faults", {}), chosen.fault or list(KINDS)))
     say(f"{len(seeds) - len(bad)} of {len(seeds)} passed" + (f"; failed: seeds {', '.join(map(str, bad))}" if bad else ""))
     return 1 if bad else 0
+
+
+def rarest(faults, names):
+    """The kind that came least often: of what never came nothing was shown."""
+    least = min(faults.get(name, 0) for name in names)
+    which = [name for name in names if faults.get(name, 0) == least]
+    never = f"; NEVER: {', '.join(sorted(which))}" if least == 0 else ""
+    return f"each of {len(names)} kinds came at least {least} times{never}"
 
 
 def _spawn(chosen, seed, result):

@@ -3,7 +3,8 @@
 It is the only thing the checker knows of the clients. A line is a JSON object with `t`, seconds since the run began
 (monotonic), and `kind`:
 
-    run       settings seed                               once, first: the settings of the stack, and what chose the faults
+    run       settings seed sanitized                     once, first: the settings of the stack, what chose the faults, and
+                                                          whether the programs were built with a sanitizer
     open      session tenant member path roles device gateway encoding
                                                           a WebSocket said hello and was welcomed
     subscribe session channel since{epoch,offset}|null epoch offset recovered missed
@@ -35,8 +36,9 @@ kept. A subscribe to a channel that the session holds already begins anew at its
 event): the same id is used by other members and in the other tenant on purpose. A session is one connection: a phone that
 reconnects is a new session of the same device. The lines of one session stand in the order in which the phone saw them.
 
-The detail of a poison fault's `begin` is {"poison": [{"sequence", "tenant", "actor", "event"}]}: the sequences in EVENTS
-under which it was stored; actor and event are null when its headers do not name them.
+The detail of a poison fault's `begin` is {"poison": [{"sequence", "tenant", "actor", "event", "reason", "hash"}]}: the
+sequences in EVENTS under which it was stored; actor and event are null when its headers do not name them; reason is what it
+must be set aside for, hash that of its type and body.
 """
 
 import json

@@ -36,7 +36,8 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(self.folder / "ledger.jsonl")
         self.world = World(self.folder / "world", random.Random(f"{seed}/world"), cluster=self.cluster, **SETTINGS)
-        self.ledger.write("run", settings={k: str(v) for k, v in self.world.settings.items()}, seed=str(seed))
+        self.ledger.write("run", settings={k: str(v) for k, v in self.world.settings.items()}, seed=str(seed),
+                          sanitized=sanitizers.built_in())  # fmt: skip
         self.world.tenants = ["east", "west"]  # what is made by hand mixes with the crowd's
         self.steps = schedule.plan(seed, self.seconds, KINDS, self.world, only)
         self.crowd = Crowd(self.world, self.ledger, seed, members, WINDOW_MS / 1000)
@@ -56,6 +57,8 @@ class Run:
             ending.callback(self.world.stop)
             self.say(f"seed {self.seed}: {len(self.steps)} faults in {self.seconds:.0f} s on "
                      f"{'a cluster of three NATS servers' if self.cluster else 'one NATS server'}")  # fmt: skip
+            for name, why in sorted(schedule.left_out(KINDS, self.world).items()):
+                self.say(f"LEFT OUT: {name} {why}")
             self.world.start()
             self.sampler.start()
             ending.callback(self.sampler.stop)
@@ -68,7 +71,7 @@ class Run:
                 self.crowd.leave()
             assert not self.crowd.failures, f"the phones themselves failed: {self.crowd.failures[:3]!r}"
             snapshot.write(snapshot.take(self.world), self.folder / "snapshot.json")
-        sanitizers.check(self.world.folder)
+        self.world.check()
 
     # faults
 

@@ -32,7 +32,7 @@ class Sample:
         self.people = {}  # session: member
         self.documents = {name: [] for name in (
             "outcomes", "notices", "notice_receipts", "meetings", "meeting_rosters", "checkins", "posts", "post_states",
-            "threads", "thread_writers", "outbox")}  # fmt: skip
+            "threads", "thread_writers", "outbox", "study_hours", "study_sources", "meeting_orgs", "meeting_years")}  # fmt: skip
         self.streams = {
             name: {"epoch": "1.a", "max_per_subject": {"STATE": 1, "THREADS": 10000}.get(name, 1000),
                    "max_age_s": 1209600.0, "window_s": 120.0, "first_seq": 1, "last_seq": 0, "messages": []}
@@ -104,6 +104,18 @@ class Sample:
             "eventId": event, "type": type_, "status": status.upper(), "code": code, "text": text, "field": field,
             "sequence": str(sequence), "receivedAt": stamp(NOON + (sequence - FIRST) * 10)}, sequence, ordinal)  # fmt: skip
 
+    def row(self, cause, ordinal, member, type_):
+        """A row of the outbox that became an event of the system's own; its sequence."""
+        self.sequence += 1
+        row = f"{cause}-{ordinal}"
+        self.documents["outbox"].append({"_id": f"{TENANT}|{row}", "tenant": TENANT, "state": "done", "type": type_,
+                                         "due_at": {"ms": NOON}, "cause": cause})  # fmt: skip
+        self.documents["outcomes"].append({
+            "_id": f"{TENANT}|{member}|$t-{row}", "tenant": TENANT, "evt_seq": self.sequence, "actor": member,
+            "event_id": f"$t-{row}", "type": type_, "hash": "1" * 32, "sequence": self.sequence, "status": "applied", "code": "",
+            "field": "", "text": "", "received_at": {"ms": NOON}})  # fmt: skip
+        return self.sequence
+
     def document(self, collection, by, *parts, **fields):
         """As event `by` made it."""
         self.documents[collection].append({"_id": "|".join((TENANT, *parts)), "tenant": TENANT, "evt_seq": by,
@@ -146,8 +158,8 @@ class Sample:
             "processes": [{"name": "gateway0", "running": True, "ready": True},
                           {"name": "worker0", "running": True, "ready": True},
                           {"name": "nats", "running": True, "ready": None}],
-            "replay": {"letter": 1, "actor": "bob", "origin": 0, "event": 1, "settled": True, "status": "dead_lettered",
-                       "code": "bad_frame", "back": True}}  # fmt: skip
+            "replay": {"letter": 1, "reason": "bad_frame", "actor": "bob", "origin": 0, "event": 1, "settled": True,
+                       "status": "dead_lettered", "code": "bad_frame", "back": True}}  # fmt: skip
 
 
 def code():
@@ -249,11 +261,34 @@ def _meeting_documents(s, sequences):
                checked_in_at={"ms": sequences["checkin.recorded at"]})  # fmt: skip
 
 
+def _close(s):
+    """The meeting ends, and what follows by itself: a row for its figures, one for its credits, one for ann's hours."""
+    named = {"orgPath": PATH, "meetingId": "k1"}
+    closed = s.emit("s3", "z1", "meeting.closed", named)
+    at = s.settle("bob", "z1", "meeting.closed", named, closed)
+    s.documents["meetings"][-1].update(state="CLOSED", closed_at={"ms": at}, present_at_close=1, closed_seq=closed,
+                                       closed_present={"hex": "01"}, evt_seq=closed)  # fmt: skip
+    s.push(MEETING, "meeting.state_changed", {**named, "state": "CLOSED", "present": 1}, closed)
+    s.value(MEETING, "attendance", "meeting.attendance_count", {"present": 1, "shouldAttend": 2}, closed)
+    held = s.row(closed, 1, "bob", "meeting.held")
+    due = s.row(closed, 2, "bob", "meeting.credits_due")
+    credited = s.row(due, 1, "ann", "study.credited")
+    hours = {"member": "ann", "source_kind": "ATTENDED_MEETING", "source": f"{PATH}/k1", "seconds": 60, "org_path": PATH,
+             "year": 2026, "rules": "2026-1", "ended_at": {"ms": at}, "sequence": credited}  # fmt: skip
+    s.document("study_hours", credited, "ann", "ATTENDED_MEETING", f"{PATH}/k1", **hours)
+    s.push("member.ann", "study.credited", {
+        "sourceKind": "ATTENDED_MEETING", "source": f"{PATH}/k1", "seconds": 60, "orgPath": PATH, "endedAt": stamp(at),
+        "year": 2026, "rulesVersion": "2026-1", "sequence": str(credited)}, credited)  # fmt: skip
+    s.document("meeting_years", held, PATH, "2026", org_path=PATH,
+               meetings=[{"m": "k1", "k": "ASSEMBLY", "s": 2, "p": 1, "l": 0, "t": 1, "q": closed}])  # fmt: skip
+    s.document("meeting_orgs", held, PATH, org_path=PATH, ASSEMBLY={"ms": at})
+
+
 def _poison(s):
     """Garbage straight into EVENTS, in bob's name."""
     s.sequence += 1
-    s.write("fault", name="poison", target="EVENTS", phase="begin",
-            detail={"poison": [{"sequence": s.sequence, "tenant": TENANT, "actor": "bob", "event": "bad1"}]})  # fmt: skip
+    s.write("fault", name="poison", target="EVENTS", phase="begin", detail={"poison": [{
+        "sequence": s.sequence, "tenant": TENANT, "actor": "bob", "event": "bad1", "reason": "bad_frame", "hash": "0" * 32}]})
     s.write("fault", name="poison", target="EVENTS", phase="end", detail={})
     at = NOON + (s.sequence - FIRST) * 10
     s.documents["outcomes"].append({
@@ -261,7 +296,7 @@ def _poison(s):
         "type": "notice.published", "hash": "0" * 32, "sequence": s.sequence, "status": "dead_lettered", "code": "bad_frame",
         "field": "", "text": "t", "received_at": {"ms": at}})  # fmt: skip
     s.told("bob", "bad1", "notice.published", s.sequence, "dead_lettered", "bad_frame", "t")
-    _letter(s, "bad1", s.sequence, "bad_frame")
+    _letter(s, "bad1", s.sequence, "bad_frame", "0" * 32)
 
 
 def _set_aside(s, event):
@@ -269,21 +304,22 @@ def _set_aside(s, event):
     outcome = next(o for o in s.documents["outcomes"] if o["event_id"] == event)
     outcome.update(status="dead_lettered", code="unprocessable", text="t")
     s.told("ann", event, outcome["type"], outcome["sequence"], "dead_lettered", "unprocessable", "t")
-    _letter(s, event, outcome["sequence"], "unprocessable", attempts=4)
+    _letter(s, event, outcome["sequence"], "unprocessable", outcome["hash"], attempts=4)
 
 
-def _letter(s, event, sequence, reason, attempts=1):
+def _letter(s, event, sequence, reason, content, attempts=1):
     letters = s.streams["DEADLETTERS"]
     letters["last_seq"] += 1
     letters["messages"].append({
         "seq": letters["last_seq"], "ms": NOON + (sequence - FIRST) * 10, "subject": f"dlq.{TENANT}.notice",
-        "msg_id": f"d-{sequence}", "push": None,
+        "msg_id": f"d-{sequence}", "push": None, "hash": content,
         "headers": {"Yz-Dead-Reason": reason, "Yz-Dead-Text": "t", "Yz-Dead-Attempts": str(attempts), "ce-id": event,
                     "Yz-Origin-Subject": "evt.3.t1.notice.g1/c1/b1", "Yz-Origin-Sequence": str(sequence)}})  # fmt: skip
 
 
-def make(set_aside=None):
-    """(lines, snapshot) of a run in which everything is right. set_aside: an event that ended its worker."""
+def make(set_aside=None, closed=False):
+    """(lines, snapshot) of a run in which everything is right. set_aside: an event that ended its worker; closed: the meeting
+    is."""
     s = Sample()
     everything = {"epoch": "", "offset": 0}
     s.write("run", settings={}, seed=1)
@@ -300,6 +336,8 @@ def make(set_aside=None):
     _refusals(s)
     _notice(s)
     _meeting(s)
+    if closed:
+        _close(s)
     _poison(s)
     if set_aside:
         _set_aside(s, set_aside)

@@ -70,6 +70,12 @@ def names_for(seed, count, kinds, only=()):
     return names
 
 
+def left_out(kinds, world):
+    """What this machine cannot do, and what it lacks for it: {name: why}. Not what only the other number of servers can."""
+    reasons = {name: kind.why_not(world) for name, kind in kinds.items()}
+    return {name: why for name, why in reasons.items() if why not in (None, "needs single", "needs cluster")}
+
+
 def plan(seed, seconds, kinds, world, only=()):
     """The steps of a run, by their time. `world` need not be started: it says what the targets are."""
     possible = {name: kind for name, kind in kinds.items() if not kind.why_not(world)}

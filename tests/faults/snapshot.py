@@ -7,7 +7,8 @@ It is read by other people's clients (pymongo, nats-py), over no code of ours, a
     code_secret   hex; from it the key of each meeting's code
     documents     collection: list of documents; a date is {"ms"}, binary is {"hex"}, int64 an int
     streams       name: {epoch, max_per_subject, max_age_s, window_s, first_seq, last_seq, messages}
-                  a message: {seq, ms, subject, msg_id, headers, push}; push is decoded, null outside the push streams
+                  a message: {seq, ms, subject, msg_id, headers, push, hash}; push is decoded, null outside the push
+                  streams; hash is that of type and body, as an outcome holds it, of dead letters only
     consumers     of EVENTS: [{name, pending, unacked, redelivered}]
     leases        partition: {worker, state}; those of the bucket PARTITIONS
     workers       ids that beat, as in the bucket WORKERS
@@ -27,6 +28,7 @@ import bson
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
 import wire  # noqa: E402
+from rules.story import hash_bytes  # noqa: E402
 from waiting import TooLate, until  # noqa: E402
 
 PUSH_STREAMS = ("CHANNELS", "THREADS", "STATE")
@@ -112,8 +114,9 @@ def message(stream_name, stored):
         name = wire.PUSHES.get(push.get("type"))
         push["payload"] = wire.unpack(name, base64.b64decode(push.get("payload", ""))) if name else None
         push["version"] = int(push.get("version", 0))
+    content = hash_bytes(headers.get("ce-type", ""), stored["data"]) if stream_name == "DEADLETTERS" else None
     return {"seq": stored["seq"], "ms": stored["ms"], "subject": stored["subject"],
-            "msg_id": headers.pop("Nats-Msg-Id", ""), "headers": headers, "push": push}  # fmt: skip
+            "msg_id": headers.pop("Nats-Msg-Id", ""), "headers": headers, "push": push, "hash": content}  # fmt: skip
 
 
 def consumers(bus):
@@ -156,13 +159,16 @@ def process(stack, one):
 def replay_one(stack, letters):
     """Give one letter back to the workers: it is applied, or refused, or comes back as a letter. All three are told.
 
-    {"letter", "actor": "" when it names none, "origin", "event": sequence of the replay, "settled", "status" and "code" of
-    the outcome or null, "back"}
+    One that was given up after it had ended its workers is chosen before others: nothing is wrong with it any more.
+
+    {"letter", "reason", "actor": "" when it names none, "origin", "event": sequence of the replay, "settled", "status" and
+    "code" of the outcome or null, "back"}
     """
     whole = [each for each in letters if "ce-id" in each["headers"] and "Yz-Origin-Subject" in each["headers"]]
     if not whole:
         return None
-    letter = whole[-1]
+    given_up = [each for each in whole if each["headers"].get("Yz-Dead-Reason") == "unprocessable"]
+    letter = (given_up or whole)[-1]
     headers = letter["headers"]
     printed = stack.ctl("dlq", "replay", letter["seq"]).split()
     event = int(printed[-1])
@@ -174,6 +180,6 @@ def replay_one(stack, letters):
     key = "|".join((headers.get("ce-tenant", ""), headers.get("ce-actor", ""), headers["ce-id"]))
     outcome = stack.documents["outcomes"].find_one({"_id": key}) or {}
     back = [each for each in stack.bus.everything("DEADLETTERS") if each["headers"].get("Nats-Msg-Id") == f"d-{event}"]
-    return {"letter": letter["seq"], "actor": headers.get("ce-actor", ""),
+    return {"letter": letter["seq"], "reason": headers.get("Yz-Dead-Reason"), "actor": headers.get("ce-actor", ""),
             "origin": int(headers["Yz-Origin-Sequence"]), "event": event, "settled": settled,
             "status": outcome.get("status"), "code": outcome.get("code"), "back": bool(back)}  # fmt: skip

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+import campaign
 import figures
 import schedule
 from kinds import KINDS
@@ -111,6 +112,17 @@ def test_figures_count_what_was_offered_again():
     assert told["ids used by more than one member"] == 1 and told["told to be duplicates"] == 1
     assert told["seconds of outage"] == 5.0  # from the emit at 4 to the Accepted at 9
     assert told["faults"] == {"reset": 1}
+
+
+def test_what_a_machine_cannot_do_is_named(world):
+    """Without a tmpfs no disk can be filled: that is told, unlike kinds for the other number of servers."""
+    assert schedule.left_out(KINDS, world).get("disk_full") == "needs tmpfs"
+    assert not {"kill_leader", "buckets_anew"} & set(schedule.left_out(KINDS, world))
+
+
+def test_the_kind_that_came_least_often_is_told():
+    assert campaign.rarest({"a": 7, "b": 5}, ["a", "b"]) == "each of 2 kinds came at least 5 times"
+    assert campaign.rarest({"a": 7}, ["a", "b"]).endswith("at least 0 times; NEVER: b")
 
 
 def test_sums_over_runs():

@@ -1,7 +1,6 @@
 """Events that cannot be processed, put straight into EVENTS as a gateway with a fault would; and events that came before.
 
-The detail names what must stand in DEADLETTERS: {"poison": [{sequence, tenant, actor, event, reason}]}, reason being the
-code of Yz-Dead-Reason. What has no readable headers has no actor or event.
+The detail names what must stand in DEADLETTERS, see ledger.py. What has no readable headers has no actor or event.
 """
 
 import threading
@@ -10,6 +9,7 @@ import wire
 from handmade import headers, partition
 from kinds.kind import Kind, register
 from people import new_id
+from rules.story import hash_bytes
 from waiting import until
 
 NOTICE = {"noticeId": "n1", "orgPath": "g1/c1/b1", "noticeClass": "INFO", "title": "t"}
@@ -18,9 +18,10 @@ PATIENCE_S = 60
 
 # name: (body, changed headers, changed subject, reason)
 POISONS = {
-    "noise": (b"\xff\xfe\xfd not protobuf", {}, {}, "bad_frame"),
+    "noise": (b"\xff\xfe\xfd not protobuf", {}, {}, "unknown_field"),  # its first bytes are a field's number
     "empty": (b"", {}, {}, "missing_field"),
-    "cut off": (GOOD[:-3], {}, {}, "bad_frame"),
+    "cut off": (GOOD[:-1], {}, {}, "bad_frame"),
+    "without its last field": (GOOD[:-3], {}, {}, "missing_field"),
     "field from the future": (GOOD + b"\xf8\x07\x01", {}, {}, "unknown_field"),
     "oversized field": (wire.pack("NoticePublished", {**NOTICE, "title": "t" * 100}), {}, {}, "too_long"),
     "out of contract": (wire.pack("NoticePublished", {**NOTICE, "orgPath": "../x"}), {}, {}, "invalid_value"),
@@ -59,8 +60,9 @@ def put(world, tenant, name):
     subject = f"evt.{number}.{place.get('tenant', tenant)}.notice.g1/c1/b1"
     sequence = world.bus.publish(subject, body, made, PATIENCE_S).seq
     named = made is not None and "ce-actor" in made and "ce-id" in made
+    content = hash_bytes((made or {}).get("ce-type", ""), body)
     return {"sequence": sequence, "tenant": tenant, "actor": actor if named else None, "event": event if named else None,
-            "reason": reason, "sort": name}  # fmt: skip
+            "reason": reason, "hash": content, "sort": name}  # fmt: skip
 
 
 @register
@@ -176,5 +178,5 @@ class Crashing(IntoEvents):
         nurse = Nurse(world, fault, sequence)
         world.nurses.append(nurse)
         nurse.start()
-        return {"poison": [{"sequence": sequence, "tenant": tenant, "actor": actor, "event": event,
-                            "reason": "unprocessable", "sort": "crash"}]}  # fmt: skip
+        return {"poison": [{"sequence": sequence, "tenant": tenant, "actor": actor, "event": event, "reason": "unprocessable",
+                            "hash": hash_bytes(made["ce-type"], body), "sort": "crash"}]}  # fmt: skip

@@ -13,8 +13,8 @@ from .domain import normal
 from .story import Violation, value_of
 
 RECONNECT = range(3000, 3500)
-TERMINAL = range(3500, 4000)
-BROKEN = (1000, 1001, 1005, 1006)
+REVOKED = 3505
+BROKEN = 1006
 
 
 @dataclasses.dataclass
@@ -302,8 +302,12 @@ def _pushed_upto(truth, offset):
 
 
 def _closes(story, found):
+    """The connection broke, or the gateway said that the phone shall come back: no token of a run ends before the run, so
+    only whose tokens were revoked is sent away."""
+    revoked = {(emit.tenant, emit.payload.get("memberId")) for emit in story.emits if emit.type == "auth.revoked"}
     for session, (number, line) in story.closes.items():
-        code = line["code"]
-        if not line["asked"] and code not in RECONNECT and code not in TERMINAL and code not in BROKEN:
-            found.append(Violation("c", f"session {session} was closed with {code} {line['reason']}, which tells a phone nothing",
-                                   [f"line {number}"]))  # fmt: skip
+        code, open_ = line["code"], story.sessions[session]
+        told_off = code == REVOKED and (open_["tenant"], open_["member"]) in revoked
+        if not line["asked"] and code not in RECONNECT and code != BROKEN and not told_off:
+            found.append(Violation("c", f"session {session} was closed with {code} {line['reason']}, which does not tell its "
+                                        "phone to come back", [f"line {number}"]))  # fmt: skip

@@ -8,6 +8,7 @@ import collections
 import json
 import pathlib
 
+from . import following
 from .domain import Deed, Domain
 from .story import Violation, channel_of, line_refs, value_of
 
@@ -15,9 +16,6 @@ WITHOUT_COMPARING = {"occurred_at"}  # the phone's clock: kept as evidence
 DOMAIN = ("notices", "notice_receipts", "meetings", "meeting_rosters", "checkins", "posts", "post_states",
           "threads", "thread_writers", "revocations")  # fmt: skip
 FRAME = ("outcomes", "outbox", "attempts", "generations")
-# What the system's own events leave: told to no model, but held against what it says of the meetings behind them.
-FOLLOWING = ("study_hours", "study_sources", "meeting_orgs", "meeting_years")
-OWN = "$t-"  # begins the id of an event that a row of the outbox became
 
 
 def check(story):
@@ -35,8 +33,7 @@ def _deeds(story):
     found, deeds = [], []
     for key, outcome in story.outcomes.items():
         name = "/".join(key)
-        if key[2].startswith(OWN):
-            _own(story, key, found)
+        if key[2].startswith(following.OWN):
             continue
         if outcome["_id"] != "|".join(key):
             found.append(Violation("b", f"the outcome of {name} lies under {outcome['_id']}", [outcome["_id"]]))
@@ -49,12 +46,6 @@ def _deeds(story):
             continue
         deeds.append(_deed(emits[0], outcome))
     return found, sorted(deeds, key=lambda deed: deed.sequence)
-
-
-def _own(story, key, found):
-    row = f"{key[0]}|{key[2].removeprefix(OWN)}"
-    if row not in {row["_id"] for row in story.snapshot["documents"].get("outbox", [])}:
-        found.append(Violation("b", f"{'/'.join(key)} has an outcome, and no row {row} of the outbox made it", [row]))
 
 
 def _deed(emit, outcome):
@@ -124,7 +115,7 @@ def _first_seen(story):
 
 def _documents(story, domain, found):
     stored = story.snapshot["documents"]
-    for collection in sorted(set(stored) - set(DOMAIN) - set(FRAME) - set(FOLLOWING)):
+    for collection in sorted(set(stored) - set(DOMAIN) - set(FRAME) - set(following.COLLECTIONS)):
         if stored[collection]:  # an empty one is of a domain that the run did not touch
             found.append(Violation("b", f"nobody knows the collection {collection} of {len(stored[collection])} documents", []))
     for collection in DOMAIN:
@@ -139,37 +130,13 @@ def _documents(story, domain, found):
 
 
 def _following(story, domain, found):
-    """Filled in once: whoever was present at a closed meeting has its hours, nobody else, and the year has its figures."""
-    stored = story.snapshot["documents"]
+    """What followed by itself from the meetings, of those of which something exact can be said."""
+    unsure = {(tenant, "/".join(names)) for tenant, kind, *names in domain.unsure if kind == "meeting"}
     closed = [m for m in domain.documents["meetings"].values()
-              if m["state"] == "CLOSED" and not _is_unsure(domain, "meetings", m)]  # fmt: skip
-    hours = collections.Counter()  # (tenant, member, source kind|source): seconds of all entries
-    for row in stored.get("study_hours", []):
-        hours[row["tenant"], row["member"], f"{row['source_kind']}|{row['source']}"] += row["seconds"]
-    held = {(year["tenant"], year["org_path"], entry["m"]): entry["p"]
-            for year in stored.get("meeting_years", []) for entry in year["meetings"]}  # fmt: skip
-    for meeting in closed:
-        named = meeting["org_path"], meeting["meeting_id"]
-        source = f"ATTENDED_MEETING|{'/'.join(named)}"
-        seconds = 60 * minutes_of(meeting)
-        want = set(domain.present(meeting)) if seconds else set()
-        have = {member: sum_ for (tenant, member, of), sum_ in hours.items()
-                if (tenant, of) == (meeting["tenant"], source) and sum_}  # fmt: skip
-        if have != dict.fromkeys(want, seconds):
-            lacking, extra = sorted(want - set(have)), sorted(set(have) - want)
-            found.append(Violation("a", f"hours of the meeting {'/'.join(named)}, {seconds} s: lacking {lacking}, "
-                                        f"of nobody present {extra}: {have}", [meeting["evt_seq"]]))  # fmt: skip
-        if held.get((meeting["tenant"], *named)) != meeting["present_count"]:
-            said = held.get((meeting["tenant"], *named))
-            found.append(Violation("a", f"the figures of the meeting {'/'.join(named)} say {said} present, due is "
-                                        f"{meeting['present_count']}", [meeting["evt_seq"]]))  # fmt: skip
-
-
-def minutes_of(meeting):
-    """Of its window, the minutes begun for which it was open, and never more than the window's whole ones."""
-    starts, ends, opened, closed = (meeting[name]["ms"] for name in ("starts_at", "ends_at", "opened_at", "closed_at"))
-    took_ms = min(ends, closed) - max(starts, opened)
-    return min(-(-took_ms // 60_000), (ends - starts) // 60_000) if took_ms > 0 else 0
+              if m["state"] == "CLOSED" and following.named(m) not in unsure]  # fmt: skip
+    limit = story.snapshot["streams"]["CHANNELS"]["max_per_subject"]
+    found += following.check(following.Closed(closed, unsure, domain.present), story, stored_pushes(story), _seen_ids(story),
+                             limit)  # fmt: skip
 
 
 def _document(collection, id_, have, want, found):
@@ -285,8 +252,8 @@ def _foreign(story, domain, channel, push, may_conflict, found):
     """A push that no deed makes: of a copy whose answer was lost, of poison, or of nothing."""
     sequence = int(push["id"].split("-")[0])
     payload = push["payload"] or {}
-    if push["type"] == "study.credited" and sequence in _own_sequences(story):
-        return
+    if push["type"] == following.CREDITED:
+        return  # held against the ledger of hours
     if push["type"] == "event.outcome":
         key = channel[0], channel[1].partition(".")[2], payload.get("eventId")
         if sequence in story.poison or key in story.poison_keys:
@@ -299,10 +266,6 @@ def _foreign(story, domain, channel, push, may_conflict, found):
         return
     found.append(Violation("b", f"{'/'.join(channel)} holds push {push['id']} ({push['type']}), and no event of the run makes it",
                            [push["id"], payload.get("eventId", "")]))  # fmt: skip
-
-
-def _own_sequences(story):
-    return {outcome["evt_seq"] for key, outcome in story.outcomes.items() if key[2].startswith(OWN)}
 
 
 def _of_unsure(domain, channel, payload):

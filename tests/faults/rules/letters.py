@@ -29,10 +29,10 @@ def check(story):
 def _innocent(story, letter, found):
     """Not poisoned by us: only what ended its workers again and again may be here."""
     headers = letter["headers"]
-    attempts = int(headers.get("Yz-Dead-Attempts", 0))
-    if headers["Yz-Dead-Reason"] != "unprocessable" or attempts <= ATTEMPTS_MAX:
-        found.append(Violation("e", f"dead letter {letter['seq']} ({headers['Yz-Dead-Reason']}, {attempts} attempts) is event "
-                                    f"{headers.get('ce-id')} of sequence {headers['Yz-Origin-Sequence']}, which nobody poisoned",
+    if not _given_up(letter):
+        why = f"{headers['Yz-Dead-Reason']}, {headers.get('Yz-Dead-Attempts')} attempts"
+        found.append(Violation("e", f"dead letter {letter['seq']} ({why}) is event {headers.get('ce-id')} of sequence "
+                                    f"{headers['Yz-Origin-Sequence']}, which nobody poisoned",
                                [letter["seq"], headers.get("ce-id")]))  # fmt: skip
 
 
@@ -45,9 +45,25 @@ def _all_poison(story, by_origin, found):
             found.append(Violation("e", f"{name} is not in DEADLETTERS", [sequence]))
         elif len(letters) > 1 and letters[-1]["ms"] - letters[0]["ms"] < window_ms:
             found.append(Violation("e", f"{name} is in DEADLETTERS {len(letters)} times", [m["seq"] for m in letters]))
+        for letter in letters:
+            _of_poison(name, injected, letter, found)
         key = injected.get("tenant"), injected.get("actor"), injected.get("event")
         if key in story.poison_keys and key not in story.by_key:
             _poison_outcome(story, name, key, sequence, found)
+
+
+def _of_poison(name, injected, letter, found):
+    """It was set aside for what is wrong with it, and as it came. Who meets enough faults may be given up before that."""
+    reason = letter["headers"].get("Yz-Dead-Reason")
+    if injected.get("reason") and reason != injected["reason"] and not _given_up(letter):
+        found.append(Violation("e", f"{name} was set aside as {reason}, and it is {injected['reason']}", [letter["seq"]]))
+    if injected.get("hash") and letter["hash"] != injected["hash"]:
+        found.append(Violation("e", f"dead letter {letter['seq']} has another type or body than {name}", [letter["seq"]]))
+
+
+def _given_up(letter):
+    headers = letter["headers"]
+    return headers.get("Yz-Dead-Reason") == "unprocessable" and int(headers.get("Yz-Dead-Attempts", 0)) > ATTEMPTS_MAX
 
 
 def _poison_outcome(story, name, key, sequence, found):
@@ -66,9 +82,21 @@ def _poison_outcome(story, name, key, sequence, found):
 
 def _outcomes(story, by_origin, found):
     for key, outcome in story.outcomes.items():
-        if outcome["status"] == "dead_lettered" and outcome["sequence"] not in by_origin:
+        if outcome["status"] != "dead_lettered":
+            continue
+        for letter in by_origin.get(outcome["sequence"], []):
+            _of_outcome("/".join(key), outcome, letter, found)
+        if outcome["sequence"] not in by_origin:
             found.append(Violation("e", f"{'/'.join(key)} has the outcome dead_lettered {outcome['code']}, and no letter of "
                                         f"sequence {outcome['sequence']} is in DEADLETTERS", [outcome["sequence"]]))  # fmt: skip
+
+
+def _of_outcome(name, outcome, letter, found):
+    """The letter is the event whose outcome it explains."""
+    said = letter["headers"].get("Yz-Dead-Reason"), letter["hash"]
+    if said != (outcome["code"], outcome["hash"]):
+        found.append(Violation("e", f"dead letter {letter['seq']} ({said[0]}, content {said[1]}) is not the event {name}, whose "
+                                    f"outcome is {outcome['code']} of {outcome['hash']}", [letter["seq"], name]))  # fmt: skip
 
 
 def _replay(story, found):
@@ -84,6 +112,9 @@ def _replay(story, found):
             found.append(Violation("e", f"{name}, which has no actor, has the outcome {replay['status']} and "
                                         f"{'is' if replay['back'] else 'is not'} back in DEADLETTERS",
                                    [replay["event"]]))  # fmt: skip
+    elif replay["reason"] == "unprocessable" and replay["status"] not in ("applied", "refused"):
+        found.append(Violation("e", f"{name}, which ends no worker any more, has the outcome {replay['status']} {replay['code']}",
+                               [replay["event"]]))  # fmt: skip
     elif replay["status"] not in ("applied", "refused", "dead_lettered"):
         found.append(Violation("e", f"{name} has the outcome {replay['status']}", [replay["event"]]))
     elif (replay["status"] == "dead_lettered") != replay["back"]:

@@ -8,6 +8,9 @@ import hashlib
 import wire
 
 
+RECOVERY_S = 10
+
+
 @dataclasses.dataclass
 class Violation:
     """A promise that was broken: which rule, what was expected and seen, and where to look."""
@@ -75,12 +78,16 @@ class Story:
         self.by_key = collections.defaultdict(list)  # (tenant, member, event): emits
         self.faults, self.samples = [], []
         self.end = len(lines) + 1  # number of the end line
+        self.sanitized = False  # the programs keep freed memory
         self._sent = {}
         for number, line in enumerate(lines, 1):
             getattr(self, f"_on_{line['kind']}", self._skip)(number, line)
 
     def _skip(self, number, line):
         pass
+
+    def _on_run(self, number, line):
+        self.sanitized = line.get("sanitized", False)
 
     def _on_open(self, number, line):
         self.sessions[line["session"]] = line
@@ -147,13 +154,24 @@ class Story:
         return int(self.snapshot["settings"].get(name, default))
 
     def bus_fault_between(self, from_t, to_t):
-        """A fault may have made the broker forget which messages it knew: whatever is done to a nats-server or to all."""
+        """A fault may have made the broker forget which messages it knew: whatever is done to a nats-server or to all, from
+        its begin until a while after its end, since who ends it does not wait until the server has read its store."""
+        return any(begin <= to_t and end + RECOVERY_S >= from_t for begin, end in self._bus_faults)
+
+    @functools.cached_property
+    def _bus_faults(self):
+        """(begin, end) of each in seconds."""
+        begun, spans = {}, []
         for _, fault in self.faults:
-            words = f"{fault['name']} {fault.get('target')}".lower()
-            if ("nats" in words or "all" in words or "leader" in words) and fault["t"] <= to_t:
-                if fault.get("phase") == "begin" or fault["t"] >= from_t:
-                    return True
-        return False
+            key = fault["name"], fault.get("target")
+            words = f"{key[0]} {key[1]}".lower()
+            if not any(word in words for word in ("nats", "all", "leader", "disk", "jetstream")):
+                continue
+            if fault.get("phase") == "begin":
+                begun[key] = fault["t"]
+            elif key in begun:
+                spans.append((begun.pop(key), fault["t"]))
+        return spans + [(begin, float("inf")) for begin in begun.values()]
 
 
 def channel_of(subject):

@@ -15,7 +15,7 @@ import checker  # noqa: E402
 import ledger  # noqa: E402
 import snapshot  # noqa: E402
 from handset import Handset, Refused, Unanswered  # noqa: E402
-from rules.story import channel_of  # noqa: E402
+from rules.story import channel_of, hash_bytes  # noqa: E402
 from people import Person, checkin_code, code_slot, new_id  # noqa: E402
 from stack import Stack  # noqa: E402
 from waiting import TooLate, until  # noqa: E402
@@ -153,8 +153,9 @@ class Run:
 
     # faults, written down
 
-    def poison(self, member, body, **changes):
-        """Straight into EVENTS, on the partition of the thread; member None: its headers name nobody."""
+    def poison(self, member, body, reason, **changes):
+        """Straight into EVENTS, on the partition of the thread; member None: its headers name nobody. reason: what it must be
+        set aside for."""
         event = new_id("bad")
         headers = {
             "ce-specversion": "1.0", "ce-id": event, "ce-source": "test", "ce-type": "thread.posted",
@@ -165,8 +166,9 @@ class Run:
             headers = {name: value for name, value in headers.items() if name not in ("ce-actor", "ce-id")}
         subject = f"evt.{partition('t1', headers['ce-subject'])}.t1.thread.{BRANCH}"
         ack = self.stack.bus.publish(subject, body, headers)
-        self.fault("poison", "EVENTS", poison=[{"sequence": ack.seq, "tenant": "t1", "actor": member,
-                                                "event": event if member else None}])  # fmt: skip
+        self.fault("poison", "EVENTS", poison=[{
+            "sequence": ack.seq, "tenant": "t1", "actor": member, "event": event if member else None, "reason": reason,
+            "hash": hash_bytes(headers["ce-type"], body)}])  # fmt: skip
         self.fault("poison", "EVENTS", "end")
 
     def fault(self, name, target, phase="begin", **detail):
