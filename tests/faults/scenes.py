@@ -83,7 +83,7 @@ def by_hand(name):
     return keep
 
 
-WORKER_LINK, GATEWAY_LINK = "worker0-nats0", "gateway0-nats0"
+WORKER_LINK, GATEWAY_LINK, DATABASE_LINK = "worker0-nats0", "gateway0-nats0", "worker0-database"
 CHOSEN = {
     "reset": (WORKER_LINK,),
     "refuse": (WORKER_LINK,),
@@ -95,6 +95,8 @@ CHOSEN = {
 }
 for name in KINDS:
     SCENES[name] = OfKind(name, *CHOSEN.get(name, ()))
+SCENES["gateway_cut_off"] = OfKind("refuse", GATEWAY_LINK)
+SCENES["database_delayed"] = OfKind("delay", DATABASE_LINK, (399, 50))
 SCENES["files_exhausted"] = OfKind("files_exhausted", "gateway0")
 # Workers that settle leave nothing in EVENTS: it fills up when they cannot.
 SCENES["events_full"] = OfKind("events_full", with_=OfKind("database_away"))
