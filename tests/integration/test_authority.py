@@ -1,6 +1,8 @@
-"""Who may do what: every event, query and channel × role × place over a real gateway, as AUTHORITY.md says."""
+"""Who may do what: every event, query and channel × role × place over a real gateway, as AUTHORITY.md says, by WebSocket
+and by HTTP."""
 
 import base64
+import urllib.parse
 
 import pytest
 from authority import HOME, PLACES, ROLES, TYPES, may, roles_of
@@ -144,17 +146,23 @@ PAYLOADS = {
     "complaint.get": lambda path: {"complaintId": "c1"},
     "complaint.accesses": lambda path: {"complaintId": "c1"},
 }
+BY_HTTP = ("own", "alike")  # it is the same judge, asked by another door
+ASKED_BY_POST = {"member.search", "complaint.read", "event.outcome_of_nonce"}  # the request tells of a person
 CHANNELS = {"org": "org.{}", "meeting": "meeting.{}.m1", "thread": "thread.{}.t1"}
 
 
 @pytest.fixture(scope="module")
-def sessions(stack):
-    """One session for each row of roles, all of the same home branch."""
+def people(stack):
+    """One for each row of roles, all of the same home branch."""
     from stack import Town
 
     town = Town(stack, "authority")
-    return {roles: stack.phone(town.person(f"m{n}", HOME, roles_of(roles)))
-            for n, roles in enumerate(ROLES)}  # fmt: skip
+    return {roles: town.person(f"m{n}", HOME, roles_of(roles)) for n, roles in enumerate(ROLES)}
+
+
+@pytest.fixture(scope="module")
+def sessions(stack, people):
+    return {roles: stack.phone(person) for roles, person in people.items()}
 
 
 def allowed(phone, body):
@@ -164,15 +172,21 @@ def allowed(phone, body):
     return name != "error" or value["code"] != "forbidden"
 
 
-def places_of(name):
-    """All of them; but one where a receipt is hashed for each message, slowly, and no place is looked at."""
-    everywhere = list(PLACES.items())
-    return everywhere[:1] if name in PAYLOADS and "receipt" in PAYLOADS[name]("g1") else everywhere
+def allowed_by_http(stack, person, method, path, body=None):
+    status, _, problem = stack.http(method, path, body, token=stack.keys.token(person))
+    assert status in (200, 202, 403, 404), f"{path} {body}: {status} {problem}"
+    return status != 403 or problem["code"] != "forbidden"
 
 
-def walk(names, kind, ask):
+def places_of(name, places):
+    """Of these; but one where a receipt is hashed for each message, slowly, and no place is looked at."""
+    chosen = [(place, PLACES[place]) for place in places]
+    return chosen[:1] if name in PAYLOADS and "receipt" in PAYLOADS[name]("g1") else chosen
+
+
+def walk(names, kind, ask, places=tuple(PLACES)):
     """ask(name, org path) -> bool for each type and place; what differs from the matrix."""
-    return [f"{name} at {place}" for name in names for place, path in places_of(name)
+    return [f"{name} at {place}" for name in names for place, path in places_of(name, places)
             if ask(name, path) != may(name, kind, ask.roles, place)]  # fmt: skip
 
 
@@ -224,6 +238,8 @@ def test_nobody_reads_anothers_inbox(sessions, roles):
     for member in [f"m{n}" for n in range(len(ROLES))] + ["m", "m11", "stranger"]:
         held = allowed(sessions[roles], {"subscribe": {"channel": f"member.{member}"}})
         assert held == (member == own and roles != "public"), f"{roles} subscribes to the inbox of {member}"
+        if held:  # whoever does not read on must not be sent what comes of the tests below
+            sessions[roles].unsubscribe(f"member.{member}")
 
 
 def test_equal_names_in_another_tenant_are_other_things(stack, town):
@@ -248,3 +264,25 @@ def test_a_client_cannot_name_itself(town):
         for field in ("actor", "tenant", "orgPath", "roles"):
             body = {"eventId": "e1", "type": "notice.read", "payload": {"noticeId": "n"}, field: "sec"}
             assert phone.error_of({"emit": body})["code"] == "unknown_field"
+
+
+@pytest.mark.parametrize("roles", ROLES)
+def test_events_by_http(stack, people, roles):
+    def ask(name, path):
+        event = {"eventId": new_id("e"), "type": name, "payload": PAYLOADS[name](path)}
+        return allowed_by_http(stack, people[roles], "POST", "/v1/events", event)
+
+    ask.roles = roles
+    assert walk(names_of("event"), "event", ask, BY_HTTP) == []
+
+
+@pytest.mark.parametrize("roles", ROLES)
+def test_queries_by_http(stack, people, roles):
+    def ask(name, path):
+        payload, where = PAYLOADS[name](path), f"/v1/query/{name.replace('.', '/')}"
+        if name in ASKED_BY_POST:
+            return allowed_by_http(stack, people[roles], "POST", where, payload)
+        return allowed_by_http(stack, people[roles], "GET", f"{where}?{urllib.parse.urlencode(payload)}")
+
+    ask.roles = roles
+    assert walk(names_of("query"), "query", ask, BY_HTTP) == []
