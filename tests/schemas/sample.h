@@ -127,6 +127,21 @@ static inline void assert_refusals(const ProtobufCMessageDescriptor *desc, yz_ch
     }
 }
 
+/* That of the event or query of this type. */
+static inline void assert_contract(const char *type, const char *good, const struct refusal *cases,
+                                   size_t count)
+{
+    const struct yz_event_type *event = yz_event_type_find(type, NULL);
+    const struct yz_query_type *query = yz_query_type_find(type, NULL);
+
+    if (event && !query)
+        assert_refusals(event->payload, event->check, good, cases, count);
+    else if (query && !event)
+        assert_refusals(query->request, query->check, good, cases, count);
+    else
+        fail_msg("%s is no type, or two", type);
+}
+
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* 8 and 64 characters, of one and of three bytes */

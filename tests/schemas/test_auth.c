@@ -19,10 +19,8 @@ static const struct refusal of_revoked[] = {
 
 static void revoked_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("auth.revoked", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check, revoked, of_revoked, COUNT(of_revoked));
+    assert_contract("auth.revoked", revoked, of_revoked, COUNT(of_revoked));
 }
 
 static const struct refusal of_restored[] = {
@@ -34,10 +32,8 @@ static const struct refusal of_restored[] = {
 
 static void restored_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("auth.restored", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check,
+    assert_contract("auth.restored",
                     "{\"orgPath\":\"g1/c1\",\"memberId\":\"u7\",\"tokenId\":\"k9\"}", of_restored,
                     COUNT(of_restored));
 }
@@ -50,10 +46,8 @@ static const struct refusal of_revocations[] = {
 
 static void revocations_are_checked(void **state)
 {
-    const struct yz_query_type *type = yz_query_type_find("auth.revocations", NULL);
-
     (void)state;
-    assert_refusals(type->request, type->check, "{\"orgPath\":\"g1/c1\",\"memberId\":\"u7\"}",
+    assert_contract("auth.revocations", "{\"orgPath\":\"g1/c1\",\"memberId\":\"u7\"}",
                     of_revocations, COUNT(of_revocations));
 }
 

@@ -213,12 +213,8 @@ struct contract {
 static void is_checked(void **state)
 {
     const struct contract *contract = *state;
-    const struct yz_event_type *event = yz_event_type_find(contract->type, NULL);
-    const struct yz_query_type *query = yz_query_type_find(contract->type, NULL);
 
-    assert_true(event || query);
-    assert_refusals(event ? event->payload : query->request, event ? event->check : query->check,
-                    contract->good, contract->cases, contract->count);
+    assert_contract(contract->type, contract->good, contract->cases, contract->count);
 }
 
 /* A test of its own, with the type's name. */

@@ -14,8 +14,7 @@ static void outcome_is_checked(void **state)
     const struct yz_query_type *type = yz_query_type_find("event.outcome", NULL);
 
     (void)state;
-    assert_refusals(type->request, type->check, "{\"eventId\":\"e1\"}", of_outcome,
-                    COUNT(of_outcome));
+    assert_contract("event.outcome", "{\"eventId\":\"e1\"}", of_outcome, COUNT(of_outcome));
     assert_null(type->org_path);
     assert_int_equal(type->authority, YZ_BY_MEMBER);
 }

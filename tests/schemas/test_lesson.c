@@ -80,10 +80,8 @@ static const struct refusal of_scheduled[] = {
 
 static void scheduled_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("lesson.scheduled", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check, scheduled, of_scheduled, COUNT(of_scheduled));
+    assert_contract("lesson.scheduled", scheduled, of_scheduled, COUNT(of_scheduled));
 }
 
 /* A lesson of these blocks, and no quiz. */
@@ -184,10 +182,8 @@ static const struct refusal of_withdrawn[] = {
 
 static void withdrawn_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("lesson.withdrawn", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check,
+    assert_contract("lesson.withdrawn",
                     "{\"orgPath\":\"g1/c1\",\"lessonId\":\"l1\",\"version\":1,\"reason\":\"误\"}",
                     of_withdrawn, COUNT(of_withdrawn));
 }
@@ -202,8 +198,8 @@ static void released_is_the_systems(void **state)
     };
 
     (void)state;
-    assert_refusals(type->payload, type->check,
-                    "{\"orgPath\":\"g1\",\"lessonId\":\"l1\",\"version\":2}", cases, COUNT(cases));
+    assert_contract("lesson.released", "{\"orgPath\":\"g1\",\"lessonId\":\"l1\",\"version\":2}",
+                    cases, COUNT(cases));
     assert_int_equal(type->authority, YZ_BY_SYSTEM);
 }
 
@@ -222,18 +218,13 @@ static const struct refusal of_get[] = {
 
 static void queries_are_checked(void **state)
 {
-    const struct yz_query_type *feed = yz_query_type_find("lesson.feed", NULL);
     static const char *const names[] = {"lesson.get", "lesson.bundle"};
 
     (void)state;
-    assert_refusals(feed->request, feed->check, "{\"kind\":\"MICRO_TIP\",\"limit\":100}", of_feed,
+    assert_contract("lesson.feed", "{\"kind\":\"MICRO_TIP\",\"limit\":100}", of_feed,
                     COUNT(of_feed));
-    for (size_t i = 0; i < COUNT(names); i++) {
-        const struct yz_query_type *type = yz_query_type_find(names[i], NULL);
-
-        assert_refusals(type->request, type->check, "{\"lessonId\":\"l1\",\"version\":3}", of_get,
-                        COUNT(of_get));
-    }
+    for (size_t i = 0; i < COUNT(names); i++)
+        assert_contract(names[i], "{\"lessonId\":\"l1\",\"version\":3}", of_get, COUNT(of_get));
 }
 
 /* All versions of a lesson are one aggregate: one supersedes another. */

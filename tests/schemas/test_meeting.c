@@ -45,10 +45,8 @@ static const struct refusal of_convened[] = {
 
 static void convened_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("meeting.convened", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check, convened, of_convened, COUNT(of_convened));
+    assert_contract("meeting.convened", convened, of_convened, COUNT(of_convened));
 }
 
 static void roster_has_a_maximum(void **state)
@@ -91,16 +89,10 @@ static void references_are_checked(void **state)
     static const char good[] = "{\"orgPath\":\"g1/c1/b1\",\"meetingId\":\"m42\"}";
 
     (void)state;
-    for (size_t i = 0; i < COUNT(events); i++) {
-        const struct yz_event_type *type = yz_event_type_find(events[i], NULL);
-
-        assert_refusals(type->payload, type->check, good, of_reference, COUNT(of_reference));
-    }
-    for (size_t i = 0; i < COUNT(queries); i++) {
-        const struct yz_query_type *type = yz_query_type_find(queries[i], NULL);
-
-        assert_refusals(type->request, type->check, good, of_reference, COUNT(of_reference));
-    }
+    for (size_t i = 0; i < COUNT(events); i++)
+        assert_contract(events[i], good, of_reference, COUNT(of_reference));
+    for (size_t i = 0; i < COUNT(queries); i++)
+        assert_contract(queries[i], good, of_reference, COUNT(of_reference));
 }
 
 /* 28 bytes of base64url: 37 characters and one that carries two bits */
@@ -125,10 +117,8 @@ static const struct refusal of_recorded[] = {
 
 static void recorded_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("checkin.recorded", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check,
+    assert_contract("checkin.recorded",
                     "{\"orgPath\":\"g1/c1/b1\",\"meetingId\":\"m42\",\"method\":\"CODE\","
                     "\"code\":\"" CODE37 "w\"}",
                     of_recorded, COUNT(of_recorded));

@@ -26,10 +26,8 @@ static const struct refusal of_published[] = {
 
 static void published_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("notice.published", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check, published, of_published, COUNT(of_published));
+    assert_contract("notice.published", published, of_published, COUNT(of_published));
 }
 
 static void body_is_counted_in_characters(void **state)
@@ -95,7 +93,7 @@ static void audience_is_checked(void **state)
     struct yz_violation v = {0};
 
     (void)state;
-    assert_refusals(type->payload, type->check, with_audience, of_audience, COUNT(of_audience));
+    assert_contract("notice.published", with_audience, of_audience, COUNT(of_audience));
     notice = sample_json(type->payload, with_audience);
     for (int i = 0; i < 33; i++) {
         snprintf(names[i], sizeof names[i], "c%d", i);
@@ -152,35 +150,24 @@ static const struct refusal of_pending[] = {
     {"100", "101", YZ_INVALID_VALUE, "limit"},
 };
 
-static void assert_event(const char *name, const char *good, const struct refusal *cases,
-                         size_t count)
-{
-    const struct yz_event_type *type = yz_event_type_find(name, NULL);
-
-    assert_refusals(type->payload, type->check, good, cases, count);
-}
-
 static void steps_are_checked(void **state)
 {
     static const char place[] = "{\"orgPath\":\"g1/c1\",\"noticeId\":\"n1\"}";
-    const struct yz_query_type *query;
 
     (void)state;
-    assert_event("notice.approved", place, of_place, COUNT(of_place));
-    assert_event("notice.release_due", place, of_place, COUNT(of_place));
-    assert_event("notice.remind_due", place, of_place, COUNT(of_place));
-    assert_event("notice.reminded", place, of_place, COUNT(of_place));
-    assert_event("notice.reminded",
-                 "{\"orgPath\":\"g1/c1\",\"noticeId\":\"n1\",\"branches\":[\"g1/c1/b1\"]}",
-                 of_reminded, COUNT(of_reminded));
-    assert_event("notice.recalled", "{\"noticeId\":\"n1\",\"reason\":\"误\"}", of_recalled,
-                 COUNT(of_recalled));
-    assert_event("notice.received", "{\"noticeIds\":[\"n1\",\"n2\"]}", of_received,
-                 COUNT(of_received));
-    query = yz_query_type_find("notice.unread_members", NULL);
-    assert_refusals(query->request, query->check, place, of_place, COUNT(of_place));
-    query = yz_query_type_find("notice.pending", NULL);
-    assert_refusals(query->request, query->check, "{\"orgPath\":\"g1\",\"limit\":100}", of_pending,
+    assert_contract("notice.approved", place, of_place, COUNT(of_place));
+    assert_contract("notice.release_due", place, of_place, COUNT(of_place));
+    assert_contract("notice.remind_due", place, of_place, COUNT(of_place));
+    assert_contract("notice.reminded", place, of_place, COUNT(of_place));
+    assert_contract("notice.reminded",
+                    "{\"orgPath\":\"g1/c1\",\"noticeId\":\"n1\",\"branches\":[\"g1/c1/b1\"]}",
+                    of_reminded, COUNT(of_reminded));
+    assert_contract("notice.recalled", "{\"noticeId\":\"n1\",\"reason\":\"误\"}", of_recalled,
+                    COUNT(of_recalled));
+    assert_contract("notice.received", "{\"noticeIds\":[\"n1\",\"n2\"]}", of_received,
+                    COUNT(of_received));
+    assert_contract("notice.unread_members", place, of_place, COUNT(of_place));
+    assert_contract("notice.pending", "{\"orgPath\":\"g1\",\"limit\":100}", of_pending,
                     COUNT(of_pending));
 }
 
@@ -236,15 +223,11 @@ static const struct refusal of_receipts[] = {
 
 static void others_are_checked(void **state)
 {
-    const struct yz_event_type *read = yz_event_type_find("notice.read", NULL);
-    const struct yz_query_type *list = yz_query_type_find("notice.list", NULL);
-    const struct yz_query_type *receipts = yz_query_type_find("notice.receipts", NULL);
-
     (void)state;
-    assert_refusals(read->payload, read->check, "{\"noticeId\":\"n1\"}", of_id, COUNT(of_id));
-    assert_event("notice.confirmed", "{\"noticeId\":\"n1\"}", of_id, COUNT(of_id));
-    assert_refusals(list->request, list->check, "{\"limit\":100}", of_list, COUNT(of_list));
-    assert_refusals(receipts->request, receipts->check,
+    assert_contract("notice.read", "{\"noticeId\":\"n1\"}", of_id, COUNT(of_id));
+    assert_contract("notice.confirmed", "{\"noticeId\":\"n1\"}", of_id, COUNT(of_id));
+    assert_contract("notice.list", "{\"limit\":100}", of_list, COUNT(of_list));
+    assert_contract("notice.receipts",
                     "{\"orgPath\":\"g1/c1\",\"noticeId\":\"n1\",\"after\":\"g2/b2\"}", of_receipts,
                     COUNT(of_receipts));
 }

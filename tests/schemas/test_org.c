@@ -39,24 +39,16 @@ static const struct refusal of_dissolved[] = {
 
 static void events_are_checked(void **state)
 {
-    const struct yz_event_type *founded = yz_event_type_find("org.founded", NULL);
-    const struct yz_event_type *renamed = yz_event_type_find("org.renamed", NULL);
-    const struct yz_event_type *moved = yz_event_type_find("org.moved", NULL);
-    const struct yz_event_type *dissolved = yz_event_type_find("org.dissolved", NULL);
-
     (void)state;
-    assert_refusals(founded->payload, founded->check,
+    assert_contract("org.founded",
                     "{\"orgPath\":\"g1/c1\",\"name\":\"第一支部\",\"kind\":\"BRANCH\",\"basis\":"
                     "\"批复\"}",
                     of_founded, COUNT(of_founded));
-    assert_refusals(renamed->payload, renamed->check,
-                    "{\"orgPath\":\"g1/c1\",\"name\":\"新名\",\"basis\":\"批复\"}", of_renamed,
-                    COUNT(of_renamed));
-    assert_refusals(moved->payload, moved->check,
-                    "{\"orgPath\":\"g1/c1\",\"to\":\"g2/c1\",\"basis\":\"批复\"}", of_moved,
-                    COUNT(of_moved));
-    assert_refusals(dissolved->payload, dissolved->check,
-                    "{\"orgPath\":\"g1/c1\",\"basis\":\"批复\"}", of_dissolved,
+    assert_contract("org.renamed", "{\"orgPath\":\"g1/c1\",\"name\":\"新名\",\"basis\":\"批复\"}",
+                    of_renamed, COUNT(of_renamed));
+    assert_contract("org.moved", "{\"orgPath\":\"g1/c1\",\"to\":\"g2/c1\",\"basis\":\"批复\"}",
+                    of_moved, COUNT(of_moved));
+    assert_contract("org.dissolved", "{\"orgPath\":\"g1/c1\",\"basis\":\"批复\"}", of_dissolved,
                     COUNT(of_dissolved));
 }
 
@@ -74,15 +66,11 @@ static const struct refusal of_history[] = {
 
 static void queries_are_checked(void **state)
 {
-    const struct yz_query_type *tree = yz_query_type_find("org.tree", NULL);
-    const struct yz_query_type *history = yz_query_type_find("org.history", NULL);
-
     (void)state;
-    assert_refusals(tree->request, tree->check,
-                    "{\"parent\":\"g1\",\"after\":\"g1/c1\",\"limit\":100}", of_tree,
+    assert_contract("org.tree", "{\"parent\":\"g1\",\"after\":\"g1/c1\",\"limit\":100}", of_tree,
                     COUNT(of_tree));
-    assert_refusals(history->request, history->check, "{\"orgPath\":\"g1/c1\",\"limit\":100}",
-                    of_history, COUNT(of_history));
+    assert_contract("org.history", "{\"orgPath\":\"g1/c1\",\"limit\":100}", of_history,
+                    COUNT(of_history));
 }
 
 /* A move decides over two places: all of the tree is one aggregate. */

@@ -30,10 +30,8 @@ static const struct refusal of_credited[] = {
 
 static void credited_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("study.credited", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check, credited, of_credited, COUNT(of_credited));
+    assert_contract("study.credited", credited, of_credited, COUNT(of_credited));
 }
 
 static const struct refusal of_started[] = {
@@ -49,10 +47,8 @@ static const struct refusal of_started[] = {
 
 static void started_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("study.started", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check,
+    assert_contract("study.started",
                     "{\"sessionId\":\"s1\",\"lessonId\":\"l1\",\"version\":2,\"device\":\"d1\"}",
                     of_started, COUNT(of_started));
 }
@@ -83,10 +79,8 @@ static const struct refusal of_progressed[] = {
 
 static void progressed_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("study.progressed", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check,
+    assert_contract("study.progressed",
                     "{" STEP ",\"intervals\":[{\"toMs\":60000},{\"fromMs\":70000,\"toMs\":80000}],"
                     "\"ratePermille\":2000}",
                     of_progressed, COUNT(of_progressed));
@@ -110,10 +104,8 @@ static const struct refusal of_quiz[] = {
 
 static void quiz_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("study.quiz_answered", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check,
+    assert_contract("study.quiz_answered",
                     "{" STEP ",\"answers\":[{\"choices\":[0]},{\"choices\":[7,1]}]}", of_quiz,
                     COUNT(of_quiz));
 }
@@ -133,7 +125,7 @@ static void completed_is_the_systems(void **state)
     const struct yz_event_type *type = yz_event_type_find("study.completed", NULL);
 
     (void)state;
-    assert_refusals(type->payload, type->check,
+    assert_contract("study.completed",
                     "{\"member\":\"u1\",\"lessonId\":\"l1\",\"version\":2,\"orgPath\":\"g1/c1\","
                     "\"durationMs\":90000,\"completedAt\":\"2026-03-01T10:00:00Z\"}",
                     of_completed, COUNT(of_completed));
@@ -162,16 +154,13 @@ static const struct refusal of_branch[] = {
 
 static void queries_are_checked(void **state)
 {
-    const struct yz_query_type *progress = yz_query_type_find("study.progress", NULL);
-    const struct yz_query_type *hours = yz_query_type_find("study.hours", NULL);
     const struct yz_query_type *branch = yz_query_type_find("study.branch", NULL);
 
     (void)state;
-    assert_refusals(progress->request, progress->check, "{\"lessonId\":\"l1\",\"version\":3}",
-                    of_progress, COUNT(of_progress));
-    assert_refusals(hours->request, hours->check, "{\"year\":2026,\"limit\":100}", of_hours,
-                    COUNT(of_hours));
-    assert_refusals(branch->request, branch->check,
+    assert_contract("study.progress", "{\"lessonId\":\"l1\",\"version\":3}", of_progress,
+                    COUNT(of_progress));
+    assert_contract("study.hours", "{\"year\":2026,\"limit\":100}", of_hours, COUNT(of_hours));
+    assert_contract("study.branch",
                     "{\"orgPath\":\"g1/c1\",\"lessonId\":\"l1\",\"version\":1,\"after\":\"u7\","
                     "\"limit\":200}",
                     of_branch, COUNT(of_branch));

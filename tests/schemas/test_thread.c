@@ -36,11 +36,9 @@ static const struct refusal of_mentions[] = {
 
 static void posted_is_checked(void **state)
 {
-    const struct yz_event_type *type = yz_event_type_find("thread.posted", NULL);
-
     (void)state;
-    assert_refusals(type->payload, type->check, posted, of_posted, COUNT(of_posted));
-    assert_refusals(type->payload, type->check, mentioning, of_mentions, COUNT(of_mentions));
+    assert_contract("thread.posted", posted, of_posted, COUNT(of_posted));
+    assert_contract("thread.posted", mentioning, of_mentions, COUNT(of_mentions));
 }
 
 /* What is said of a post: the post, and what else there is. */
@@ -91,12 +89,11 @@ static void about_a_post_is_checked(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT(events); i++) {
-        const struct yz_event_type *type = yz_event_type_find(events[i].type, NULL);
         char json[256];
 
         snprintf(json, sizeof json, of_a_post, events[i].more);
-        assert_refusals(type->payload, type->check, json, of_ref, COUNT(of_ref));
-        assert_refusals(type->payload, type->check, json, events[i].own, events[i].own_count);
+        assert_contract(events[i].type, json, of_ref, COUNT(of_ref));
+        assert_contract(events[i].type, json, events[i].own, events[i].own_count);
     }
 }
 
@@ -109,12 +106,9 @@ static const struct refusal of_page[] = {
 
 static void page_is_checked(void **state)
 {
-    const struct yz_query_type *type = yz_query_type_find("thread.page", NULL);
-
     (void)state;
-    assert_refusals(type->request, type->check,
-                    "{\"orgPath\":\"g1/c1/b1\",\"threadId\":\"t42\",\"limit\":100}", of_page,
-                    COUNT(of_page));
+    assert_contract("thread.page", "{\"orgPath\":\"g1/c1/b1\",\"threadId\":\"t42\",\"limit\":100}",
+                    of_page, COUNT(of_page));
 }
 
 static const struct refusal of_list[] = {
@@ -132,21 +126,18 @@ static const struct refusal of_thread[] = {
 
 static void queries_are_checked(void **state)
 {
-    const struct yz_query_type *list = yz_query_type_find("thread.list", NULL);
     const struct yz_query_type *flags = yz_query_type_find("thread.flags", NULL);
-    const struct yz_query_type *unread = yz_query_type_find("thread.unread", NULL);
-    const struct yz_query_type *history = yz_query_type_find("thread.history", NULL);
     char json[256];
 
     (void)state;
     snprintf(json, sizeof json, of_a_post, "");
-    assert_refusals(list->request, list->check, "{\"orgPath\":\"g1/c1/b1\",\"limit\":100}", of_list,
+    assert_contract("thread.list", "{\"orgPath\":\"g1/c1/b1\",\"limit\":100}", of_list,
                     COUNT(of_list));
-    assert_refusals(flags->request, flags->check, "{\"orgPath\":\"g1/c1/b1\",\"limit\":100}",
-                    of_list, COUNT(of_list));
-    assert_refusals(unread->request, unread->check,
-                    "{\"orgPath\":\"g1/c1/b1\",\"threadId\":\"t42\"}", of_thread, COUNT(of_thread));
-    assert_refusals(history->request, history->check, json, of_ref, COUNT(of_ref));
+    assert_contract("thread.flags", "{\"orgPath\":\"g1/c1/b1\",\"limit\":100}", of_list,
+                    COUNT(of_list));
+    assert_contract("thread.unread", "{\"orgPath\":\"g1/c1/b1\",\"threadId\":\"t42\"}", of_thread,
+                    COUNT(of_thread));
+    assert_contract("thread.history", json, of_ref, COUNT(of_ref));
     assert_int_equal(flags->authority, YZ_BY_SECRETARY);
 }
 
