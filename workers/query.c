@@ -470,13 +470,13 @@ static void serve_job(struct server *server, struct job *job)
         drop_job(job);
         return;
     }
-    if (job->min_sequence == 0 && yz_clock_mono_ms() >= job->until_mono_ms) {
+    if (wait_for_sequence(service, job))
+        return;
+    if (yz_clock_mono_ms() >= job->until_mono_ms) {
         /* Nobody waits for it any more: after a stall the fresh ones come first. */
         refuse_busy(service, job);
         return;
     }
-    if (wait_for_sequence(service, job))
-        return;
     err = answer(server, job->msg, &reply, &v);
     if (err)
         reply_error(service, job->msg, &v);

@@ -649,6 +649,38 @@ static void test_never_settled(void **state)
     assert_int_equal(js_DeleteMsg(js, YZ_STREAM_EVENTS, sequence, NULL, NULL), NATS_OK);
 }
 
+/* What nobody waits for any more is not looked for in a database that keeps everyone waiting,
+ * whether it came with a sequence (that was settled long ago) or without. */
+static void test_nobody_waits_any_more(void **state)
+{
+    uint64_t sequence = store_event(), busy = atomic_load(&metrics.queries_busy);
+    natsSubscription *replies = NULL;
+    natsMsg *first = new_request(&member, "t1", "notice.list", "_INBOX.replies.gone", "", 0),
+            *others = new_request(&member, "t1", "notice.list", "_INBOX.replies.gone", "", 0),
+            *reply;
+    struct yz_violation v;
+    char number[24];
+
+    (void)state;
+    assert_int_equal(js_DeleteMsg(js, YZ_STREAM_EVENTS, sequence, NULL, NULL), NATS_OK);
+    snprintf(number, sizeof number, "%llu", (unsigned long long)sequence);
+    assert_int_equal(natsMsgHeader_Set(others, YZ_HEADER_MIN_SEQUENCE, number), NATS_OK);
+    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "_INBOX.replies.gone"), NATS_OK);
+    service_signal(&database, SIGSTOP);
+    assert_int_equal(natsConnection_PublishMsg(nc, first), NATS_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(natsConnection_PublishMsg(nc, others), NATS_OK);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(natsSubscription_NextMsg(&reply, replies, 2 * TIMEOUT_MS), NATS_OK);
+        assert_int_equal(take_error(reply, &v), YZ_BUSY);
+    }
+    service_signal(&database, SIGCONT);
+    assert_int_equal(atomic_load(&metrics.queries_busy), busy + 3);
+    natsMsg_Destroy(first);
+    natsMsg_Destroy(others);
+    natsSubscription_Destroy(replies);
+}
+
 /* Stopping answers what is there, also what waits for its sequence. */
 static void test_stop_answers(void **state)
 {
@@ -737,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_min_sequence),
         cmocka_unit_test(test_never_settled),
+        cmocka_unit_test(test_nobody_waits_any_more),
         cmocka_unit_test(test_stop_answers),
         cmocka_unit_test(test_full_queue),
     };
