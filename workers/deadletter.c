@@ -173,8 +173,8 @@ static natsStatus copy_headers(natsMsg *from, natsMsg **to)
     natsStatus s = NATS_OK;
 
     s = natsMsgHeader_Keys(from, &keys, &count);
-    if (s == NATS_NOT_FOUND)
-        return NATS_OK;
+    if (s != NATS_OK) /* there are none, or what there is has no form that could be read */
+        return s == NATS_NO_MEMORY ? s : NATS_OK;
     for (int i = 0; s == NATS_OK && i < count; i++) {
         if (!stays_behind(from, keys[i]) && natsMsgHeader_Get(from, keys[i], &value) == NATS_OK)
             s = yz_bus_header_set(to, keys[i], value);

@@ -208,6 +208,7 @@ static bool is_next(struct wk_letter *letters, size_t i)
 static bool try_letter(struct wk_publisher *pub, struct wk_letter *letters, size_t i)
 {
     struct wk_letter *letter = &letters[i];
+    natsStatus s;
 
     if (letter->state == WK_LETTER_WAITING && is_held_back(letters, i))
         letter->state = WK_LETTER_DROPPED;
@@ -215,7 +216,12 @@ static bool try_letter(struct wk_publisher *pub, struct wk_letter *letters, size
         return true;
     if (pub->until_mono_ms && yz_clock_mono_ms() >= pub->until_mono_ms)
         return false;
-    if (publish(pub, letter, i) != NATS_OK)
+    s = publish(pub, letter, i);
+    if (s == NATS_MAX_PAYLOAD && letter->may_refuse) {
+        letter->state = WK_LETTER_REFUSED;
+        return true;
+    }
+    if (s != NATS_OK)
         return false;
     letter->state = WK_LETTER_UNDER_WAY;
     pub->under_way++;

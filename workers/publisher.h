@@ -31,7 +31,7 @@ enum wk_letter_state {
     WK_LETTER_UNDER_WAY,
     WK_LETTER_STORED,
     WK_LETTER_STALE,   /* the expected last sequence was another one */
-    WK_LETTER_REFUSED, /* the stream is full; only if may_refuse */
+    WK_LETTER_REFUSED, /* the stream is full, or the bus takes none so large; only if may_refuse */
     /* Not to be sent (any more): the caller's word, or one before it of its key was not stored. */
     WK_LETTER_DROPPED,
 };

@@ -406,13 +406,18 @@ static enum yz_err look_up(struct wk_batch *batch, struct lookup *lookup, int64_
     return err;
 }
 
-/* Beyond the broker's memory of message ids a replay finds its pushes only in their channel. An
- * event from the future says that our clock was set back: then nothing is known of its age. */
+/* Beyond the broker's memory of message ids a replay finds its pushes only in their channel. The
+ * older of two ages counts: by our clock, and by the broker's as far as it is known to differ. An
+ * event from the future says that ours was set back just now: then nothing is known of its age. */
 static bool is_beyond_memory(const struct wk_batch *batch, const struct wk_item *item)
 {
+    int64_t trusted_ms = batch->means.conf->duplicate_window_ms / 2;
     int64_t age_ms = yz_clock_wall_ms() - item->delivery.stored_at_ms;
+    int64_t ahead_ms =
+        atomic_load_explicit(&batch->means.metrics->clock_ahead_us, memory_order_relaxed) / 1000;
 
-    return item->redelivered && (age_ms < 0 || age_ms > batch->means.conf->duplicate_window_ms / 2);
+    return item->redelivered &&
+           (age_ms < 0 || age_ms > trusted_ms || age_ms - ahead_ms > trusted_ms);
 }
 
 static enum yz_err find_stored(struct wk_batch *batch, struct wk_letter *letters, size_t count)

@@ -9,13 +9,16 @@
 #include "workers/registry.h"
 #include "workers/stall.h"
 
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <thread.pb-c.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -664,6 +667,113 @@ static void test_pushes_too_old_come_with_their_event_again(void **state)
     unrig_batch(&rig);
 }
 
+/* Our clock was set back since, as the broker tells: what comes again may be older than it looks,
+ * and its pushes are looked for. */
+static void test_a_clock_set_back_makes_nothing_young(void **state)
+{
+    int64_t ahead_us = atomic_load(&metrics.clock_ahead_us);
+    uint64_t found = atomic_load(&metrics.pushes_found);
+    struct batch_rig rig;
+
+    (void)state;
+    rig_batch(&rig, "l-1");
+    run_one(&rig, 960, "l", "yes", 1);
+    run_one(&rig, 960, "l", "yes", 2);
+    assert_int_equal(atomic_load(&metrics.pushes_found), found);
+    atomic_store(&metrics.clock_ahead_us, -conf.duplicate_window_ms * 1000);
+    run_one(&rig, 960, "l", "yes", 2);
+    assert_int_equal(atomic_load(&metrics.pushes_found), found + 1);
+    atomic_store(&metrics.clock_ahead_us, ahead_us);
+    unrig_batch(&rig);
+}
+
+/* As a client of its own would that minds no rules: headers that no library writes. */
+static void publish_by_hand(const char *subject, const char *head, const char *body)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)nats.port)};
+    int to = socket(AF_INET, SOCK_STREAM, 0);
+    char text[512];
+    ssize_t len;
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(to, (struct sockaddr *)&at, sizeof at), 0);
+    len = snprintf(text, sizeof text,
+                   "CONNECT {\"verbose\":false,\"headers\":true}\r\nHPUB %s %zu %zu\r\n%s%s\r\n"
+                   "PING\r\n",
+                   subject, strlen(head), strlen(head) + strlen(body), head, body);
+    assert_int_equal(send(to, text, (size_t)len, 0), len);
+    /* Behind what it says of itself comes the PONG: it has read all. */
+    do {
+        len = recv(to, text, sizeof text - 1, 0);
+        assert_true(len > 0);
+        text[len] = '\0';
+    } while (!strstr(text, "PONG\r\n"));
+    close(to);
+}
+
+/* As the stream counts them, which reads none. */
+static int64_t events_waiting(void)
+{
+    json_t *info = NULL;
+    int64_t waiting;
+
+    assert_int_equal(wk_stream_call(nc, "STREAM.INFO.EVENTS", NULL, &info, NULL), YZ_OK);
+    waiting = json_integer_value(json_object_get(json_object_get(info, "state"), "messages"));
+    json_decref(info);
+    return waiting;
+}
+
+/* It has no header that could be read, and its letter none of them. */
+static void test_headers_of_no_form_are_set_aside(void **state)
+{
+    struct wk_batch_means means = new_means(find_handler);
+    size_t letters = stored("DEADLETTERS", "dlq.>");
+    int64_t until = yz_clock_mono_ms() + PATIENCE_MS;
+    struct wk_consumer *consumer;
+
+    (void)state;
+    publish_by_hand("evt.3.t1.thread.g1", "garbage\r\n\r\n", "body");
+    publish_by_hand("evt.3.t1.thread.g1", "x", "");
+    while (events_waiting() < 2 && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    assert_int_equal(events_waiting(), 2);
+    atomic_store(&stopping, false);
+    assert_int_equal(wk_lease_new(&conf, nc, "m-1", &metrics, &means.lease), YZ_OK);
+    assert_int_equal(wk_consumer_start(&means, 0, 1, &consumer), YZ_OK);
+    while (events_waiting() > 0 && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    wk_lease_stop(means.lease, PATIENCE_MS);
+    atomic_store(&stopping, true);
+    wk_consumer_stop(consumer);
+    wk_lease_free(means.lease);
+    assert_int_equal(events_waiting(), 0);
+    assert_int_equal(stored("DEADLETTERS", "dlq.>"), letters + 2);
+}
+
+/* What the bus does not take at all is refused, and the others go. */
+static void test_publisher_refuses_what_is_too_large(void **state)
+{
+    int64_t size = natsConnection_GetMaxPayload(nc);
+    char *large = calloc(1, (size_t)size + 1);
+    struct wk_letter letters[2] = {{.may_refuse = true}, {.may_refuse = true}};
+    struct wk_publisher *pub;
+    int tries = 0;
+
+    (void)state;
+    assert_non_null(large);
+    memset(large, 'x', (size_t)size);
+    letters[0].msg = message("chan.t1.large", large, "0");
+    letters[1].msg = message("chan.t1.large", "x", NULL);
+    assert_int_equal(wk_publisher_new(&conf, "large", &metrics, &pub), YZ_OK);
+    assert_int_equal(wk_publisher_send(pub, letters, 2, give_up_third, &tries), YZ_OK);
+    assert_int_equal(letters[0].state, WK_LETTER_REFUSED);
+    assert_int_equal(letters[1].state, WK_LETTER_STORED);
+    natsMsg_Destroy(letters[0].msg);
+    natsMsg_Destroy(letters[1].msg);
+    wk_publisher_free(pub);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -681,6 +791,9 @@ int main(void)
         cmocka_unit_test(test_what_comes_too_late_is_set_aside),
         cmocka_unit_test(test_publisher_sends_nothing_from_then_on),
         cmocka_unit_test(test_pushes_too_old_come_with_their_event_again),
+        cmocka_unit_test(test_a_clock_set_back_makes_nothing_young),
+        cmocka_unit_test(test_headers_of_no_form_are_set_aside),
+        cmocka_unit_test(test_publisher_refuses_what_is_too_large),
     };
 
     return cmocka_run_group_tests(tests, start_all, rig_stop);
