@@ -164,8 +164,11 @@ static void on_repaired(void *arg, struct gw_read *read, enum yz_err err)
         try_later(feed);
         return;
     }
-    if (read->proven > read->from)
+    if (read->proven > read->from) {
         give_up(feed, 0);
+        /* Who comes back to a place before the hole is not served from behind it. */
+        gw_recent_clear(&feed->recent, read->proven);
+    }
     for (size_t i = 0; i < read->count; i++) {
         if (gw_message_offset(read->messages[i]) > feed->seen) {
             yz_count(&feed->feeds->metrics->pushes_repaired, 1);

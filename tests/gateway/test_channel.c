@@ -25,6 +25,8 @@ static struct settings small_queue = {.channel_limits = "", .inbound_queue_max =
 static struct settings batches = {.channel_limits = "", .batch_ms = 5000};
 static struct settings short_batches = {.channel_limits = "", .batch_ms = 50};
 static struct settings keeps_10 = {.channel_limits = ",\"max_msgs_per_subject\":10"};
+static struct settings keeps_10_of_a_small_queue = {
+    .channel_limits = ",\"max_msgs_per_subject\":10", .inbound_queue_max = 1024};
 static struct settings keeps_1500 = {.channel_limits = ",\"max_msgs_per_subject\":1500"};
 
 static int set_up(void **state)
@@ -314,6 +316,28 @@ static void repairs_what_the_queue_dropped(void **state)
     assert_true(rig_counter(&rig->metrics.pushes_repaired) > 0);
     expect_all_from(&p, 1);
     assert_int_equal(p.lost, YZ_CLOSE_NONE);
+    phone_close(rig, &p);
+}
+
+/* More comes than the queue takes, and than the stream keeps: whoever was closed for it, and comes
+ * back to where it was, is not told that nothing is missing. */
+static void remembers_a_hole(void **state)
+{
+    struct phone p;
+
+    RIG_AND_BROKER(state);
+    phone_open(rig, &p, "m1", MEETING, from_now);
+    publish(broker->nc, MEETING_SUBJECT, 2000);
+    RIG_AWAIT(rig, p.lost, 10000);
+    assert_int_equal(p.lost, YZ_CLOSE_CHANNEL_LOST);
+    assert_true(p.position < 1990);
+    phone_leave(rig, &p);
+    p.count = 0;
+    rig_run(rig, 500); /* the chain goes on behind the hole */
+    phone_enter(rig, &p, phone_place(&p));
+    RIG_AWAIT(rig, p.count == 10, 5000);
+    expect_all_from(&p, 1991);
+    assert_false(p.recovered);
     phone_close(rig, &p);
 }
 
@@ -745,6 +769,7 @@ int main(void)
         CASE(sends_values_after_history, usual),
         CASE(loads_many_values, usual),
         CASE(repairs_what_the_queue_dropped, small_queue),
+        CASE(remembers_a_hole, keeps_10_of_a_small_queue),
         CASE(refuses_while_the_bus_is_away_and_goes_on, usual),
         CASE(loses_its_sessions_when_a_stream_is_made_anew, usual),
         CASE(becomes_ready_when_the_streams_come, usual),
