@@ -27,8 +27,7 @@ enum yz_err yz_check_org_path(const char *path, const char *field, struct yz_vio
     return YZ_OK;
 }
 
-enum yz_err yz_check_optional_text(const char *text, size_t max, const char *field,
-                                   struct yz_violation *v)
+enum yz_err yz_check_length(const char *text, size_t max, const char *field, struct yz_violation *v)
 {
     char told[YZ_TEXT_MAX];
     size_t count = yz_text_chars(text);
@@ -37,6 +36,16 @@ enum yz_err yz_check_optional_text(const char *text, size_t max, const char *fie
         return YZ_OK;
     snprintf(told, sizeof told, "At most %zu characters are allowed, these are %zu.", max, count);
     return yz_violate(v, YZ_TOO_LONG, field, told);
+}
+
+enum yz_err yz_check_optional_text(const char *text, size_t max, const char *field,
+                                   struct yz_violation *v)
+{
+    enum yz_err err = yz_check_length(text, max, field, v);
+
+    if (err || *text == '\0' || !yz_text_blank(text))
+        return err;
+    return yz_violate(v, YZ_INVALID_VALUE, field, "There are only blanks in it.");
 }
 
 enum yz_err yz_check_text(const char *text, size_t max, const char *field, struct yz_violation *v)
@@ -51,14 +60,9 @@ enum yz_err yz_check_optional_name(const char *name, size_t max, const char *fie
 {
     enum yz_err err = yz_check_optional_text(name, max, field, v);
 
-    if (err || *name == '\0')
+    if (err || yz_text_one_line(name))
         return err;
-    if (yz_text_blank(name))
-        return yz_violate(v, YZ_INVALID_VALUE, field, "There are only blanks in it.");
-    if (!yz_text_one_line(name))
-        return yz_violate(v, YZ_INVALID_VALUE, field,
-                          "It is one line, without control characters.");
-    return YZ_OK;
+    return yz_violate(v, YZ_INVALID_VALUE, field, "It is one line, without control characters.");
 }
 
 enum yz_err yz_check_name(const char *name, size_t max, const char *field, struct yz_violation *v)

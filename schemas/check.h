@@ -20,13 +20,15 @@
 YZ_MUST_USE enum yz_err yz_check_id(const char *id, const char *field, struct yz_violation *v);
 YZ_MUST_USE enum yz_err yz_check_org_path(const char *path, const char *field,
                                           struct yz_violation *v);
-/* At most max characters; at least one unless it is optional. */
+/* At most max characters, whatever they are: what is no text of a person's, as a cursor. */
+YZ_MUST_USE enum yz_err yz_check_length(const char *text, size_t max, const char *field,
+                                        struct yz_violation *v);
+/* At most max characters, of which a reader sees one; none at all only where it is optional. */
 YZ_MUST_USE enum yz_err yz_check_text(const char *text, size_t max, const char *field,
                                       struct yz_violation *v);
 YZ_MUST_USE enum yz_err yz_check_optional_text(const char *text, size_t max, const char *field,
                                                struct yz_violation *v);
-/* A name or a title: such a text, on one line, without control characters, and not of blanks
- * alone. */
+/* A name or a title: such a text, on one line, without control characters. */
 YZ_MUST_USE enum yz_err yz_check_name(const char *name, size_t max, const char *field,
                                       struct yz_violation *v);
 YZ_MUST_USE enum yz_err yz_check_optional_name(const char *name, size_t max, const char *field,

@@ -335,7 +335,7 @@ static enum yz_err check_mine(const ProtobufCMessage *message, struct yz_violati
 {
     const Yizhan__V1__ComplaintMineRequest *request =
         (const Yizhan__V1__ComplaintMineRequest *)message;
-    enum yz_err err = yz_check_optional_text(request->cursor, CURSOR_MAX, "cursor", v);
+    enum yz_err err = yz_check_length(request->cursor, CURSOR_MAX, "cursor", v);
 
     return err ? err : yz_check_range(request->limit, 1, PAGE_MAX, "limit", v);
 }
@@ -359,7 +359,7 @@ static enum yz_err check_accesses(const ProtobufCMessage *message, struct yz_vio
     enum yz_err err;
 
     if ((err = check_id(request->complaint_id, v)) ||
-        (err = yz_check_optional_text(request->cursor, CURSOR_MAX, "cursor", v)))
+        (err = yz_check_length(request->cursor, CURSOR_MAX, "cursor", v)))
         return err;
     return yz_check_range(request->limit, 1, PAGE_MAX, "limit", v);
 }

@@ -399,7 +399,7 @@ static enum yz_err check_attendance(const ProtobufCMessage *message, struct yz_v
 static enum yz_err check_page(const char *cursor, const char *field, uint32_t limit,
                               uint32_t limit_max, struct yz_violation *v)
 {
-    enum yz_err err = yz_check_optional_text(cursor, CURSOR_MAX, field, v);
+    enum yz_err err = yz_check_length(cursor, CURSOR_MAX, field, v);
 
     return err ? err : yz_check_range(limit, 1, limit_max, "limit", v);
 }

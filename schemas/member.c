@@ -351,7 +351,7 @@ OF_BRANCH(branch_moved, Yizhan__V1__MemberBranchMoved)
 
 static enum yz_err check_cursor(const char *text, const char *field, struct yz_violation *v)
 {
-    return yz_check_optional_text(text, CURSOR_MAX, field, v);
+    return yz_check_length(text, CURSOR_MAX, field, v);
 }
 
 static enum yz_err check_search(const ProtobufCMessage *message, struct yz_violation *v)
@@ -361,7 +361,7 @@ static enum yz_err check_search(const ProtobufCMessage *message, struct yz_viola
     enum yz_err err;
 
     if ((err = yz_check_org_path(request->org_path, "orgPath", v)) ||
-        (err = yz_check_optional_text(request->name_prefix, NAME_MAX_CHARS, "namePrefix", v)) ||
+        (err = yz_check_length(request->name_prefix, NAME_MAX_CHARS, "namePrefix", v)) ||
         (request->status && (err = yz_check_enum(&yizhan__v1__member_status__descriptor,
                                                  (int)request->status, "status", v))) ||
         (err = check_cursor(request->after, "after", v)))

@@ -171,9 +171,10 @@ static enum yz_err check_minutes(const Yizhan__V1__StudyCredited *credited, stru
         return yz_violate(v, YZ_MISSING_FIELD, "minutes", NULL);
     if ((err = yz_check_range(credited->minutes, 0, DAY_MINUTES, "minutes", v)))
         return err;
-    return credited->minutes == 0
-               ? yz_check_text(credited->reason, REASON_MAX, "reason", v)
-               : yz_check_optional_text(credited->reason, REASON_MAX, "reason", v);
+    if (credited->minutes == 0 && *credited->reason == '\0')
+        return yz_violate(v, YZ_MISSING_FIELD, "reason", NULL);
+    /* Whether there is something to read in it was looked at when a person said it. */
+    return yz_check_length(credited->reason, REASON_MAX, "reason", v);
 }
 
 static enum yz_err check_credited(const ProtobufCMessage *message, struct yz_violation *v)

@@ -89,12 +89,25 @@ static bool is_control(uint32_t c)
     return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029;
 }
 
-/* White_Space of Unicode, and what has no width. */
+/* Of Unicode 15: White_Space, Default_Ignorable_Code_Point (what has no width, marks of direction,
+ * fillers, selectors and tags), the controls, and the pattern of Braille without a dot. */
+static const struct {
+    uint32_t first, last;
+} blanks[] = {
+    {0x00, 0x20},       {0x7F, 0xA0},       {0xAD, 0xAD},     {0x34F, 0x34F},   {0x61C, 0x61C},
+    {0x115F, 0x1160},   {0x1680, 0x1680},   {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x2000, 0x200F},
+    {0x2028, 0x202F},   {0x205F, 0x206F},   {0x2800, 0x2800}, {0x3000, 0x3000}, {0x3164, 0x3164},
+    {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},   {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB}, {0x1BCA0, 0x1BCA3},
+    {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF},
+};
+
 static bool is_blank(uint32_t c)
 {
-    return is_control(c) || c == ' ' || c == 0xA0 || c == 0xAD || c == 0x1680 || c == 0x180E ||
-           (c >= 0x2000 && c <= 0x200F) || c == 0x202F || (c >= 0x205F && c <= 0x2064) ||
-           c == 0x3000 || c == 0x3164 || c == 0xFEFF;
+    for (size_t i = 0; i < sizeof blanks / sizeof blanks[0] && c >= blanks[i].first; i++) {
+        if (c <= blanks[i].last)
+            return true;
+    }
+    return false;
 }
 
 bool yz_text_blank(const char *text)

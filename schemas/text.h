@@ -17,7 +17,7 @@ bool yz_text_valid(const void *data, size_t len);
 /* Code points of a valid text: what a person counts as characters, save for combined ones. */
 size_t yz_text_chars(const char *text);
 /* A valid text of which a reader sees nothing: spaces of all widths, the ideographic one (U+3000)
- * too, zero-width characters, tabs, ends of lines; or "". */
+ * too, zero-width characters, marks of direction, fillers, tabs, ends of lines; or "". */
 bool yz_text_blank(const char *text);
 /* A valid text without control characters (C0, DEL, C1), ends of lines and of paragraphs. */
 bool yz_text_one_line(const char *text);

@@ -115,7 +115,7 @@ static void content_is_not_empty(void **state)
     assert_violation(&v, YZ_INVALID_VALUE, "content.completion.by");
 }
 
-/* `count` texts of `each` characters. */
+/* `count` texts of `each` characters, the first of which can be seen. */
 static enum yz_err check_texts(size_t count, size_t each, char c, struct yz_violation *v)
 {
     static char content[2 << 20];
@@ -123,8 +123,8 @@ static enum yz_err check_texts(size_t count, size_t each, char c, struct yz_viol
 
     for (size_t i = 0; i < count; i++) {
         len +=
-            (size_t)snprintf(content + len, sizeof content - len, "%s{\"text\":\"", i ? "," : "");
-        for (size_t k = 0; k < each; k++)
+            (size_t)snprintf(content + len, sizeof content - len, "%s{\"text\":\"a", i ? "," : "");
+        for (size_t k = 1; k < each; k++)
             len += (size_t)snprintf(content + len, sizeof content - len, c < ' ' ? "\\u%04x" : "%c",
                                     c);
         len += (size_t)snprintf(content + len, sizeof content - len, "\"}");
