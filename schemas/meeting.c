@@ -424,7 +424,8 @@ static enum yz_err check_gaps(const ProtobufCMessage *message, struct yz_violati
     const Yizhan__V1__MeetingGapsRequest *request = (const Yizhan__V1__MeetingGapsRequest *)message;
     enum yz_err err = yz_check_org_path(request->org_path, "orgPath", v);
 
-    if (err || (err = check_page(request->after, "after", request->limit, BRANCHES_MAX, v)))
+    if (err || (err = yz_check_range(request->limit, 1, BRANCHES_MAX, "limit", v)) ||
+        (*request->after && (err = yz_check_org_path(request->after, "after", v))))
         return err;
     /* A cursor from outside would begin in another org's branches. */
     if (*request->after && !yz_org_covers(request->org_path, request->after))
@@ -449,9 +450,13 @@ static enum yz_err check_votes(const ProtobufCMessage *message, struct yz_violat
 {
     const Yizhan__V1__MeetingVotesRequest *request =
         (const Yizhan__V1__MeetingVotesRequest *)message;
-    enum yz_err err = check_meeting(message, v);
+    enum yz_err err;
 
-    return err ? err : check_page(request->after, "after", request->limit, PAGE_MAX, v);
+    /* It becomes a part of a document's id. */
+    if ((err = check_meeting(message, v)) ||
+        (*request->after && (err = yz_check_id(request->after, "after", v))))
+        return err;
+    return yz_check_range(request->limit, 1, PAGE_MAX, "limit", v);
 }
 
 #define EVENT(name, message, by, check)                                                            \

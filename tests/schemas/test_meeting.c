@@ -309,6 +309,10 @@ static const struct {
     /* A cursor of another org would read that one's branches. */
     {"meeting.gaps", "{\"orgPath\":\"g1/c1\",\"after\":\"g1/c0/b1\"}", YZ_INVALID_VALUE, "after"},
     {"meeting.gaps", "{\"orgPath\":\"g1/c1\",\"after\":\"a\"}", YZ_INVALID_VALUE, "after"},
+    /* Cursors become parts of documents' ids, which have a length. */
+    {"meeting.gaps", "{\"orgPath\":\"g1/c1\",\"after\":\"g1/c1/字\"}", YZ_INVALID_VALUE, "after"},
+    {"meeting.votes", "{" IT ",\"after\":\"v1\"}", YZ_OK, ""},
+    {"meeting.votes", "{" IT ",\"after\":\"字\"}", YZ_INVALID_VALUE, "after"},
     {"meeting.statistics", "{\"orgPath\":\"g1\"}", YZ_MISSING_FIELD, "year"},
     {"meeting.statistics", "{\"orgPath\":\"g1\",\"year\":10000}", YZ_INVALID_VALUE, "year"},
     {"meeting.votes", "{" IT ",\"limit\":101}", YZ_INVALID_VALUE, "limit"},
