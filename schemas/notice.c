@@ -233,8 +233,9 @@ static void aggregate_of_reminded(const ProtobufCMessage *message, const struct 
 static enum yz_err check_remind_due(const ProtobufCMessage *message, struct yz_violation *v)
 {
     const Yizhan__V1__NoticeRemindDue *due = (const Yizhan__V1__NoticeRemindDue *)message;
+    enum yz_err err = check_place(due->org_path, due->notice_id, v);
 
-    return check_place(due->org_path, due->notice_id, v);
+    return !err && *due->after_member ? yz_check_id(due->after_member, "afterMember", v) : err;
 }
 
 static const char *org_of_remind_due(const ProtobufCMessage *message)

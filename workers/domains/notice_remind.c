@@ -2,6 +2,7 @@
  * into inboxes one by one. Outside the quiet hours, and within each member's number of a day. */
 #include "workers/domains/notice.h"
 
+#include "common/memory.h"
 #include "workers/calendar.h"
 #include "workers/document.h"
 #include "workers/domains/org.h"
@@ -25,8 +26,16 @@ struct decision {
     char members[AT_ONCE][YZ_ID_MAX];
     size_t count;
     uint32_t read_already, over_budget;
-    uint32_t next; /* place to go on from; 0: done */
+    uint32_t next;         /* place to go on from; 0: done */
+    char after[YZ_ID_MAX]; /* behind all places: the member to go on behind */
 };
+
+/* From where on a branch is reminded. */
+struct start {
+    uint32_t place;
+    const char *after; /* of those who have no place; "": from the first of them */
+};
+static const struct start from_the_top = {0, ""};
 
 /* The numbers of one local day, being brought up to date. */
 struct budget {
@@ -174,30 +183,58 @@ static void decide_listed(struct decision *decision, struct budget *budget, cons
     }
 }
 
-/* Those whom the roster does not know and whose phones have told that they have it. Behind the
- * places: their number in the list. */
-static void decide_others(struct decision *decision, const struct budget *budget,
-                          const bson_t *branch, const bson_t *receipts, uint32_t from)
+static int by_member(const void *a, const void *b)
 {
-    uint32_t first = from > WK_BRANCH_PLACES_MAX ? from - WK_BRANCH_PLACES_MAX : 0, number = 0;
-    struct wk_branch_member member;
-    struct wk_other_receipt other;
-    struct wk_branch_walk walk;
+    return strcmp(((const struct wk_other_receipt *)a)->member,
+                  ((const struct wk_other_receipt *)b)->member);
+}
 
-    for (wk_receipts_others(receipts, &walk); wk_receipts_next_other(&walk, &other); number++) {
-        if (number < first || wk_branch_find(branch, other.member, &member))
-            continue;
+/* Those whom the roster does not know and whose phones have told that they have it, behind `after`.
+ * In the order of their ids: the list changes from one part to the next. */
+static struct wk_other_receipt *find_others(const bson_t *branch, const bson_t *receipts,
+                                            const char *after, size_t *count)
+{
+    struct wk_branch_member member;
+    struct wk_other_receipt other, *others;
+    struct wk_branch_walk walk;
+    size_t room = 0;
+
+    for (wk_receipts_others(receipts, &walk); wk_receipts_next_other(&walk, &other);)
+        room++;
+    others = yz_calloc(room + 1, sizeof *others);
+    *count = 0;
+    for (wk_receipts_others(receipts, &walk); wk_receipts_next_other(&walk, &other);) {
+        if (strcmp(other.member, after) > 0 && !wk_branch_find(branch, other.member, &member))
+            others[(*count)++] = other;
+    }
+    qsort(others, *count, sizeof *others, by_member);
+    return others;
+}
+
+static void decide_others(struct decision *decision, const struct budget *budget,
+                          const bson_t *branch, const bson_t *receipts, const char *after)
+{
+    size_t count;
+    struct wk_other_receipt *others = find_others(branch, receipts, after, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct wk_other_receipt *other = &others[i];
+
         if (decision->count == AT_ONCE) {
-            decision->next = WK_BRANCH_PLACES_MAX + number;
-            return;
+            decision->next = WK_BRANCH_PLACES_MAX;
+            snprintf(decision->after, sizeof decision->after, "%s",
+                     i > 0 ? others[i - 1].member : after);
+            break;
         }
-        if (other.read)
+        if (other->read)
             decision->read_already++;
-        else if (budget->unlimited || sent_to_other(budget->before, other.member) < budget->allowed)
-            add_member(decision, other.member);
+        else if (budget->unlimited ||
+                 sent_to_other(budget->before, other->member) < budget->allowed)
+            add_member(decision, other->member);
         else
             decision->over_budget++;
     }
+    free(others);
 }
 
 /* writing it down */
@@ -254,6 +291,7 @@ static void append_decision(bson_t *list, const char *key, uint64_t sequence, in
     BSON_APPEND_INT32(&entry, "r", (int32_t)decision->read_already);
     BSON_APPEND_INT32(&entry, "o", (int32_t)decision->over_budget);
     BSON_APPEND_INT32(&entry, "f", (int32_t)decision->next);
+    BSON_APPEND_UTF8(&entry, "a", decision->after);
     BSON_APPEND_ARRAY_BEGIN(&entry, "m", &members);
     for (size_t i = 0; i < decision->count; i++) {
         snprintf(place, sizeof place, "%zu", i);
@@ -317,6 +355,8 @@ static bool find_decision(const bson_t *reminders, uint64_t sequence, struct dec
                 out->over_budget = (uint32_t)bson_iter_as_int64(&fields);
             else if (*key == 'f')
                 out->next = (uint32_t)bson_iter_as_int64(&fields);
+            else if (*key == 'a')
+                snprintf(out->after, sizeof out->after, "%s", bson_iter_utf8(&fields, NULL));
             else if (*key == 'm' && bson_iter_recurse(&fields, &members)) {
                 while (bson_iter_next(&members))
                     add_member(out, bson_iter_utf8(&members, NULL));
@@ -328,7 +368,7 @@ static bool find_decision(const bson_t *reminders, uint64_t sequence, struct dec
 }
 
 static void decide(const struct wk_event *event, struct wk_fold *fold, const bson_t *notice,
-                   const char *branch_path, uint32_t from, struct decision *decision)
+                   const char *branch_path, struct start from, struct decision *decision)
 {
     const char *tenant = event->env->actor.tenant;
     const bson_t *branch, *receipts, *reminders;
@@ -346,9 +386,9 @@ static void decide(const struct wk_event *event, struct wk_fold *fold, const bso
     reminders = wk_get(fold, WK_NOTICE_REMINDERS, id);
     begin_budget(budget, calendar_of(event, fold), event->received_at_ms, reminders);
     budget->unlimited = wk_notice_passes(notice);
-    decide_listed(decision, budget, notice, branch, receipts, from);
+    decide_listed(decision, budget, notice, branch, receipts, from.place);
     if (!decision->next)
-        decide_others(decision, budget, branch, receipts, from);
+        decide_others(decision, budget, branch, receipts, from.after);
     document = bson_new();
     BSON_APPEND_UTF8(document, "org_path", branch_path);
     BSON_APPEND_INT64(document, "day", budget->day);
@@ -407,19 +447,20 @@ static void push_sent(const struct wk_event *event, struct wk_fold *fold, const 
 }
 
 static void remind_later(struct wk_fold *fold, int ordinal, int64_t due_ms, const char *notice_id,
-                         const char *branch, uint32_t from, bool subtree)
+                         const char *branch, struct start from, bool subtree)
 {
     Yizhan__V1__NoticeRemindDue due = YIZHAN__V1__NOTICE_REMIND_DUE__INIT;
 
     due.org_path = (char *)(uintptr_t)branch;
     due.notice_id = (char *)(uintptr_t)notice_id;
-    due.from_place = from;
+    due.from_place = from.place;
+    due.after_member = (char *)(uintptr_t)from.after;
     due.subtree = subtree;
     wk_later(fold, ordinal, due_ms, "notice.remind_due", &due.base);
 }
 
 static void remind(const struct wk_event *event, struct wk_fold *fold, const bson_t *notice,
-                   const char *branch, uint32_t from, bool subtree)
+                   const char *branch, struct start from, bool subtree)
 {
     const char *notice_id = wk_document_text(notice, "notice_id");
     struct decision *decision = calloc(1, sizeof *decision);
@@ -433,7 +474,8 @@ static void remind(const struct wk_event *event, struct wk_fold *fold, const bso
     push_reminders(event, fold, notice, decision);
     push_sent(event, fold, notice_id, branch, decision, 0, subtree);
     if (decision->next)
-        remind_later(fold, REST, event->received_at_ms, notice_id, branch, decision->next, subtree);
+        remind_later(fold, REST, event->received_at_ms, notice_id, branch,
+                     (struct start){decision->next, decision->after}, subtree);
     free(decision);
 }
 
@@ -459,8 +501,8 @@ static void descend(const struct wk_event *event, struct wk_fold *fold, const bs
         if (yz_org_path_valid(below) &&
             (wk_notice_covering(notice, below) || wk_notice_addresses_below(notice, below)))
             remind_later(fold, FIRST_BELOW + (int)wk_org_child_place(&child, i),
-                         event->received_at_ms, wk_document_text(notice, "notice_id"), below, 0,
-                         true);
+                         event->received_at_ms, wk_document_text(notice, "notice_id"), below,
+                         from_the_top, true);
     }
 }
 
@@ -517,16 +559,17 @@ void wk_notice_apply_reminded(const struct wk_event *event, struct wk_fold *fold
         return;
     quiet = is_quiet(event, fold, notice, &due_ms);
     if (!quiet && reminded->n_branches == 0 && !reminded->subtree) {
-        remind(event, fold, notice, reminded->org_path, 0, false);
+        remind(event, fold, notice, reminded->org_path, from_the_top, false);
         return;
     }
     if (quiet)
         push_sent(event, fold, reminded->notice_id, reminded->org_path, NULL, due_ms, false);
     if (reminded->n_branches == 0)
-        remind_later(fold, 0, due_ms, reminded->notice_id, reminded->org_path, 0,
+        remind_later(fold, 0, due_ms, reminded->notice_id, reminded->org_path, from_the_top,
                      reminded->subtree);
     for (size_t i = 0; i < reminded->n_branches; i++)
-        remind_later(fold, (int)i, due_ms, reminded->notice_id, reminded->branches[i], 0, false);
+        remind_later(fold, (int)i, due_ms, reminded->notice_id, reminded->branches[i], from_the_top,
+                     false);
 }
 
 void wk_notice_needs_remind_due(const struct wk_event *event, struct wk_needs *needs)
@@ -549,6 +592,7 @@ enum yz_err wk_notice_judge_remind_due(const struct wk_event *event, struct wk_f
 void wk_notice_apply_remind_due(const struct wk_event *event, struct wk_fold *fold)
 {
     const Yizhan__V1__NoticeRemindDue *due = (const Yizhan__V1__NoticeRemindDue *)event->payload;
+    const struct start from = {due->from_place, due->after_member};
     const bson_t *notice = get_notice(event, fold, due->notice_id);
     int64_t until_ms;
 
@@ -557,12 +601,11 @@ void wk_notice_apply_remind_due(const struct wk_event *event, struct wk_fold *fo
         return;
     if (is_quiet(event, fold, notice, &until_ms)) {
         push_sent(event, fold, due->notice_id, due->org_path, NULL, until_ms, due->subtree);
-        remind_later(fold, 0, until_ms, due->notice_id, due->org_path, due->from_place,
-                     due->subtree);
+        remind_later(fold, 0, until_ms, due->notice_id, due->org_path, from, due->subtree);
         return;
     }
     if (wk_notice_covering(notice, due->org_path))
-        remind(event, fold, notice, due->org_path, due->from_place, due->subtree);
+        remind(event, fold, notice, due->org_path, from, due->subtree);
     if (due->subtree && due->from_place == 0)
         descend(event, fold, notice, due->org_path);
 }

@@ -13,7 +13,8 @@
 #define DAWN  (DRIVE_START + INT64_C(23) * 3600000)
 #define DAY   INT64_C(86400000)
 
-static void set_roster(struct drive *d, unsigned count)
+/* m0 to m<count - 1>, of whom m3 has left, and the others behind them. */
+static void enrol(struct drive *d, unsigned count, const char *const *others, unsigned other_count)
 {
     bson_t *document = bson_new();
     struct branch_rig branch;
@@ -26,9 +27,17 @@ static void set_roster(struct drive *d, unsigned count)
                                                      .place = (int32_t)i,
                                                      .left_at_ms = i == 3 ? DRIVE_START - 1 : 0});
     }
+    for (unsigned i = 0; i < other_count; i++)
+        branch_enrol(&branch,
+                     &(struct branch_entry){.member = others[i], .place = (int32_t)(count + i)});
     branch_end(&branch);
     wk_fold_preset(d->fold, WK_BRANCHES, "t1|" BRANCH, document, 1);
     bson_destroy(document);
+}
+
+static void set_roster(struct drive *d, unsigned count)
+{
+    enrol(d, count, NULL, 0);
 }
 
 static void publish(struct drive *d, Yizhan__V1__NoticeClass notice_class, int64_t expires_at_ms)
@@ -274,6 +283,71 @@ static void a_large_branch_is_reminded_in_steps(void **state)
     drive_deinit(&d);
 }
 
+/* What the last row says is done now, as the outbox does it. The event is the caller's to free. */
+static Yizhan__V1__NoticeRemindDue *go_on(struct drive *d)
+{
+    size_t count;
+    const struct wk_fold_row *rows = wk_fold_rows(d->fold, &count);
+    Yizhan__V1__NoticeRemindDue *due = yizhan__v1__notice_remind_due__unpack(
+        NULL, rows[count - 1].payload_len, rows[count - 1].payload);
+
+    assert_int_equal(drive(d, "s1", "g1", "notice.remind_due", &due->base), YZ_OK);
+    return due;
+}
+
+/* "u200 u201 " for 200 to 202. */
+static const char *strangers(unsigned from, unsigned end)
+{
+    static char names[20000];
+
+    names[0] = '\0';
+    for (unsigned i = from; i < end; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "u%03u ", i);
+    return names;
+}
+
+/* Who has no place stands in a list that others leave and join while its parts are reminded. */
+static void nobody_is_left_out_of_a_list_that_changes(void **state)
+{
+    Yizhan__V1__NoticeRemindDue *events[3];
+    struct drive_past second;
+    char name[16];
+    struct drive d;
+    size_t before;
+
+    (void)state;
+    begin(&d, 6);
+    for (unsigned i = 450; i > 0; i--) {
+        snprintf(name, sizeof name, "u%03u", i - 1);
+        give(&d, "notice.received", name);
+    }
+    assert_int_equal(remind(&d, NULL, 0), YZ_OK);
+    assert_memory_equal(reminded(&d, 0), "m0 m1 m2 m4 m5 u000 u001 ", 24);
+    /* Two of those who were reminded get places, and one comes who stands before the others. */
+    enrol(&d, 6, (const char *const[]){"u005", "u190"}, 2);
+    give(&d, "notice.received", "u005");
+    give(&d, "notice.received", "u190");
+    give(&d, "notice.received", "a1");
+    before = drive_push_count(&d);
+    events[0] = go_on(&d);
+    assert_string_equal(reminded(&d, before), strangers(195, 395));
+    drive_keep(&d, &second);
+    before = drive_push_count(&d);
+    events[1] = go_on(&d);
+    assert_string_equal(reminded(&d, before), strangers(395, 450));
+    expect_sent(&d, 55, 0, 0, 0);
+    /* A replay of the part before says the same, and where it goes on. */
+    before = drive_push_count(&d);
+    assert_int_equal(drive_apply(&d, &second.event), YZ_OK);
+    assert_string_equal(reminded(&d, before), strangers(195, 395));
+    before = drive_push_count(&d);
+    events[2] = go_on(&d);
+    assert_string_equal(reminded(&d, before), strangers(395, 450));
+    for (int i = 0; i < 3; i++)
+        yizhan__v1__notice_remind_due__free_unpacked(events[i], NULL);
+    drive_deinit(&d);
+}
+
 static void put_org(struct drive *d, const char *path, const char *child)
 {
     bson_t *org = bson_new(), children, entry;
@@ -476,6 +550,7 @@ int main(void)
         cmocka_unit_test(an_urgent_one_passes),
         cmocka_unit_test(several_branches_become_an_event_each),
         cmocka_unit_test(a_large_branch_is_reminded_in_steps),
+        cmocka_unit_test(nobody_is_left_out_of_a_list_that_changes),
         cmocka_unit_test(a_subtree_is_walked_along_the_tree),
         cmocka_unit_test(a_replay_descends_by_place),
         cmocka_unit_test(refusals_name_their_field),
