@@ -202,7 +202,9 @@ static void append_keys(bson_t *complaint, const Yizhan__V1__ComplaintFiled *fil
 }
 
 /* Who reports under his name is known to the handlers and to nobody else: sealed to the keys that
- * he used. (Boxes differ each time they are made; a replay leaves the stored document alone.) */
+ * he used, with blanks behind it, so that all boxes are of one length and none tells how long a
+ * name and a path are in it. (Boxes differ each time they are made; a replay leaves the stored
+ * document alone.) */
 static void append_reporter(bson_t *complaint, const struct wk_event *event,
                             const struct wk_route *route)
 {
@@ -210,25 +212,23 @@ static void append_reporter(bson_t *complaint, const struct wk_event *event,
     const struct yz_actor *actor = &event->env->actor;
     char text[YZ_ID_MAX + YZ_ORG_PATH_MAX + 64], buffer[16];
     uint8_t box[sizeof text + crypto_box_SEALBYTES];
-    uint32_t box_len;
     int len = snprintf(text, sizeof text, "{\"memberId\":\"%s\",\"orgPath\":\"%s\"}", actor->member,
                        actor->org_path);
     const char *key;
     bson_t list, entry;
 
-    box_len = (uint32_t)len + (uint32_t)crypto_box_SEALBYTES;
+    memset(text + len, ' ', sizeof text - (size_t)len);
     BSON_APPEND_ARRAY_BEGIN(complaint, "reporter", &list);
     for (size_t i = 0; i < filed->n_content; i++) {
         const struct wk_handler *handler = wk_route_key(route, filed->content[i]->key_id);
 
         if (!handler || !handler->public_key ||
-            crypto_box_seal(box, (const uint8_t *)text, (unsigned long long)len,
-                            handler->public_key) != 0)
+            crypto_box_seal(box, (const uint8_t *)text, sizeof text, handler->public_key) != 0)
             continue;
         bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
         bson_append_document_begin(&list, key, -1, &entry);
         BSON_APPEND_UTF8(&entry, "i", handler->key_id);
-        BSON_APPEND_BINARY(&entry, "b", BSON_SUBTYPE_BINARY, box, box_len);
+        BSON_APPEND_BINARY(&entry, "b", BSON_SUBTYPE_BINARY, box, sizeof box);
         bson_append_document_end(&list, &entry);
     }
     bson_append_array_end(complaint, &list);

@@ -534,13 +534,26 @@ static bool holds(const bson_t *document, const char *text)
     return memmem(bson_get_data(document), document->len, text, strlen(text)) != NULL;
 }
 
+/* The box with the reporter's name for the first of the handlers. */
+static const uint8_t *name_box(uint32_t *len)
+{
+    bson_iter_t it, entries, entry;
+    bson_subtype_t subtype;
+    const uint8_t *data;
+
+    assert_true(bson_iter_init_find(&it, stored(), "reporter"));
+    assert_true(bson_iter_recurse(&it, &entries) && bson_iter_next(&entries));
+    assert_true(bson_iter_recurse(&entries, &entry) && bson_iter_find(&entry, "b"));
+    bson_iter_binary(&entry, &subtype, len, &data);
+    return data;
+}
+
 /* Of a reporter under his name the documents say no more than of one without: but his handlers can
  * open who it is. */
 static void test_a_name_is_sealed_to_the_handlers(void **state)
 {
-    uint8_t text[256] = {0};
-    bson_iter_t it, entries, entry;
-    bson_subtype_t subtype;
+    static const char wanted[] = "{\"memberId\":\"reporter77\",\"orgPath\":\"" PLACE "\"}";
+    uint8_t text[512] = {0};
     const uint8_t *data;
     uint32_t len;
 
@@ -548,12 +561,28 @@ static void test_a_name_is_sealed_to_the_handlers(void **state)
     assert_int_equal(file_as("reporter77", "0", NULL), YZ_OK);
     assert_false(holds(stored(), "reporter77"));
     assert_false(holds(drive_document(&d, WK_COMPLAINT_MESSAGES, document_id), "reporter77"));
-    assert_true(bson_iter_init_find(&it, stored(), "reporter"));
-    assert_true(bson_iter_recurse(&it, &entries) && bson_iter_next(&entries));
-    assert_true(bson_iter_recurse(&entries, &entry) && bson_iter_find(&entry, "b"));
-    bson_iter_binary(&entry, &subtype, &len, &data);
+    data = name_box(&len);
     assert_int_equal(crypto_box_seal_open(text, data, len, publics[0], secrets[0]), 0);
-    assert_string_equal((char *)text, "{\"memberId\":\"reporter77\",\"orgPath\":\"" PLACE "\"}");
+    assert_memory_equal(text, wanted, strlen(wanted));
+    /* Only blanks behind it. */
+    assert_int_equal(strspn((char *)text + strlen(wanted), " ") + strlen(wanted),
+                     len - crypto_box_SEALBYTES);
+}
+
+/* Who knows the members' ids does not learn from the box whose it is. */
+static void test_a_sealed_name_does_not_tell_its_length(void **state)
+{
+    static const char long_name[] =
+        "0123456789012345678901234567890123456789012345678901234567890123";
+    uint32_t shorter, longer;
+
+    assert_int_equal(file_as("r", "0", NULL), YZ_OK);
+    (void)name_box(&shorter);
+    tear_down(state);
+    set_up_handlers(state);
+    assert_int_equal(file_as(long_name, "0", NULL), YZ_OK);
+    (void)name_box(&longer);
+    assert_int_equal(shorter, longer);
 }
 
 /* Of one without a name there is nothing, and of the accused and the receipt neither. */
@@ -612,6 +641,7 @@ int main(void)
         TEST(test_it_is_kept_from_the_closing_on, set_up_case),
         TEST(test_the_dialogue_is_bounded, set_up_case),
         TEST(test_a_name_is_sealed_to_the_handlers, set_up_handlers),
+        TEST(test_a_sealed_name_does_not_tell_its_length, set_up_handlers),
         TEST(test_what_is_not_stored, set_up_case),
         TEST(test_a_replay_says_the_same, set_up_case),
     };
