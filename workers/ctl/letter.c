@@ -22,15 +22,26 @@ static void put_header(json_t *to, const char *member, natsMsg *msg, const char 
         json_object_set_new(to, member, json_string(value));
 }
 
-static json_t *payload_of(natsMsg *letter)
+static const struct yz_event_type *type_of(natsMsg *letter)
 {
     const char *name = NULL;
-    const struct yz_event_type *type = NULL;
 
-    if (natsMsgHeader_Get(letter, "ce-type", &name) == NATS_OK)
-        type = yz_event_type_find(name, NULL);
+    return natsMsgHeader_Get(letter, "ce-type", &name) == NATS_OK ? yz_event_type_find(name, NULL)
+                                                                  : NULL;
+}
+
+static json_t *payload_of(natsMsg *letter)
+{
+    const struct yz_event_type *type = type_of(letter);
+
     return ctl_message_json(type ? type->payload : NULL, natsMsg_GetData(letter),
                             (size_t)natsMsg_GetDataLength(letter));
+}
+
+/* No document tells who sent it, and no screen does either. */
+static bool is_discreet(const struct yz_event_type *type)
+{
+    return type && (type->authority == YZ_BY_ANYONE || type->authority == YZ_BY_MEMBER_DISCREETLY);
 }
 
 json_t *ctl_letter_json(natsMsg *letter)
@@ -49,16 +60,21 @@ json_t *ctl_letter_json(natsMsg *letter)
         {"eventId", "ce-id"},
         {"type", "ce-type"},
         {"tenant", "ce-tenant"},
+        {"aggregate", "ce-subject"},
+    };
+    static const char *const of_sender[][2] = {
         {"actor", "ce-actor"},
         {"orgPath", "ce-orgpath"},
         {"roles", "ce-roles"},
-        {"aggregate", "ce-subject"},
         {"occurredAt", "ce-time"},
     };
+    size_t told = is_discreet(type_of(letter)) ? 0 : sizeof of_sender / sizeof of_sender[0];
     json_t *value = json_object();
 
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
         put_header(value, headers[i][0], letter, headers[i][1]);
+    for (size_t i = 0; i < told; i++)
+        put_header(value, of_sender[i][0], letter, of_sender[i][1]);
     json_object_set_new(value, "payload", payload_of(letter));
     return value;
 }

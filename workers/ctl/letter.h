@@ -18,7 +18,8 @@
 
 #define CTL_LETTERS_PAGE 100
 
-/* A dead letter as JSON: where it stands, the reason, the event and its payload. */
+/* A dead letter as JSON: where it stands, the reason, the event and its payload. Of an event that
+ * no document tells the sender of, it does not either. */
 json_t *ctl_letter_json(natsMsg *letter);
 /* On the subject (wildcards), from a sequence on, at most `limit`, as an array; *pending: how many
  * more there are. NULL: it failed, and was printed. */

@@ -86,12 +86,46 @@ static void shows_what_cannot_be_decoded(void **state)
     natsMsg_Destroy(letter);
 }
 
+static const char *shown(natsMsg *letter, const char *member, json_t **value)
+{
+    const char *text;
+
+    *value = ctl_letter_json(letter);
+    text = json_string_value(json_object_get(*value, member));
+    return text ? text : "";
+}
+
+/* Whoever looks over an operator's shoulder does not learn who complained. */
+static void does_not_show_who_sent_a_named_complaint(void **state)
+{
+    static const char *const of_sender[] = {"actor", "orgPath", "roles", "occurredAt"};
+    natsMsg *letter = new_letter("evt.3.t.complaint._");
+    json_t *value;
+
+    (void)state;
+    natsMsgHeader_Set(letter, "ce-actor", "u7");
+    natsMsgHeader_Set(letter, "ce-orgpath", "g1/c1/b1");
+    natsMsgHeader_Set(letter, "ce-roles", "member");
+    natsMsgHeader_Set(letter, "ce-time", "2026-03-01T08:00:00Z");
+    assert_string_equal(shown(letter, "actor", &value), "u7");
+    json_decref(value);
+    natsMsgHeader_Set(letter, "ce-type", "complaint.filed_named");
+    for (size_t i = 0; i < sizeof of_sender / sizeof of_sender[0]; i++) {
+        assert_string_equal(shown(letter, of_sender[i], &value), "");
+        json_decref(value);
+    }
+    assert_string_equal(shown(letter, "eventId", &value), "e1");
+    json_decref(value);
+    natsMsg_Destroy(letter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_back_to_where_it_came_from),
         cmocka_unit_test(goes_nowhere_else),
         cmocka_unit_test(shows_what_cannot_be_decoded),
+        cmocka_unit_test(does_not_show_who_sent_a_named_complaint),
     };
 
     return cmocka_run_group_tests(tests, open_library, close_library);
