@@ -193,10 +193,31 @@ def test_the_roster_of_a_branch_stays_when_the_branch_changes(stack, town):
     assert [(e["member"], e.get("voter", False)) for e in entries] == [("m1", True), ("m2", False)]
 
 
+def test_an_open_meeting_that_goes_on_is_not_over(town):
+    desk, reader = town.phone(town.secretary), town.phone(town.person("m1"))
+    past = {"startsAt": rfc3339(-7200), "endsAt": rfc3339(-3600)}
+
+    def mine():
+        return [m["meeting"]["meetingId"] for m in reader.query("meeting.mine").get("meetings", [])]
+
+    late, never = ({"orgPath": town.branch, "meetingId": new_id("m")} for _ in range(2))
+    for named in (late, never):
+        desk.done("meeting.convened", {**named, "kind": "GROUP", "title": "t", "roster": ["m1"], **past})
+    desk.done("meeting.opened", late)
+    assert mine() == [late["meetingId"]]
+    desk.done("meeting.closed", late)
+    assert mine() == []
+
+
 def test_what_is_overdue_in_the_branches_of_a_company(stack, town):
     head = town.phone(town.person("h", "g1/c1", ("member", "secretary@g1/c1")))
     paths = ["g1/c1/b1", "g1/c1/b2", "g1/c10/b1"]
     stack.documents["branches"].insert_many([branch_document(town, path, [("m1", "FULL")]) for path in paths])
+    # What stays of an org that was moved away or dissolved is no branch any more.
+    ghost = branch_document(town, "g1/c1/b0", [("m1", "FULL"), ("m2", "FULL")])
+    for entry in ghost["members"]:
+        entry["l"] = LONG_AGO
+    stack.documents["branches"].insert_many([ghost, branch_document(town, "g1/c1/b3", [])])
     held = Meeting(town, town.phone(town.secretary), town.members(1))
     held.finish()
 
@@ -205,7 +226,7 @@ def test_what_is_overdue_in_the_branches_of_a_company(stack, town):
         while True:
             page = head.query("meeting.gaps", {"orgPath": "g1/c1", "after": after, "limit": 1})
             assert page["ruleVersion"] == "2026-1"
-            found.update({b["orgPath"]: {g["kind"]: g for g in b.get("gaps", [])} for b in page["branches"]})
+            found.update({b["orgPath"]: {g["kind"]: g for g in b.get("gaps", [])} for b in page.get("branches", [])})
             after = page.get("nextAfter", "")
             if not after:
                 return found

@@ -14,6 +14,8 @@
 #define BRANCH_COUNT 20
 #define BRANCH_MAX   50
 #define KINDS_MAX    16
+/* So many registered orgs are looked at for a page, whether anybody is left in them or not. */
+#define LOOK_MAX 500
 
 static const Yizhan__V1__MeetingHeld *held_of(const struct wk_event *event)
 {
@@ -152,20 +154,24 @@ struct branch {
 };
 
 struct branches {
-    const char *tenant;
-    struct branch rows[BRANCH_MAX + 1];
-    size_t count, limit;
+    struct branch rows[BRANCH_MAX];
+    size_t count, limit, looked;
+    char last[YZ_ORG_PATH_MAX]; /* that was looked at */
+    bool more;
 };
 
-static int64_t first_joined(const bson_t *row)
+/* *left: nobody belongs to it any more, as where an org was moved away or dissolved. */
+static int64_t first_joined(const bson_t *row, bool *left)
 {
     struct wk_branch_member member;
     struct wk_branch_walk walk;
     int64_t first = 0;
 
+    *left = true;
     for (wk_branch_begin(&walk, row); wk_branch_next(&walk, &member);) {
         if (first == 0 || member.joined_at_ms < first)
             first = member.joined_at_ms;
+        *left = *left && member.left_at_ms != 0;
     }
     return first;
 }
@@ -174,11 +180,21 @@ static bool on_branch(void *arg, const bson_t *row)
 {
     struct branches *branches = arg;
     struct branch *branch = &branches->rows[branches->count];
+    int64_t known_ms;
+    bool left;
 
-    snprintf(branch->org_path, sizeof branch->org_path, "%s", wk_document_text(row, "org_path"));
-    branch->known_ms = first_joined(row);
+    branches->more = branches->count == branches->limit || branches->looked == LOOK_MAX;
+    if (branches->more)
+        return false;
+    branches->looked++;
+    snprintf(branches->last, sizeof branches->last, "%s", wk_document_text(row, "org_path"));
+    known_ms = first_joined(row, &left);
+    if (left)
+        return true;
+    snprintf(branch->org_path, sizeof branch->org_path, "%s", branches->last);
+    branch->known_ms = known_ms;
     branches->count++;
-    return branches->count <= branches->limit;
+    return true;
 }
 
 static void append_char(char *text, size_t size, char c)
@@ -196,6 +212,7 @@ static enum yz_err find_branches(const struct wk_query *query, const char *org_p
     bson_t filter = BSON_INITIALIZER, range, *opts;
     enum yz_err err;
 
+    /* One more than the page has room for tells whether more follow. */
     if (*after && strcmp(after, org_path) != 0) {
         wk_branch_id(first, query->actor->tenant, after);
     } else {
@@ -208,8 +225,8 @@ static enum yz_err find_branches(const struct wk_query *query, const char *org_p
     BSON_APPEND_UTF8(&range, "$gt", first);
     BSON_APPEND_UTF8(&range, "$lt", last);
     bson_append_document_end(&filter, &range);
-    opts = BCON_NEW("sort", "{", "_id", BCON_INT32(1), "}", "limit",
-                    BCON_INT64((int64_t)(branches->limit + 1 - branches->count)));
+    opts = BCON_NEW("sort", "{", "_id", BCON_INT32(1), "}", "limit", BCON_INT64(LOOK_MAX + 1),
+                    "batchSize", BCON_INT32((int32_t)(branches->limit + 1 - branches->count)));
     err = wk_store_find(query->store, WK_BRANCHES, &filter, opts, on_branch, branches);
     bson_destroy(opts);
     bson_destroy(&filter);
@@ -222,14 +239,15 @@ static enum yz_err find_org(const struct wk_query *query, const char *org_path,
 {
     char id[WK_ID_MAX];
     bson_t row;
-    bool found;
+    bool found, left;
     enum yz_err err;
 
     wk_branch_id(id, query->actor->tenant, org_path);
     err = wk_store_get(query->store, WK_BRANCHES, id, &row, &found);
     if (!err) {
         snprintf(branches->rows[0].org_path, YZ_ORG_PATH_MAX, "%s", org_path);
-        branches->rows[0].known_ms = found ? first_joined(&row) : 0;
+        snprintf(branches->last, sizeof branches->last, "%s", org_path);
+        branches->rows[0].known_ms = found ? first_joined(&row, &left) : 0;
         branches->count = 1;
     }
     bson_destroy(&row);
@@ -249,8 +267,8 @@ static bool on_last(void *arg, const bson_t *row)
 
 static enum yz_err find_last(const struct wk_query *query, struct branches *branches)
 {
-    char ids[BRANCH_MAX + 1][WK_ID_MAX];
-    const char *pointers[BRANCH_MAX + 1];
+    char ids[BRANCH_MAX][WK_ID_MAX];
+    const char *pointers[BRANCH_MAX];
 
     for (size_t i = 0; i < branches->count; i++) {
         org_id(query->actor->tenant, branches->rows[i].org_path, ids[i]);
@@ -317,19 +335,19 @@ static Yizhan__V1__MeetingGapsReply__Branch *fill_branch(const struct wk_query *
 static enum yz_err fill_gaps(const struct wk_query *query, const struct branches *branches,
                              Yizhan__V1__MeetingGapsReply *answer)
 {
-    size_t count = branches->count > branches->limit ? branches->limit : branches->count;
-
-    answer->branches = yz_arena_alloc(query->arena, (count + 1) * sizeof *answer->branches);
+    answer->branches =
+        yz_arena_alloc(query->arena, (branches->count + 1) * sizeof *answer->branches);
     if (!answer->branches)
         return YZ_BUSY;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < branches->count; i++) {
         answer->branches[i] = fill_branch(query, &branches->rows[i]);
         if (!answer->branches[i])
             return YZ_BUSY;
     }
-    answer->n_branches = count;
-    if (branches->count > branches->limit)
-        answer->next_after = answer->branches[count - 1]->org_path;
+    answer->n_branches = branches->count;
+    /* In the arena, as the reply is. */
+    if (branches->more)
+        answer->next_after = (char *)(uintptr_t)branches->last;
     answer->rule_version =
         (char *)(uintptr_t)wk_rules_meeting_at(query->context->rules, yz_clock_wall_ms())->version;
     return YZ_OK;

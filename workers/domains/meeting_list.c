@@ -10,6 +10,8 @@
 #define LIST_COUNT 20
 #define LIST_MAX   100
 #define CURSOR_LEN (YZ_ORG_PATH_MAX + 96)
+/* A meeting that goes on beyond the end that was announced is looked for so long. */
+#define RUNS_ON_MS INT64_C(86400000)
 
 /* A page being read. */
 struct page {
@@ -146,14 +148,14 @@ static bool on_roster(void *arg, const bson_t *row)
 static enum yz_err find_rosters(struct page *page, const char *after)
 {
     bson_t filter = BSON_INITIALIZER, range, *opts;
-    char now[24];
+    char first[24];
     enum yz_err err;
 
-    snprintf(now, sizeof now, "%015lld", (long long)yz_clock_wall_ms());
+    snprintf(first, sizeof first, "%015lld", (long long)(yz_clock_wall_ms() - RUNS_ON_MS));
     BSON_APPEND_UTF8(&filter, "tenant", page->query->actor->tenant);
     BSON_APPEND_UTF8(&filter, "members", page->query->actor->member);
     BSON_APPEND_DOCUMENT_BEGIN(&filter, "until", &range);
-    BSON_APPEND_UTF8(&range, "$gt", *after ? after : now);
+    BSON_APPEND_UTF8(&range, "$gt", *after ? after : first);
     bson_append_document_end(&filter, &range);
     opts = BCON_NEW("sort", "{", "until", BCON_INT32(1), "}", "limit",
                     BCON_INT64((int64_t)page->limit + 1), "projection", "{", "_id", BCON_INT32(1),
@@ -179,14 +181,20 @@ static bool on_mine(void *arg, const bson_t *row)
     return true;
 }
 
-/* Those that are over before their time, or cancelled, are left out. */
+/* Open, or still to come. Those that are over before their time, or cancelled, are left out. */
+static bool is_ahead(const Yizhan__V1__MeetingSummary *row)
+{
+    return row->state == YIZHAN__V1__MEETING_STATE__OPEN ||
+           (row->state == YIZHAN__V1__MEETING_STATE__CONVENED &&
+            wk_timestamp_ms(row->meeting->ends_at) > yz_clock_wall_ms());
+}
+
 static void fill_mine(const struct page *page, Yizhan__V1__MeetingMineReply *answer)
 {
     for (size_t i = 0; i < page->count; i++) {
         Yizhan__V1__MeetingSummary *row = page->rows[i];
 
-        if (row && (row->state == YIZHAN__V1__MEETING_STATE__CONVENED ||
-                    row->state == YIZHAN__V1__MEETING_STATE__OPEN))
+        if (row && is_ahead(row))
             answer->meetings[answer->n_meetings++] = row;
     }
     if (page->more)
