@@ -110,11 +110,11 @@ class Run:
         payload = {"noticeId": f"n{number}", "orgPath": BRANCH, "noticeClass": "INFO", "title": f"notice {number}", **changes}
         return "notice.published", payload, f"n-{number}"
 
-    def convene(self, desk, meeting, members, opened=True):
+    def convene(self, desk, meeting, members, opened=True, starts_at="2030-01-01T08:00:00Z", ends_at="2030-01-01T10:00:00Z"):
         """A meeting with these members on its roster, and the key of its code."""
         named = {"orgPath": BRANCH, "meetingId": meeting}
         desk.done("meeting.convened", {**named, "kind": "ASSEMBLY", "title": "支部党员大会", "place": "三楼会议室",
-                                       "startsAt": "2030-01-01T08:00:00Z", "endsAt": "2030-01-01T10:00:00Z",
+                                       "startsAt": starts_at, "endsAt": ends_at,
                                        "roster": list(members), "codePeriodS": 30}, f"convene-{meeting}")  # fmt: skip
         if opened:
             desk.done("meeting.opened", named, f"open-{meeting}")

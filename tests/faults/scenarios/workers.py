@@ -1,6 +1,7 @@
 """Scenarios about workers: a crash between two steps of a batch, a change of owner, two of them at once, ids used twice."""
 
 import wire
+from meeting import rfc3339
 from people import new_id
 from waiting import until
 
@@ -140,6 +141,20 @@ def late_value(run):
     sleeper.go_on()
     run.fault("freeze", sleeper.name, "end")
     run.rest(2 * 1.5)
+
+
+@scenario()
+def closing(run):
+    """A meeting is closed: who was there has its minutes, nobody else has, and its figures stand in the year."""
+    desk = run.phone(run.secretary(), ["member.sec", ORG])
+    members = [f"m{n}" for n in range(4)]
+    run.convene(desk, "k1", members, starts_at=rfc3339(-60), ends_at=rfc3339(3540))
+    phones = [run.phone(run.person(member), [f"member.{member}"]) for member in members]
+    for phone in phones[:2]:
+        phone.done(*run.checkin("t1", "k1", phone.person.member))
+    desk.done("meeting.closed", {"orgPath": BRANCH, "meetingId": "k1"}, "close-k1")
+    for phone in phones[:2]:
+        phone.wait_pushes(1, type_="study.credited")
 
 
 @scenario()
