@@ -4,11 +4,11 @@
 
 (a) Every accepted event has one outcome, that of its first acceptance; its documents, pushes and values are there exactly
     when it was applied, and the events of one aggregate took effect in the order of their sequences.  answers, effects
-(b) Nothing has an effect that nobody sent, and no tenant knows of another.                            answers, effects
+(b) Nothing has an effect that nobody sent, and no tenant knows of another.                 answers, effects, following
 (c) Each session saw the pushes of its channels once, in order and without a hole, or was told.        delivery, effects
 (d) So did each phone over all its sessions; `recovered` says the truth.                               delivery
 (e) Dead letters are exactly what could not be processed; they have their reason and can be replayed.  letters
-(f) Memory and queues stayed under their bounds.                                                       bounds
+(f) Memory and queues stayed under their bounds, and nothing is held for good.                         bounds
 (g) In the end nothing waits and everybody is there.                                                   calm
 (h) No answer contradicts another.                                                                     answers
 """
