@@ -139,13 +139,29 @@ static bool code_passes(uint32_t code)
     case 112:   /* WriteConflict */
     case 133:   /* FailedToSatisfyReadPreference */
     case 134:   /* ReadConcernMajorityNotAvailableYet */
+    case 146:   /* ExceededMemoryLimit */
     case 150:   /* StaleEpoch */
+    case 175:   /* QueryPlanKilled */
     case 189:   /* PrimarySteppedDown */
     case 202:   /* NetworkInterfaceExceededTimeLimit */
     case 237:   /* CursorKilled */
+    case 246:   /* SnapshotUnavailable */
+    case 261:   /* TooManyLogicalSessions */
     case 262:   /* ExceededTimeLimit */
+    case 264:   /* TooManyFilesOpen */
     case 279:   /* ClientDisconnect */
+    case 355:   /* InterruptedDueToStorageChange */
+    case 363:   /* RetryableTransactionInProgress */
+    case 365:   /* TemporarilyUnavailable */
+    case 371:   /* UserWritesBlocked */
     case 384:   /* ConnectionError */
+    case 391:   /* ReauthenticationRequired */
+    case 402:   /* ResourceExhausted */
+    case 407:   /* PooledConnectionAcquisitionExceededTimeLimit */
+    case 433:   /* AdmissionQueueOverflow */
+    case 449:   /* RateLimitExceeded */
+    case 450:   /* PooledConnectionAcquisitionRejected */
+    case 453:   /* InterruptedDueToReshardingCriticalSection */
     case 462:   /* IngressRequestRateLimitExceeded */
     case 9001:  /* SocketException */
     case 10058: /* LegacyNotPrimary */
@@ -157,6 +173,8 @@ static bool code_passes(uint32_t code)
     case 13435: /* NotPrimaryNoSecondaryOk */
     case 13436: /* NotPrimaryOrSecondary */
     case 14031: /* OutOfDiskSpace */
+    case 46841: /* ClientMarkedKilled */
+    case 91331: /* RetriableRemoteCommandFailure */
         return true;
     default:
         return false;

@@ -1,4 +1,4 @@
-/* store_private.h: what the files of the store share; nobody else includes it.
+/* store_private.h: what the files of the store share; but for their test nobody else includes it.
  *
  * Lifetime  as store.h says.
  * Thread    the store's own.

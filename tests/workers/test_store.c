@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "database_rig.h"
 #include "workers/registry.h"
+#include "workers/store_private.h"
 
 #include <mongoc/mongoc.h>
 #include <setjmp.h>
@@ -274,6 +275,38 @@ static void test_a_wrong_query_is_no_passing_trouble(void **state)
     bson_destroy(&filter);
 }
 
+/* A server that is short of something, or takes no writes for now, sets no event aside; what it
+ * finds wrong with a write does. */
+static void test_what_a_server_is_short_of_passes(void **state)
+{
+    static const struct {
+        uint32_t code;
+        enum yz_err wanted;
+    } cases[] = {
+        {146, YZ_BUSY},       /* ExceededMemoryLimit */
+        {175, YZ_BUSY},       /* QueryPlanKilled */
+        {246, YZ_BUSY},       /* SnapshotUnavailable */
+        {264, YZ_BUSY},       /* TooManyFilesOpen */
+        {365, YZ_BUSY},       /* TemporarilyUnavailable */
+        {371, YZ_BUSY},       /* UserWritesBlocked */
+        {391, YZ_BUSY},       /* ReauthenticationRequired */
+        {402, YZ_BUSY},       /* ResourceExhausted */
+        {433, YZ_BUSY},       /* AdmissionQueueOverflow */
+        {14031, YZ_BUSY},     /* OutOfDiskSpace */
+        {2, YZ_INTERNAL},     /* BadValue */
+        {121, YZ_INTERNAL},   /* DocumentValidationFailure */
+        {10334, YZ_INTERNAL}, /* BSONObjectTooLarge */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bson_error_t error = {.domain = MONGOC_ERROR_SERVER, .code = cases[i].code};
+
+        if (wk_store_translate("test", "-", &error, NULL) != cases[i].wanted)
+            fail_msg("code %u", cases[i].code);
+    }
+}
+
 struct lines {
     size_t count;
     char last[256];
@@ -412,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_update),
         cmocka_unit_test(test_a_wrong_query_is_no_passing_trouble),
+        cmocka_unit_test(test_what_a_server_is_short_of_passes),
         cmocka_unit_test(test_indexes),
         cmocka_unit_test(test_differing_indexes),
         cmocka_unit_test(test_settings),
