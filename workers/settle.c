@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOKUP_BATCH     1000
-#define LOOKUP_MARGIN_MS 1000
+#define LOOKUP_BATCH 1000
+/* The streams of an event and of its pushes may have leaders whose clocks differ. */
+#define LOOKUP_MARGIN_MS 30000
 /* Beyond those of any event's pushes. */
 #define ORDINAL_SET_ASIDE 1000000
 

@@ -687,6 +687,24 @@ static void test_a_clock_set_back_makes_nothing_young(void **state)
     unrig_batch(&rig);
 }
 
+/* The clock of who leads EVENTS is ahead of the one of who leads THREADS: the pushes seem older
+ * than their event. */
+static void test_pushes_older_than_their_event_are_found(void **state)
+{
+    uint64_t found = atomic_load(&metrics.pushes_found);
+    struct wk_delivery one;
+    struct batch_rig rig;
+
+    (void)state;
+    rig_batch(&rig, "n-1");
+    run_one(&rig, 970, "n", "yes", 1);
+    one = deliver(rig.means.lease, 970, make_post(970, 970, "n", "yes"), 2);
+    one.stored_at_ms += 10000;
+    wk_batch_run(rig.batch, &one, 1);
+    assert_int_equal(atomic_load(&metrics.pushes_found), found + 1);
+    unrig_batch(&rig);
+}
+
 /* As a client of its own would that minds no rules: headers that no library writes. */
 static void publish_by_hand(const char *subject, const char *head, const char *body)
 {
@@ -792,6 +810,7 @@ int main(void)
         cmocka_unit_test(test_publisher_sends_nothing_from_then_on),
         cmocka_unit_test(test_pushes_too_old_come_with_their_event_again),
         cmocka_unit_test(test_a_clock_set_back_makes_nothing_young),
+        cmocka_unit_test(test_pushes_older_than_their_event_are_found),
         cmocka_unit_test(test_headers_of_no_form_are_set_aside),
         cmocka_unit_test(test_publisher_refuses_what_is_too_large),
     };
