@@ -108,6 +108,20 @@ static bool is_certain(const struct search *s, const bson_t *document)
            s->what->latest_ms < wk_document_time_ms(document, "u");
 }
 
+/* A home that was registered stays as it was said, whoever moves: the rosters from the accused's
+ * org down to the place tell who belongs to it now. */
+static bool belongs_below(const struct search *s, const char *member)
+{
+    struct wk_branch_member entry;
+
+    for (size_t i = 0; i < s->orgs->count; i++) {
+        if (s->orgs->branches[i] && yz_org_covers(s->place, s->orgs->paths[i]) &&
+            wk_branch_find(s->orgs->branches[i], member, &entry) && entry.left_at_ms == 0)
+            return true;
+    }
+    return false;
+}
+
 static bool is_eligible(const struct search *s, const bson_t *document, const struct wk_handler *h)
 {
     if (s->what->latest_ms < wk_document_time_ms(document, "f") ||
@@ -119,7 +133,8 @@ static bool is_eligible(const struct search *s, const bson_t *document, const st
         is_leader(document, h->member, s->place, s->orgs))
         return false;
     return is_independent(document) ||
-           (strcmp(h->scope, s->place) != 0 && !yz_org_covers(s->place, h->home));
+           (strcmp(h->scope, s->place) != 0 && !yz_org_covers(s->place, h->home) &&
+            !belongs_below(s, h->member));
 }
 
 static const uint8_t *key_of(const bson_t *document)

@@ -2,13 +2,13 @@
  *
  * Of the registered handlers whose scope covers the place complained of, whose time it is. When
  * somebody or an org is accused, then neither the accused, nor their subordinates (whose home org
- * is the accused org or below it), nor their leadership (secretaries and admins over the accused
- * org, wherever they belong, and who was registered as leading it), and only from above: a
- * handler's scope must stand over the accused org, unless the handler is independent, that is sent
- * from outside. An accused member who leads an org further up is accused there. The nearest are
- * those whose scope is the deepest. Within a span of time, those of each scope from the deepest up
- * to the first in which one was in office all the time: which of them a reporter was shown is not
- * known.
+ * is the accused org or below it, or who stands on the roster of one from there to the place), nor
+ * their leadership (secretaries and admins over the accused org, wherever they belong, and who was
+ * registered as leading it), and only from above: a handler's scope must stand over the accused
+ * org, unless the handler is independent, that is sent from outside. An accused member who leads an
+ * org further up is accused there. The nearest are those whose scope is the deepest. Within a span
+ * of time, those of each scope from the deepest up to the first in which one was in office all the
+ * time: which of them a reporter was shown is not known.
  *
  * Lifetime  texts and keys are borrowed from the documents.
  * Thread    any; pure.

@@ -435,6 +435,42 @@ static void test_who_leads_from_elsewhere_is_no_handler(void **state)
     }
 }
 
+/* `far` was registered while it belonged to g0, and has moved since. */
+static void test_who_came_to_the_accuseds_org_is_no_handler(void **state)
+{
+    static const struct {
+        const char *accused;
+        size_t at; /* of whose roster */
+        int64_t left_at_ms;
+        bool may;
+    } cases[] = {{"u9", 2, 0, false}, {"u9", 2, 7, true}, {"u9", 1, 0, true},
+                 {"m", 2, 0, false},  {"m", 1, 0, false}, {"m", 0, 0, true}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wk_route_case what = {.place = "g1/c1/b1",
+                                     .member = cases[i].accused,
+                                     .accused = true,
+                                     .now_ms = NOW,
+                                     .latest_ms = NOW};
+        static struct office office;
+        struct branch_rig branch;
+        bson_t *roster = bson_new();
+
+        branch_begin(&branch, roster, NULL);
+        branch_enrol(&branch, &(struct branch_entry){
+                                  .member = "far", .place = 0, .left_at_ms = cases[i].left_at_ms});
+        branch_end(&branch);
+        /* m leads g1/c1, and with it the branch. */
+        route_with(&office, cases[i].accused, 1, "m", "admin");
+        office.orgs.branches[cases[i].at] = roster;
+        wk_route_find(&what, &office.orgs, &office.route);
+        assert_int_equal(may(&office, "far"), cases[i].may);
+        close_office(&office);
+        bson_destroy(roster);
+    }
+}
+
 static void test_missing_documents_are_nobody(void **state)
 {
     struct wk_route_case what = {
@@ -477,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_random_trees),
         cmocka_unit_test(test_a_role_above_the_home_raises_the_accused),
         cmocka_unit_test(test_who_leads_from_elsewhere_is_no_handler),
+        cmocka_unit_test(test_who_came_to_the_accuseds_org_is_no_handler),
         cmocka_unit_test(test_missing_documents_are_nobody),
         cmocka_unit_test(test_the_place_is_the_accuseds_own),
     };
