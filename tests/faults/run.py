@@ -26,6 +26,9 @@ LOG_LINES = 8  # of each process, below a failure
 WHY_CHARS = 400  # of the verdict's line
 REPLICAS_S = 60  # for replicas that were away
 LEVEL_S = 30  # for the last pushes: longer than a gateway needs to find one that was lost
+EVENTFUL_S = 30  # a run of so long has something of everything
+EVENTS = ("thread.posted", "notice.published", "notice.read", "meeting.convened", "meeting.opened", "meeting.closed",
+          "checkin.recorded")  # fmt: skip
 SETTINGS = {"duplicate_window_ms": WINDOW_MS, "code_grace_ms": 60000}
 
 
@@ -178,8 +181,10 @@ class Run:
 
     def check(self):
         """What the checker finds."""
-        taken = snapshot.read(self.folder / "snapshot.json")
-        self.violations = checker.check(read(self.folder / "ledger.jsonl"), taken)
+        taken, lines = snapshot.read(self.folder / "snapshot.json"), read(self.folder / "ledger.jsonl")
+        self.violations = checker.check(lines, taken)
+        if self.seconds >= EVENTFUL_S:
+            self.violations += [checker.Violation("-", text, []) for text in idle(lines, [p.device for p in self.crowd.phones])]
 
     def figures(self):
         lines = read(self.folder / "ledger.jsonl")
@@ -201,6 +206,19 @@ class Run:
             return []
         documents = json.loads(path.read_text(encoding="utf-8"))["documents"]
         return [outcome["status"] for outcome in documents.get("outcomes", [])]
+
+
+def idle(lines, devices):
+    """What a run lacks that would have been judged: where nothing happens nothing is violated."""
+    sent = {(line["session"], line["frame"]): line["type"] for line in lines if line["kind"] == "emit"}
+    accepted = {sent[line["session"], line["frame"]] for line in lines if line["kind"] == "accepted"}
+    opened = {line["device"] for line in lines if line["kind"] == "open"}
+    pushed = {line["session"] for line in lines if line["kind"] == "push"}
+    return [
+        *(f"no {type_} was accepted" for type_ in EVENTS if type_ not in accepted),
+        *(f"phone {device} was never let in" for device in devices if device not in opened),
+        *(["no push was delivered"] if not pushed else []),
+    ]
 
 
 def judge(run, keep=False):

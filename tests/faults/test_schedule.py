@@ -9,6 +9,7 @@ import campaign
 import figures
 import schedule
 from kinds import KINDS
+from run import EVENTS, idle
 from session import Place, place_after
 from world import World
 
@@ -123,6 +124,17 @@ def test_what_a_machine_cannot_do_is_named(world):
 def test_the_kind_that_came_least_often_is_told():
     assert campaign.rarest({"a": 7, "b": 5}, ["a", "b"]) == "each of 2 kinds came at least 5 times"
     assert campaign.rarest({"a": 7}, ["a", "b"]).endswith("at least 0 times; NEVER: b")
+
+
+def test_a_run_in_which_nothing_happens_is_not_passed():
+    lines = [line(0, "open", session="s1", tenant="t", member="m1", device="d")]
+    for number, type_ in enumerate(EVENTS, 1):
+        lines += [{**emit(number, f"e{number}"), "type": type_, "frame": number}, {**accepted(number, "e"), "frame": number}]
+    lines += [line(9, "push", session="s1")]
+    assert idle(lines, ["d"]) == []
+    assert idle(lines, ["d", "x"]) == ["phone x was never let in"]
+    assert idle(lines[:-1], ["d"]) == ["no push was delivered"]
+    assert idle(lines[:-2] + lines[-1:], ["d"]) == ["no checkin.recorded was accepted"]
 
 
 def test_sums_over_runs():

@@ -152,13 +152,11 @@ def _check_same(story, part, number, offset, what, truth, found):
 
 def _once_and_in_order(part, truth, found):
     before = part.since["offset"] if part.since and part.recovered else part.offset if part.since is None else 0
-    ids = set()
-    for number, offset, id_, *_ in part.pushes:
+    for number, offset, *_ in part.pushes:
         if offset <= before:
             found.append(Violation("c", f"{part.name} was sent offset {offset} when it stood at {before} already",
                                    [f"line {part.line}", f"line {number}"]))  # fmt: skip
         before = max(before, offset)
-        ids.add(id_)
 
 
 def _complete(story, part, truth, found):

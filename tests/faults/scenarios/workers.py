@@ -154,7 +154,7 @@ def closing(run):
         phone.done(*run.checkin("t1", "k1", phone.person.member))
     desk.done("meeting.closed", {"orgPath": BRANCH, "meetingId": "k1"}, "close-k1")
     for phone in phones[:2]:
-        phone.wait_pushes(1, type_="study.credited")
+        phone.wait_pushes(2, channel=f"member.{phone.person.member}")  # the check-in is confirmed, the hours are credited
 
 
 @scenario()
