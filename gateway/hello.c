@@ -39,6 +39,8 @@ static void finish_greeting(struct gw_session *session)
     struct gw_welcome welcome;
 
     session->greeting = NULL;
+    for (size_t i = 0; i < session->hold_count; i++)
+        session->holds[i].answered |= session->holds[i].welcome;
     fill_welcome(session, &welcome);
     welcome.subscribed = greeting->results;
     welcome.count = greeting->count;
@@ -326,16 +328,16 @@ void gw_hello_subscribed(void *arg, struct gw_subscriber *sub, const char *epoch
                                        .recovered = recovered,
                                        .missed = missed};
 
-    if (hold)
-        hold->answered = true;
-    if (session->state == CLOSING)
+    if (session->state == CLOSING || !hold)
         return;
     if (session->greeting &&
         gw_greeting_subscribed(session->greeting, sub, epoch, offset, recovered, missed)) {
+        hold->welcome = true;
         if (session->greeting->waiting == 0)
             finish_greeting(session);
         return;
     }
+    hold->answered = true;
     gw_frame_subscribed(&session->all->scratch, session->encoding, gw_subscriber_request(sub),
                         &subscribed);
     gw_session_reply(session);

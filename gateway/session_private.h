@@ -24,7 +24,8 @@ enum gw_session_state {
 /* A channel the session asked for. */
 struct gw_hold {
     struct gw_subscriber *sub;
-    bool answered;
+    bool answered;         /* and the client told */
+    bool welcome;          /* its answer stands in the Welcome that is to come */
     int64_t signal_due_ms; /* its next signal may come then, monotonic */
 };
 

@@ -119,6 +119,24 @@ static void welcome_tells_of_a_join_that_failed_later(void **state)
     assert_string_equal(text_at(json_array_get(list, 1), "error", "code", NULL), "busy");
 }
 
+/* One of them has answered, but nobody was told. */
+static void holds_no_channel_before_the_welcome(void **state)
+{
+    (void)state;
+    send_hello("m1", "g1/c1/b1", 60, "[{\"channel\":\"org.g1\"},{\"channel\":\"member.m1\"}]");
+    events->subscribed(session, &subs[0], "e", 5, true, 2);
+    send_text("{\"id\":2,\"unsubscribe\":{\"channel\":\"org.g1\"}}");
+    expect_error(2, "not_subscribed", "channel");
+    send_text("{\"id\":3,\"subscribe\":{\"channel\":\"org.g1\"}}");
+    expect_error(3, "busy", "channel");
+    assert_false(subs[0].left);
+    events->subscribed(session, &subs[1], "e", 1, true, 0);
+    assert_non_null(text_at(next(), "reply", "welcome", "session"));
+    send_text("{\"id\":4,\"unsubscribe\":{\"channel\":\"org.g1\"}}");
+    assert_string_equal(text_at(next(), "reply", "unsubscribed", "channel"), "org.g1");
+    assert_true(subs[0].left);
+}
+
 static void subscribes_and_unsubscribes(void **state)
 {
     (void)state;
@@ -581,6 +599,7 @@ int main(void)
         TEST(closes_after_a_refused_token),
         TEST(welcomes_when_all_channels_have_answered),
         TEST(welcome_tells_of_a_join_that_failed_later),
+        TEST(holds_no_channel_before_the_welcome),
         TEST(subscribes_and_unsubscribes),
         TEST(bounds_its_channels),
         TEST(renews_the_token_of_the_same_member_only),
