@@ -20,7 +20,7 @@ def stack(tmp_path_factory):
     running.keys.add("demo", "HS256")
     running.start()
     yield running
-    running.stop()
+    running.end()
 
 
 def play(stack):

@@ -74,7 +74,7 @@ def play(seed, kill, folder=None, say=lambda text: None):
         documents = snapshot(stack)
     finally:
         transcript.close()
-        stack.stop()
+        stack.end()
     say(f"transcript: {folder / 'transcript.jsonl'}")
     return documents, transcript, kills
 

@@ -22,7 +22,7 @@ def world(request, tmp_path_factory):
     made = World(tmp_path_factory.mktemp("world"), random.Random(1), cluster=request.param == "cluster")
     made.start()
     yield made
-    made.stop()
+    made.end()
 
 
 class Writer(threading.Thread):

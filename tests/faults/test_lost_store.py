@@ -28,7 +28,7 @@ NOTICE = {"orgPath": "g1/c1/b1", "noticeClass": "INFO", "title": "t"}
 def world(tmp_path):
     made = World(tmp_path / "world", random.Random(1), store_on_tmpfs=False).start()
     yield made
-    made.stop()
+    made.end()
 
 
 def publish(phone, number, **options):

@@ -95,7 +95,7 @@ def run_world(folder, cluster):
         one.over.set()
     for one in traffic:
         one.join()
-    made.stop()
+    made.end()
 
 
 @pytest.fixture(scope="module")

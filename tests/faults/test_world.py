@@ -131,7 +131,7 @@ def test_pieces_and_delays_lose_nothing(link):
 def world(tmp_path_factory):
     made = World(tmp_path_factory.mktemp("world"), random.Random(1), cluster=True).start()
     yield made
-    made.stop()
+    made.end()
 
 
 def routes(world, node):

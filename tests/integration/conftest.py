@@ -17,8 +17,7 @@ def stack(request, tmp_path_factory):
     settings = getattr(request.module, "SETTINGS", {})
     running = Stack(tmp_path_factory.mktemp("stack"), **settings).start()
     yield running
-    running.stop()
-    running.check()
+    running.end()
 
 
 @pytest.fixture

@@ -284,10 +284,16 @@ class Stack:
                 if process.popen is not None:
                     process.wait()
 
+    def end(self):
+        """Stop it, and look whether all is as it must be of every stack, whatever its test was about."""
+        self.stop()
+        self.check()
+
     def check(self):
-        """What must hold of every stack that was stopped, whatever its test was about."""
+        """Of a stack that was stopped."""
         sanitizers.check(self.folder)
         self.check_denials()
+        self.check_secrets()
 
     def check_denials(self):
         """What our programs do lies within the rights that nats-users.conf gives them."""
@@ -451,6 +457,7 @@ class Stack:
                  **self._env(**{**self.rights.of("operator"), **settings})},
         )  # fmt: skip
         assert code is None or done.returncode == code, f"yzctl {words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert not [secret for secret in self.secrets() if secret in done.stdout + done.stderr], f"yzctl {words} tells a secret"
         return done.stderr if errors else done.stdout
 
     def apply(self, **settings):

@@ -30,7 +30,7 @@ def stack(tmp_path_factory):
         gateway.argv = [str(word) for word in gateway.argv]
     made.start()
     yield made
-    made.stop()
+    made.end()
 
 
 def dial(stack, gateway=0):

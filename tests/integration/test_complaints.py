@@ -445,10 +445,10 @@ def test_nothing_is_found_afterwards(office):
         case = office.read(asked)["complaint"]["complaintId"]
         assert office.handlers["h1"].query("complaint.get", {"complaintId": case})
     logs = "\n".join(p.text() for p in stack.gateways + stack.workers)
-    documents = everything_stored(stack)
+    documents, services = everything_stored(stack), "\n".join(p.text() for p in stack.services)
     for needle in (receipt, named, text, AGENT, accepted["eventId"], openly["eventId"], event_id):
-        assert needle not in logs and needle not in documents, needle
-    assert sender not in documents
+        assert needle not in logs and needle not in services and needle not in documents, needle
+    assert sender not in documents and sender not in logs and sender not in services
     ours = ("nats", "mongo", "listening", "database")  # lines that name our own servers
     told = [line for line in logs.splitlines() if "127.0.0.1" in line and not any(word in line for word in ours)]
     assert not told

@@ -2,6 +2,7 @@
 
 Every other stack's logs are looked through at its end as well (Stack.check_secrets)."""
 
+import os
 import re
 import socket
 
@@ -51,6 +52,24 @@ def test_a_token_in_the_wrong_place_is_not_logged(stack, town, token):
         phone.answer_to('{"id":2,"hello":{"token":"%s","surplus":1}}' % where)
         phone.answer_to('{"id":3,"query":{"type":"%s"}}' % where)
         phone.close()
+    stack.check_secrets()
+
+
+@pytest.mark.parametrize("leak, found", [
+    (lambda stack, token: token, "a token"), (lambda stack, token: token.split(".")[1], "a token"),
+    (lambda stack, token: token.split(".")[2], "a signature"), (lambda stack, token: stack.secrets()[-1], "a secret"),
+    (lambda stack, token: stack.rights.passwords["worker"], "a secret"), (lambda stack, token: "张三", "a text"),
+])  # fmt: skip
+def test_the_look_at_the_end_of_each_stack_finds_a_leak(stack, token, leak, found):
+    log = stack.workers[0].log
+    size = log.stat().st_size
+    with open(log, "a") as file:
+        file.write(f"event=leak what={leak(stack, token)}\n")
+    try:
+        with pytest.raises(AssertionError, match=f"worker0 logs {found}"):
+            stack.check_secrets()
+    finally:
+        os.truncate(log, size)
     stack.check_secrets()
 
 

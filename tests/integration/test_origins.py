@@ -22,7 +22,7 @@ def stack(tmp_path_factory):
         gateway.argv += ["--allowed-origins", allowed]
     made.start()
     yield made
-    made.stop()
+    made.end()
 
 
 def same_host(stack, gateway):

@@ -284,7 +284,7 @@ def cuttable(tmp_path):
     line = Line(port, made.nats_port)
     made.gateways[1].argv += ["--nats-url", f"nats://127.0.0.1:{port}"]
     yield made.start(), line
-    made.stop()
+    made.end()
     line.listener.close()
 
 

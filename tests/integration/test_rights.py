@@ -155,7 +155,7 @@ def bus(tmp_path_factory):
     running.denials_expected = True
     running.start()
     yield running
-    running.stop()
+    running.end()
 
 
 def login(bus, user):

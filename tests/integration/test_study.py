@@ -23,8 +23,7 @@ def stack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     running = Stack(folder / "stack", rules_dir=wide_rules(folder / "rules", study=RULES)).start()
     yield running
-    running.stop()
-    running.check()
+    running.end()
 
 
 def publish(town, lesson_id="l1", reading_ms=MINUTE, **content):

@@ -37,8 +37,7 @@ def stack(tmp_path_factory, mounted):
     running = Stack(tmp_path_factory.mktemp("stack"), tls_cert_file=mounted.cert, tls_key_file=mounted.key,
                     request_timeout_ms=3000).start()  # fmt: skip
     yield running
-    running.stop()
-    running.check()
+    running.end()
 
 
 def port_of(stack):

@@ -192,7 +192,7 @@ def main(folder=None, scale=None):
     scale = float(os.environ.get("YZ_LOAD_SCALE", "1")) if scale is None else scale
     with contextlib.ExitStack() as ending:
         stack = Stack(folder, **SETTINGS).start()
-        ending.callback(stack.stop)
+        ending.callback(stack.end)
         run = Overload(stack, scale)
         try:
             asyncio.run(run.run())

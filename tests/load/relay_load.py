@@ -396,7 +396,7 @@ def main(folder=None, scale=None):
     scale = float(os.environ.get("YZ_LOAD_SCALE", "1")) if scale is None else scale
     stack = Stack(folder, **SETTINGS).start()
     with contextlib.ExitStack() as ending:
-        ending.callback(stack.stop)
+        ending.callback(stack.end)
         run = Run(stack, scale)
         try:
             run.go()

@@ -123,6 +123,7 @@ def under_torture(folder):
         for log in stack.logs():
             print(*log, sep="\n")
         stack.stop()
+        stack.check_secrets()
 
 
 class Torn:
