@@ -146,6 +146,20 @@ static bool belongs_at(const struct wk_branch_member *member, int64_t at_ms)
     return member->joined_at_ms <= at_ms && (member->left_at_ms == 0 || member->left_at_ms > at_ms);
 }
 
+/* A register in which nobody stands is none: it stays where an org was moved away, or is as empty
+ * as that. */
+static bool is_registered(const bson_t *branch, int64_t at_ms)
+{
+    struct wk_branch_member member;
+    struct wk_branch_walk walk;
+
+    for (wk_branch_begin(&walk, branch); wk_branch_next(&walk, &member);) {
+        if (belongs_at(&member, at_ms))
+            return true;
+    }
+    return false;
+}
+
 /* The full members among them vote. */
 static void mark_full_members(struct wk_snapshot *snapshot, const bson_t *branch, int64_t at_ms)
 {
@@ -186,6 +200,7 @@ static enum yz_err take_branch(struct wk_snapshot *snapshot, const bson_t *branc
 static enum yz_err take_named(struct wk_snapshot *snapshot, const Yizhan__V1__MeetingConvened *m,
                               const bson_t *branch, int64_t at_ms, struct yz_violation *v)
 {
+    bool registered = is_registered(branch, at_ms);
     char field[40];
 
     snapshot->count = m->n_roster;
@@ -199,9 +214,9 @@ static enum yz_err take_named(struct wk_snapshot *snapshot, const Yizhan__V1__Me
             return yz_violate(v, YZ_NOT_ON_ROSTER, field, "Who votes must stand on the roster.");
         wk_bits_set(&snapshot->voters, place, true);
     }
-    if (m->n_voters == 0 && branch)
+    if (m->n_voters == 0 && registered)
         mark_full_members(snapshot, branch, at_ms);
-    for (size_t i = 0; i < snapshot->count && m->n_voters == 0 && !branch; i++)
+    for (size_t i = 0; i < snapshot->count && m->n_voters == 0 && !registered; i++)
         wk_bits_set(&snapshot->voters, (int64_t)i, true);
     return YZ_OK;
 }

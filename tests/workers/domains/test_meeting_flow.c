@@ -117,6 +117,31 @@ static void who_votes_of_a_given_roster(void **state)
     told_deinit(&t);
 }
 
+/* As a branch without a register: else nobody could vote in what meets there. */
+static void a_register_in_which_nobody_stands_is_none(void **state)
+{
+    static const struct branch_entry gone = {"gone",         0, "FULL", "", DRIVE_START - 9,
+                                             DRIVE_START - 8};
+
+    (void)state;
+    for (unsigned count = 0; count < 2; count++) {
+        bson_t *document = bson_new();
+        struct branch_rig branch;
+        struct told t;
+
+        told_init(&t);
+        branch_begin(&branch, document, BRANCH);
+        for (unsigned i = 0; i < count; i++)
+            branch_enrol(&branch, &gone);
+        branch_end(&branch);
+        wk_fold_preset(t.drive.fold, WK_BRANCHES, "t1|" BRANCH, document, 5);
+        bson_destroy(document);
+        convene(&t, "," ROSTER);
+        expect_roster(&t, "u1 u2 u3 u4 u5 ", "u1 u2 u3 u4 u5 ");
+        told_deinit(&t);
+    }
+}
+
 #define MOVED(revision, hour)                                                                      \
     "{" IT ",\"revision\":" revision ",\"title\":\"新\",\"startsAt\":\"2026-01-01T" hour           \
     ":00:00Z\",\"endsAt\":\"2026-01-01T" hour ":30:00Z\",\"reason\":\"改期\"}"
@@ -607,6 +632,7 @@ int main(void)
         cmocka_unit_test(the_roster_of_a_branch_is_a_snapshot),
         cmocka_unit_test(a_replay_of_convening_keeps_its_roster),
         cmocka_unit_test(who_votes_of_a_given_roster),
+        cmocka_unit_test(a_register_in_which_nobody_stands_is_none),
         cmocka_unit_test(changes_carry_their_revision),
         cmocka_unit_test(a_cancelled_meeting_is_over),
         cmocka_unit_test(the_roster_is_reminded_once_and_of_the_right_time),
