@@ -199,6 +199,22 @@ static void aggregate_of_receipts(const ProtobufCMessage *message, const struct 
     snprintf(out, YZ_AGGREGATE_MAX, "receipts|%s", actor->org_path);
 }
 
+/* Of a branch that stood twice everybody would be reminded twice. */
+static enum yz_err check_branch(const Yizhan__V1__NoticeReminded *reminded, size_t index,
+                                struct yz_violation *v)
+{
+    const char *branch = reminded->branches[index];
+
+    if (!yz_org_path_valid(branch) || !yz_org_covers(reminded->org_path, branch))
+        return refuse_entry(v, YZ_INVALID_VALUE, "branches", index,
+                            "A branch is orgPath or lies below it.");
+    for (size_t i = 0; i < index; i++) {
+        if (strcmp(reminded->branches[i], branch) == 0)
+            return refuse_entry(v, YZ_INVALID_VALUE, "branches", index, "The entry stands twice.");
+    }
+    return YZ_OK;
+}
+
 static enum yz_err check_reminded(const ProtobufCMessage *message, struct yz_violation *v)
 {
     const Yizhan__V1__NoticeReminded *reminded = (const Yizhan__V1__NoticeReminded *)message;
@@ -208,12 +224,8 @@ static enum yz_err check_reminded(const ProtobufCMessage *message, struct yz_vio
         err = yz_violate(v, YZ_TOO_MANY, "branches", NULL);
     if (!err && reminded->n_branches > 0 && reminded->subtree)
         err = yz_violate(v, YZ_INVALID_VALUE, "subtree", "It is either branches or a subtree.");
-    for (size_t i = 0; !err && i < reminded->n_branches; i++) {
-        if (!yz_org_path_valid(reminded->branches[i]) ||
-            !yz_org_covers(reminded->org_path, reminded->branches[i]))
-            err = refuse_entry(v, YZ_INVALID_VALUE, "branches", i,
-                               "A branch is orgPath or lies below it.");
-    }
+    for (size_t i = 0; !err && i < reminded->n_branches; i++)
+        err = check_branch(reminded, i, v);
     return err;
 }
 

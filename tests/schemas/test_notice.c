@@ -142,6 +142,8 @@ static const struct refusal of_reminded[] = {
     {"g1/c1/b1", "g1/c10", YZ_INVALID_VALUE, "branches[0]"},
     {"g1/c1/b1", "g1/c1/", YZ_INVALID_VALUE, "branches[0]"},
     {"\"g1/c1/b1\"", "", YZ_OK, ""},
+    {"\"g1/c1/b1\"", "\"g1/c1/b1\",\"g1/c1/b2\",\"g1/c1\"", YZ_OK, ""},
+    {"\"g1/c1/b1\"", "\"g1/c1/b1\",\"g1/c1/b2\",\"g1/c1/b1\"", YZ_INVALID_VALUE, "branches[2]"},
     {"]", "],\"subtree\":true", YZ_INVALID_VALUE, "subtree"},
 };
 
