@@ -36,9 +36,10 @@ kept. A subscribe to a channel that the session holds already begins anew at its
 event): the same id is used by other members and in the other tenant on purpose. A session is one connection: a phone that
 reconnects is a new session of the same device. The lines of one session stand in the order in which the phone saw them.
 
-The detail of a poison fault's `begin` is {"poison": [{"sequence", "tenant", "actor", "event", "reason", "hash"}]}: the
-sequences in EVENTS under which it was stored; actor and event are null when its headers do not name them; reason is what it
-must be set aside for, hash that of its type and body.
+The detail of a poison fault's `begin` is {"poison": [{"sequence", "tenant", "actor", "event", "reason", "hash", "unsure"}]}:
+the sequences in EVENTS under which it was stored; actor and event are null when its headers do not name them; reason is what
+it must be set aside for, hash that of its type and body; unsure: a copy of it may be there under another sequence, since the
+broker did not answer at first. That of a duplicate's is {"again": [{"sequence", "unsure", "tenant", "actor", "event"}]}.
 """
 
 import json

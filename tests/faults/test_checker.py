@@ -708,6 +708,16 @@ def test_a_second_copy_of_an_old_post_may_be_the_first_that_a_phone_sees():
     assert checker.report(b.check()) == ""
 
 
+def test_a_copy_of_poison_that_the_broker_did_not_answer_for_may_be_there():
+    for unsure in (True, False):
+        b = Broken()
+        b.first("fault", phase="begin")["detail"]["poison"][0]["unsure"] = unsure
+        letter = b.stored("DEADLETTERS", seq=1)
+        copy = {**letter, "seq": 2, "headers": {**letter["headers"], "Yz-Origin-Sequence": str(sample.FIRST + 900)}}
+        b.snapshot["streams"]["DEADLETTERS"]["messages"].append(copy)
+        assert unsure != any("which nobody poisoned" in v.text for v in b.check())
+
+
 def test_a_replay_without_an_actor_comes_back_and_has_no_outcome():
     broken = Broken()
     broken.snapshot["replay"].update(actor="", status=None, code=None)

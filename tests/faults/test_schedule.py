@@ -2,13 +2,14 @@
 
 import collections
 import random
+import types
 
 import pytest
 
 import campaign
 import figures
 import schedule
-from kinds import KINDS
+from kinds import KINDS, poison
 from run import EVENTS, idle
 from session import Place, place_after
 from world import World
@@ -135,6 +136,26 @@ def test_a_run_in_which_nothing_happens_is_not_passed():
     assert idle(lines, ["d", "x"]) == ["phone x was never let in"]
     assert idle(lines[:-1], ["d"]) == ["no push was delivered"]
     assert idle(lines[:-2] + lines[-1:], ["d"]) == ["no checkin.recorded was accepted"]
+
+
+class Silent:
+    """A broker that answers the third time."""
+
+    def __init__(self, duplicate):
+        self.bus, self.tried, self.duplicate = self, [], duplicate
+
+    def publish(self, *what):
+        self.tried.append(what)
+        if len(self.tried) < 3:
+            raise TimeoutError
+        return types.SimpleNamespace(seq=7, duplicate=self.duplicate)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_the_broker_did_not_answer_for_is_sent_again_and_told(known):
+    world = Silent(known)
+    assert poison.store(world, "evt.1.t.notice.g1", b"body", {"Nats-Msg-Id": "one"}) == (7, not known)
+    assert len(set(map(str, world.tried))) == 1 and len(world.tried) == 3
 
 
 def test_sums_over_runs():

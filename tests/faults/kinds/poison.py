@@ -4,6 +4,7 @@ The detail names what must stand in DEADLETTERS, see ledger.py. What has no read
 """
 
 import threading
+import time
 
 import wire
 from handmade import headers, partition
@@ -11,10 +12,12 @@ from kinds.kind import Kind, register
 from people import new_id
 from rules.story import hash_bytes
 from waiting import until
+from world import of_nats
 
 NOTICE = {"noticeId": "n1", "orgPath": "g1/c1/b1", "noticeClass": "INFO", "title": "t"}
 GOOD = wire.pack("NoticePublished", NOTICE)
 PATIENCE_S = 60
+ANSWER_S = 5
 
 # name: (body, changed headers, changed subject, reason)
 POISONS = {
@@ -47,8 +50,22 @@ class IntoEvents(Kind):
         return world.way_to_nats()
 
     def reach(self, world):
-        """Published once, with patience: whether a publish without an answer was stored, nobody could say."""
         until(lambda: world.by_hand(lambda: world.has_quorum("EVENTS")), PATIENCE_S, 0.2, "EVENTS takes events")
+
+
+def store(world, subject, body, made):
+    """Into EVENTS: (its sequence, whether a copy may be there under another one). A broker that is choosing a leader may
+    never answer; what is sent again bears the same message id, but that is known again within a window only."""
+    since, unsure = time.monotonic(), False
+    while True:
+        try:
+            ack = world.bus.publish(subject, body, made, ANSWER_S)
+            return ack.seq, unsure and not ack.duplicate
+        except Exception as error:
+            if not of_nats(error) or time.monotonic() - since > PATIENCE_S:
+                raise
+            unsure = True
+            time.sleep(0.2)
 
 
 def put(world, tenant, name):
@@ -58,11 +75,11 @@ def put(world, tenant, name):
     number = (partition(tenant, "notice|n1") + place.get("partition", 0)) % 64
     made = None if changes is None else headers(tenant, event, **{"ce-actor": actor, **changes})
     subject = f"evt.{number}.{place.get('tenant', tenant)}.notice.g1/c1/b1"
-    sequence = world.bus.publish(subject, body, made, PATIENCE_S).seq
+    sequence, unsure = store(world, subject, body, made)
     named = made is not None and "ce-actor" in made and "ce-id" in made
     content = hash_bytes((made or {}).get("ce-type", ""), body)
     return {"sequence": sequence, "tenant": tenant, "actor": actor if named else None, "event": event if named else None,
-            "reason": reason, "hash": content, "sort": name}  # fmt: skip
+            "reason": reason, "hash": content, "unsure": unsure, "sort": name}  # fmt: skip
 
 
 @register
@@ -113,8 +130,9 @@ class Duplicate(IntoEvents):
         for _ in range(3):
             if (message := world.bus.next_message("evt.>", 2)) is not None:
                 made = {**message.headers, "Nats-Msg-Id": new_id("again")}
-                ack = world.bus.publish(message.subject, message.data, made, PATIENCE_S)
-                again.append({"event": message.headers["ce-id"], "sequence": ack.seq})
+                sequence, unsure = store(world, message.subject, message.data, made)
+                again.append({"sequence": sequence, "unsure": unsure, "tenant": made.get("ce-tenant"),
+                              "actor": made.get("ce-actor"), "event": made["ce-id"]})  # fmt: skip
         return {"again": again}
 
 
@@ -174,9 +192,9 @@ class Crashing(IntoEvents):
         made = headers(tenant, event, **{"ce-actor": actor, "ce-subject": aggregate})
         body = wire.pack("NoticePublished", {**NOTICE, "noticeId": notice})
         subject = f"evt.{partition(tenant, aggregate)}.{tenant}.notice.g1/c1/b1"
-        sequence = world.bus.publish(subject, body, made, PATIENCE_S).seq
+        sequence, unsure = store(world, subject, body, made)
         nurse = Nurse(world, fault, sequence)
         world.nurses.append(nurse)
         nurse.start()
         return {"poison": [{"sequence": sequence, "tenant": tenant, "actor": actor, "event": event, "reason": "unprocessable",
-                            "hash": hash_bytes(made["ce-type"], body), "sort": "crash"}]}  # fmt: skip
+                            "hash": hash_bytes(made["ce-type"], body), "unsure": unsure, "sort": "crash"}]}  # fmt: skip

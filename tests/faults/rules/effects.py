@@ -258,7 +258,8 @@ def _foreign(story, domain, channel, push, may_conflict, found):
         key = channel[0], channel[1].partition(".")[2], payload.get("eventId")
         if sequence in story.poison or key in story.poison_keys:
             return
-        if payload.get("code") == "id_conflict" and (key in may_conflict or sequence in story.by_hand):
+        if payload.get("code") == "id_conflict" and (
+                key in may_conflict or sequence in story.by_hand or key in story.by_hand_unsure):  # fmt: skip
             return
         if (key, sequence) in domain.told_before:
             return

@@ -146,6 +146,18 @@ class Story:
         return {each["sequence"] for detail in details if isinstance(detail, dict) for each in detail.get("again", [])}
 
     @functools.cached_property
+    def by_hand_unsure(self):
+        """Keys of those of which another copy may be there."""
+        details = [fault.get("detail") for _, fault in self.faults]
+        return {(each["tenant"], each["actor"], each["event"]) for detail in details if isinstance(detail, dict)
+                for each in detail.get("again", []) if each.get("unsure")}  # fmt: skip
+
+    @functools.cached_property
+    def poison_unsure(self):
+        """Hashes of poison of which another copy may be there."""
+        return {each["hash"] for each in self.poison.values() if each.get("unsure")}
+
+    @functools.cached_property
     def poison_keys(self):
         return {(p["tenant"], p["actor"], p["event"]) for p in self.poison.values() if p.get("event") and p.get("actor")}
 
