@@ -180,11 +180,16 @@ static enum yz_err judge_restored(const struct wk_event *event, struct wk_fold *
     const Yizhan__V1__AuthRestored *restored = (const Yizhan__V1__AuthRestored *)event->payload;
     struct token_scope scope = {restored->org_path, restored->token_id};
     struct voids voids;
+    size_t at;
 
     get_voids(event, fold, restored->member_id, &voids);
-    if (find_void(&voids, scope) == voids.count)
+    at = find_void(&voids, scope);
+    if (at == voids.count)
         return yz_violate(v, YZ_NOT_FOUND, "memberId",
                           "This was not revoked with this orgPath and tokenId.");
+    /* A dead letter that comes back does not take back what was revoked behind it. */
+    if (event->env->own && wk_timestamp_ms(voids.each[at].not_before) > event->received_at_ms)
+        return yz_violate(v, YZ_STALE_REVISION, "memberId", NULL);
     return YZ_OK;
 }
 

@@ -4,8 +4,8 @@
  *
  * Documents, each written by its own aggregate alone:
  *   complaint_handlers  _id "<tenant>|<org path>": handlers, an array of {m: member, h: home path,
- *                       i: key id, p: public key, f, u: from and until, n: independent, l: [orgs
- *                       that it leads]}.
+ *                       i: key id, p: public key, f, u: from and until, a: when that was said,
+ *                       n: independent, l: [orgs that it leads]}.
  *   complaint_keys      _id "<tenant>|<key id>": m: member, p: public key, which never change, and
  *                       terms, [{o: org, i: key id, f, u}].
  *   complaint_terms     _id "<tenant>|<member>": terms, as above. The three are of one aggregate of

@@ -128,6 +128,24 @@ static bool was_independent(const bson_t *handlers,
     return false;
 }
 
+/* A dead letter that comes back behind what was said since: else whoever was withdrawn in between
+ * would be appointed again. */
+static bool is_stale(const struct wk_event *event, const bson_t *handlers)
+{
+    const char *key_id = handler_of(event)->key_id;
+    bson_iter_t entries;
+    bson_t entry;
+
+    if (!event->env->own || !handlers || !wk_document_array(handlers, "handlers", &entries))
+        return false;
+    while (wk_document_next(&entries, &entry)) {
+        if (strcmp(wk_document_text(&entry, "i"), key_id) == 0 &&
+            wk_document_time_ms(&entry, "a") > event->received_at_ms)
+            return true;
+    }
+    return false;
+}
+
 /* A key id stands for one member's one key in the whole tenant, for ever: what is sealed to it is
  * for nobody else, at whatever org it is registered. */
 enum yz_err wk_judge_appointment(const struct wk_event *event, struct wk_fold *fold,
@@ -150,6 +168,8 @@ enum yz_err wk_judge_appointment(const struct wk_event *event, struct wk_fold *f
     count = count_handlers(handlers, handler, &there, &others);
     if (others || (key && !stands_for(key, handler)))
         return yz_violate(v, YZ_EXISTS, "keyId", "The key id stands for another key.");
+    if (is_stale(event, handlers))
+        return yz_violate(v, YZ_STALE_REVISION, "keyId", NULL);
     if (!there && count >= WK_HANDLERS_MAX)
         return yz_violate(v, YZ_TOO_MANY, "orgPath", "An org has at most 32 handlers' keys.");
     if (count_terms(wk_get(fold, WK_COMPLAINT_TERMS, ids.member), handler) >= TERMS_MAX)
@@ -157,9 +177,9 @@ enum yz_err wk_judge_appointment(const struct wk_event *event, struct wk_fold *f
     return YZ_OK;
 }
 
-static void append_handler(bson_t *list, int32_t at,
-                           const Yizhan__V1__ComplaintHandlerRegistered *handler)
+static void append_handler(bson_t *list, int32_t at, const struct wk_event *event)
 {
+    const Yizhan__V1__ComplaintHandlerRegistered *handler = handler_of(event);
     char buffer[16];
     const char *key;
     bson_t entry, leads;
@@ -172,6 +192,7 @@ static void append_handler(bson_t *list, int32_t at,
     wk_complaint_append_binary(&entry, "p", &handler->public_key);
     BSON_APPEND_DATE_TIME(&entry, "f", wk_timestamp_ms(handler->from));
     BSON_APPEND_DATE_TIME(&entry, "u", wk_timestamp_ms(handler->until));
+    BSON_APPEND_DATE_TIME(&entry, "a", event->received_at_ms);
     BSON_APPEND_BOOL(&entry, "n", handler->independent);
     BSON_APPEND_ARRAY_BEGIN(&entry, "l", &leads);
     for (size_t i = 0; i < handler->n_leads; i++) {
@@ -249,7 +270,7 @@ void wk_apply_appointment(const struct wk_event *event, struct wk_fold *fold)
     BSON_APPEND_ARRAY_BEGIN(org, "handlers", &list);
     count = append_others(&list, wk_get(fold, WK_COMPLAINT_HANDLERS, ids.handlers), "handlers",
                           handler);
-    append_handler(&list, count, handler);
+    append_handler(&list, count, event);
     bson_append_array_end(org, &list);
     wk_put(fold, WK_COMPLAINT_HANDLERS, ids.handlers, org);
     BSON_APPEND_UTF8(key, "m", handler->member_id);

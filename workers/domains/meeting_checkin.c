@@ -498,6 +498,10 @@ enum yz_err wk_checkin_judge_corrected(const struct wk_event *event, struct wk_f
         return yz_violate(v, YZ_NOT_ON_ROSTER, "member", "This member is not on the roster.");
     if (*wk_document_text(meeting, "open_vote"))
         return yz_violate(v, YZ_VOTE_OPEN, "meetingId", NULL);
+    /* A dead letter that comes back: whether it is of this member is not looked for. */
+    if (event->env->own && wk_document_time_ms(meeting, "corrected_at") > event->received_at_ms)
+        return yz_violate(v, YZ_STALE_REVISION, "member",
+                          "The attendance was corrected since; say it again if it still holds.");
     if (state_at(meeting, place) == c->state)
         return yz_violate(v, YZ_INVALID_VALUE, "state", "This is the member's state already.");
     return YZ_OK;
@@ -524,7 +528,7 @@ static void insert_correction(const struct wk_event *event, struct wk_fold *fold
     wk_insert(fold, WK_CORRECTIONS, id, document, YZ_EXISTS, "member");
 }
 
-static bson_t *mark_corrected(const bson_t *meeting, int64_t place,
+static bson_t *mark_corrected(const struct wk_event *event, const bson_t *meeting, int64_t place,
                               Yizhan__V1__AttendanceState state)
 {
     struct wk_bits present, leave, corrected;
@@ -536,11 +540,13 @@ static bson_t *mark_corrected(const bson_t *meeting, int64_t place,
     wk_bits_set(&present, place, state == YIZHAN__V1__ATTENDANCE_STATE__PRESENT);
     wk_bits_set(&leave, place, state == YIZHAN__V1__ATTENDANCE_STATE__ON_LEAVE);
     wk_bits_set(&corrected, place, true);
-    WK_COPY_WITHOUT(meeting, changed, "present", "present_count", "leave", "corrected");
+    WK_COPY_WITHOUT(meeting, changed, "present", "present_count", "leave", "corrected",
+                    "corrected_at");
     wk_bits_append(changed, "present", &present);
     BSON_APPEND_INT32(changed, "present_count", (int32_t)wk_bits_count(&present));
     wk_bits_append(changed, "leave", &leave);
     wk_bits_append(changed, "corrected", &corrected);
+    BSON_APPEND_DATE_TIME(changed, "corrected_at", event->received_at_ms);
     return changed;
 }
 
@@ -575,7 +581,7 @@ void wk_checkin_apply_corrected(const struct wk_event *event, struct wk_fold *fo
     insert_correction(event, fold, state_at(meeting, place));
     push_correction(event, fold);
     wk_meeting_id(event, id);
-    wk_put(fold, WK_MEETINGS, id, mark_corrected(meeting, place, c->state));
+    wk_put(fold, WK_MEETINGS, id, mark_corrected(event, meeting, place, c->state));
     meeting = wk_meeting_get(event, fold);
     wk_meeting_send_attendance(event, fold, wk_document_number(meeting, "present_count"),
                                wk_document_number(meeting, "should"));

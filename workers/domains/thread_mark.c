@@ -92,6 +92,9 @@ enum yz_err wk_thread_judge_edited(const struct wk_event *event, struct wk_fold 
         return err;
     if (strcmp(wk_document_text(state, "author"), event->env->actor.member) != 0)
         return yz_violate(v, YZ_NOT_THE_AUTHOR, "sequence", NULL);
+    /* A dead letter that comes back behind a later edit. */
+    if (event->env->own && wk_document_time_ms(state, "edited_at") > event->received_at_ms)
+        return yz_violate(v, YZ_STALE_REVISION, "sequence", NULL);
     if (wk_document_number(state, "edits") >= rules->edits_max)
         return yz_violate(v, YZ_TOO_MANY, "sequence", "The post cannot be edited any more.");
     return wk_thread_judge_pace(event, fold, &post, WK_ACT_POST, v);

@@ -127,6 +127,23 @@ static inline enum yz_err drive(struct drive *d, const char *member, const char 
     return taken ? taken : err;
 }
 
+/* What becomes of it when an operator brings it back as a dead letter: its time is that of its
+ * first acceptance. It is judged, and not applied. */
+static inline enum yz_err drive_bring_back(struct drive *d, struct drive_past *past)
+{
+    const struct wk_event_handler *handler = wk_registry_event(past->event.type->name);
+    struct yz_violation ignored;
+    enum yz_err err;
+
+    past->env.own = true;
+    past->event.sequence = d->sequence++;
+    memset(&d->v, 0, sizeof d->v);
+    wk_fold_begin(d->fold, &past->event, 0);
+    err = handler->judge(&past->event, d->fold, &d->v);
+    assert_int_equal(wk_fold_end(d->fold, &ignored), YZ_OK);
+    return err;
+}
+
 static inline const bson_t *drive_document(struct drive *d, const char *collection, const char *id)
 {
     return wk_get(d->fold, collection, id);

@@ -152,12 +152,34 @@ static void test_replay(void **state)
     drive_deinit(&d);
 }
 
+/* What was revoked since stays revoked. */
+static void test_a_restoring_that_comes_back_late(void **state)
+{
+    Yizhan__V1__AuthRestored all = restored("g1", "");
+    struct drive_past past;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    assert_int_equal(void_tokens(&d, "g1", "", 0), YZ_OK);
+    d.now_ms += 1000;
+    assert_int_equal(drive(&d, "a1", "g1", "auth.restored", &all.base), YZ_OK);
+    drive_keep(&d, &past);
+    d.now_ms += 1000;
+    assert_int_equal(void_tokens(&d, "g1", "", 0), YZ_OK);
+    assert_int_equal(drive_bring_back(&d, &past), YZ_STALE_REVISION);
+    assert_string_equal(d.v.field, "memberId");
+    past.event.received_at_ms = d.now_ms;
+    assert_int_equal(drive_bring_back(&d, &past), YZ_OK);
+    drive_deinit(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_revoked),  cmocka_unit_test(test_the_later_time_counts),
         cmocka_unit_test(test_restored), cmocka_unit_test(test_the_list_is_bounded),
-        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_replay),   cmocka_unit_test(test_a_restoring_that_comes_back_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,37 @@ static enum yz_err appoint(struct drive *d, const struct term *term)
     return drive(d, "a1", "g1", "complaint.handler_registered", &m.base);
 }
 
+/* Said first, brought back behind a withdrawal: whoever was withdrawn stays so. */
+static void test_an_appointment_that_comes_back_late(void **state)
+{
+    Yizhan__V1__ComplaintHandlerRegistered first = YIZHAN__V1__COMPLAINT_HANDLER_REGISTERED__INIT;
+    Yizhan__V1__ComplaintHandlerRegistered end;
+    Google__Protobuf__Timestamp from = wk_timestamp(FROM), until = wk_timestamp(UNTIL),
+                                now = wk_timestamp(DRIVE_START + 1000);
+    struct drive_past past;
+    struct drive d;
+
+    (void)state;
+    begin(&d);
+    first.org_path = "g1";
+    first.member_id = "h1";
+    first.home_path = "g1/office";
+    first.key_id = "k1";
+    first.public_key = bytes(publics[1], 32);
+    first.from = &from;
+    first.until = &until;
+    assert_int_equal(drive(&d, "a1", "g1", "complaint.handler_registered", &first.base), YZ_OK);
+    drive_keep(&d, &past);
+    assert_int_equal(drive_bring_back(&d, &past), YZ_OK);
+    d.now_ms += 1000;
+    end = first;
+    end.until = &now;
+    assert_int_equal(drive(&d, "a1", "g1", "complaint.handler_registered", &end.base), YZ_OK);
+    assert_int_equal(drive_bring_back(&d, &past), YZ_STALE_REVISION);
+    assert_string_equal(d.v.field, "keyId");
+    drive_deinit(&d);
+}
+
 static const struct term upper = {"h1", "g1", "g1/office", "k1", 1, 0};
 static const struct term lower = {"h2", "g1/c1", "g1/c1/office", "k2", 2, 0};
 
@@ -484,6 +515,7 @@ static void test_it_is_handed_on_in_the_same_hour(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_appointment_that_comes_back_late),
         cmocka_unit_test(test_a_key_id_is_one_key_everywhere),
         cmocka_unit_test(test_a_key_id_is_never_given_anew),
         cmocka_unit_test(test_a_member_has_so_many_terms),

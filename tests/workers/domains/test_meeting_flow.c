@@ -297,6 +297,32 @@ static void hours_follow_the_closing(void **state)
     told_deinit(&t);
 }
 
+/* What a secretary has said since stands, though an operator brings back what was said before. */
+static void a_correction_that_comes_back_late(void **state)
+{
+    Yizhan__V1__CheckinCorrected first = YIZHAN__V1__CHECKIN_CORRECTED__INIT;
+    struct drive_past past;
+    struct told t;
+
+    (void)state;
+    told_open(&t, "");
+    first.org_path = BRANCH;
+    first.meeting_id = "m1";
+    first.member = "u4";
+    first.state = YIZHAN__V1__ATTENDANCE_STATE__PRESENT;
+    first.reason = "r";
+    assert_int_equal(drive(&t.drive, "s1", BRANCH, "checkin.corrected", &first.base), YZ_OK);
+    drive_keep(&t.drive, &past);
+    t.drive.now_ms += 1000;
+    applied(&t, "s1", "checkin.corrected",
+            "{" IT ",\"member\":\"u4\",\"state\":\"ABSENT\",\"reason\":\"r\"}");
+    assert_int_equal(drive_bring_back(&t.drive, &past), YZ_STALE_REVISION);
+    assert_string_equal(t.drive.v.field, "member");
+    past.event.received_at_ms = t.drive.now_ms;
+    assert_int_equal(drive_bring_back(&t.drive, &past), YZ_OK);
+    told_deinit(&t);
+}
+
 static void who_comes_or_is_corrected_later_is_credited_too(void **state)
 {
     int64_t shown_ms;
@@ -633,6 +659,7 @@ int main(void)
         cmocka_unit_test(a_replay_of_convening_keeps_its_roster),
         cmocka_unit_test(who_votes_of_a_given_roster),
         cmocka_unit_test(a_register_in_which_nobody_stands_is_none),
+        cmocka_unit_test(a_correction_that_comes_back_late),
         cmocka_unit_test(changes_carry_their_revision),
         cmocka_unit_test(a_cancelled_meeting_is_over),
         cmocka_unit_test(the_roster_is_reminded_once_and_of_the_right_time),

@@ -352,6 +352,29 @@ static void test_marks_have_a_pace_of_their_own(void **state)
     drive_deinit(&d);
 }
 
+/* An edit that an operator brings back behind a later one does not bring its text back. */
+static void test_an_edit_that_comes_back_late(void **state)
+{
+    Yizhan__V1__ThreadEdited first = YIZHAN__V1__THREAD_EDITED__INIT;
+    struct drive_past past;
+    struct drive d;
+
+    (void)state;
+    drive_init(&d);
+    first.org_path = ORG;
+    first.thread_id = "t1";
+    first.sequence = posted(&d, "u1", "x1");
+    first.text = "改一";
+    assert_int_equal(drive(&d, "u1", HOME, "thread.edited", &first.base), YZ_OK);
+    drive_keep(&d, &past);
+    assert_int_equal(drive_bring_back(&d, &past), YZ_OK);
+    d.now_ms += 1000;
+    assert_int_equal(edit(&d, "u1", first.sequence, "改二"), YZ_OK);
+    assert_int_equal(drive_bring_back(&d, &past), YZ_STALE_REVISION);
+    assert_refused(&d, "sequence");
+    drive_deinit(&d);
+}
+
 static void test_edited(void **state)
 {
     Yizhan__V1__ThreadPostEdited *pushed;
@@ -515,14 +538,23 @@ static void test_read_up_to(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_posted),   cmocka_unit_test(test_posted_twice),
-        cmocka_unit_test(test_order),    cmocka_unit_test(test_replay),
-        cmocka_unit_test(test_thread),   cmocka_unit_test(test_reply),
-        cmocka_unit_test(test_mentions), cmocka_unit_test(test_a_reader_may_be_mentioned),
-        cmocka_unit_test(test_pace),     cmocka_unit_test(test_marks_have_a_pace_of_their_own),
-        cmocka_unit_test(test_edited),   cmocka_unit_test(test_edits_end),
-        cmocka_unit_test(test_hidden),   cmocka_unit_test(test_reactions),
-        cmocka_unit_test(test_flagged),  cmocka_unit_test(test_read_up_to),
+        cmocka_unit_test(test_posted),
+        cmocka_unit_test(test_posted_twice),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_thread),
+        cmocka_unit_test(test_reply),
+        cmocka_unit_test(test_mentions),
+        cmocka_unit_test(test_a_reader_may_be_mentioned),
+        cmocka_unit_test(test_pace),
+        cmocka_unit_test(test_marks_have_a_pace_of_their_own),
+        cmocka_unit_test(test_edited),
+        cmocka_unit_test(test_edits_end),
+        cmocka_unit_test(test_an_edit_that_comes_back_late),
+        cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_reactions),
+        cmocka_unit_test(test_flagged),
+        cmocka_unit_test(test_read_up_to),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
