@@ -188,11 +188,12 @@ class Run:
 
     def figures(self):
         lines = read(self.folder / "ledger.jsonl")
-        outcomes = self._outcomes()
+        outcomes, given_up = self._outcomes()
         totals = self.sampler.totals
         return {
             **figures.of_ledger(lines),
             **{f"events {status}": outcomes.count(status) for status in ("applied", "refused", "dead_lettered")},
+            "given up though nobody poisoned them": given_up,
             "gaps repaired (pushes read again by gateways)": int(totals["yizhan_gateway_pushes_repaired_total"]),
             "partitions taken over": int(totals["yizhan_worker_leases_taken_total"]),
             **{f"most memory, MB: {kind}": max((rss for name, rss in self.sampler.rss_max.items()
@@ -201,11 +202,14 @@ class Run:
         }  # fmt: skip
 
     def _outcomes(self):
+        """The status of each, and how many events ended their workers so often that they were set aside: what they were to
+        leave is not judged."""
         path = self.folder / "snapshot.json"
         if not path.exists():
-            return []
-        documents = json.loads(path.read_text(encoding="utf-8"))["documents"]
-        return [outcome["status"] for outcome in documents.get("outcomes", [])]
+            return [], 0
+        outcomes = snapshot.read(path)["documents"].get("outcomes", [])
+        given_up = [o for o in outcomes if o["code"] == "unprocessable" and not o.get("event_id", "").startswith("poison")]
+        return [outcome["status"] for outcome in outcomes], len(given_up)
 
 
 def idle(lines, devices):

@@ -60,7 +60,9 @@ def test_who_may_do_what(stack, clients, user, name):
         clients[user][database or stack.settings["mongodb_database"]].command(command)
         allowed = True
     except pymongo.errors.OperationFailure as error:
-        allowed = error.code not in (UNAUTHORIZED, NO_SUCH_COMMAND)
+        if error.code == NO_SUCH_COMMAND:
+            pytest.skip("this server has no such command; scripts/prove-mongodb asks MongoDB")
+        allowed = error.code != UNAUTHORIZED
     assert allowed == (user in users)
 
 
