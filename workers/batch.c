@@ -214,7 +214,7 @@ static bool is_alive(void *arg, size_t event)
 /* (1) outcomes, (2) documents, (3) outbox. *again: fold the batch anew. */
 static enum yz_err settle(struct wk_batch *batch, bool *again)
 {
-    bool due = false;
+    int64_t due_ms;
     enum yz_err err;
 
     batch->stage_mono_us = yz_clock_mono_us();
@@ -228,11 +228,11 @@ static enum yz_err settle(struct wk_batch *batch, bool *again)
         return err;
     wk_settle_staged(batch, WK_STAGE_DOCUMENTS);
     yz_fault_point("after_documents");
-    err = wk_outbox_write(batch->fold, batch->store, is_alive, batch, &due);
+    err = wk_outbox_write(batch->fold, batch->store, is_alive, batch, &due_ms);
     if (err)
         return err;
-    if (due)
-        wk_outbox_wake(batch->means.outbox);
+    if (due_ms > 0)
+        wk_outbox_wake(batch->means.outbox, due_ms);
     wk_settle_staged(batch, WK_STAGE_OUTBOX);
     yz_fault_point("after_outbox");
     return YZ_OK;

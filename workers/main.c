@@ -179,7 +179,7 @@ static enum yz_err start_threads(struct worker *w)
     unsigned count = (unsigned)w->conf.threads;
     enum yz_err err;
 
-    err = wk_outbox_start(&w->conf, w->pool, w->lease, &w->metrics, &w->outbox);
+    err = wk_outbox_start(&w->conf, w->pool, w->lease, &w->metrics, w->watch, &w->outbox);
     means.outbox = w->outbox;
     for (unsigned i = 0; !err && i < count; i++)
         err = wk_consumer_start(&means, i, count, &w->consumers[i]);

@@ -25,11 +25,13 @@ struct wk_outbox {
     struct wk_pool *pool;
     struct wk_lease *lease;
     struct wk_metrics *metrics;
+    const struct wk_watch *watch;
     struct wk_publisher *pub;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t cond;
     bool stopping, woken;
+    int64_t due_ms;      /* of the rows that it was woken for; 0: of none */
     struct batch *batch; /* of the scan under way */
 };
 
@@ -67,7 +69,7 @@ static void row_id(const struct wk_fold_row *row, char out[WK_ID_MAX])
 }
 
 enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, wk_alive_fn *alive,
-                            void *arg, bool *due)
+                            void *arg, int64_t *due_ms)
 {
     size_t count, used = 0;
     const struct wk_fold_row *rows = wk_fold_rows(fold, &count);
@@ -76,6 +78,7 @@ enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, 
     bson_t **documents = yz_calloc(count + 1, sizeof *documents);
     enum yz_err err = YZ_OK;
 
+    *due_ms = 0;
     for (size_t i = 0; i < count; i++) {
         if (!alive(arg, rows[i].event))
             continue;
@@ -83,7 +86,8 @@ enum yz_err wk_outbox_write(const struct wk_fold *fold, struct wk_store *store, 
         documents[used] = row_document(&rows[i], ids[used]);
         writes[used] =
             (struct wk_write){.kind = WK_INSERT, .id = ids[used], .document = documents[used]};
-        *due = *due || rows[i].due_at_ms <= yz_clock_wall_ms();
+        if (rows[i].due_at_ms <= rows[i].time_ms && rows[i].due_at_ms > *due_ms)
+            *due_ms = rows[i].due_at_ms;
         used++;
     }
     if (used > 0)
@@ -192,14 +196,20 @@ bool wk_outbox_ask(const bool held[YZ_PARTITIONS], int64_t now_ms, bson_t *filte
 static bool ask_for_ours(struct wk_outbox *outbox, bson_t *filter, bson_t *opts)
 {
     bool held[YZ_PARTITIONS], suspended = wk_lease_suspended(outbox->lease);
+    int64_t now_ms = wk_watch_bus_ms(outbox->watch), due_ms;
 
+    pthread_mutex_lock(&outbox->mutex);
+    due_ms = outbox->due_ms;
+    outbox->due_ms = 0;
+    pthread_mutex_unlock(&outbox->mutex);
+    now_ms = now_ms > 0 && due_ms > now_ms ? due_ms : now_ms;
     for (unsigned p = 0; p < YZ_PARTITIONS; p++) {
         struct wk_lease_view view;
 
         wk_lease_look(outbox->lease, p, &view);
-        held[p] = view.revision != 0 && !suspended;
+        held[p] = view.revision != 0 && !suspended && now_ms > 0;
     }
-    return wk_outbox_ask(held, yz_clock_wall_ms(), filter, opts);
+    return wk_outbox_ask(held, now_ms, filter, opts);
 }
 
 static enum yz_err mark(struct wk_store *store, const char *const *ids, size_t count,
@@ -332,7 +342,7 @@ static void *run(void *arg)
 
 enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
                             struct wk_lease *lease, struct wk_metrics *metrics,
-                            struct wk_outbox **outbox)
+                            const struct wk_watch *watch, struct wk_outbox **outbox)
 {
     struct wk_outbox *o = yz_calloc(1, sizeof *o);
 
@@ -345,6 +355,7 @@ enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
     o->pool = pool;
     o->lease = lease;
     o->metrics = metrics;
+    o->watch = watch;
     pthread_mutex_init(&o->mutex, NULL);
     pthread_cond_init(&o->cond, NULL);
     if (pthread_create(&o->thread, NULL, run, o) != 0)
@@ -353,12 +364,13 @@ enum yz_err wk_outbox_start(const struct yz_conf *conf, struct wk_pool *pool,
     return YZ_OK;
 }
 
-void wk_outbox_wake(struct wk_outbox *outbox)
+void wk_outbox_wake(struct wk_outbox *outbox, int64_t due_ms)
 {
     if (!outbox)
         return;
     pthread_mutex_lock(&outbox->mutex);
     outbox->woken = true;
+    outbox->due_ms = due_ms > outbox->due_ms ? due_ms : outbox->due_ms;
     pthread_cond_signal(&outbox->cond);
     pthread_mutex_unlock(&outbox->mutex);
 }

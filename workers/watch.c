@@ -43,6 +43,7 @@ struct wk_watch {
     atomic_bool stopping;
     _Atomic uint64_t trusted; /* reconnects counted when EVENTS was last judged, plus one */
     _Atomic uint64_t repeated_until;
+    _Atomic int64_t bus_less_mono_us; /* the broker's clock, at least, less ours; 0: not known */
     _Atomic(struct wk_lease *) lease; /* NULL: there is none yet */
 
     /* the looker's own */
@@ -64,6 +65,15 @@ bool wk_watch_trusts(const struct wk_watch *watch)
 uint64_t wk_watch_repeated_until(const struct wk_watch *watch)
 {
     return atomic_load(&watch->repeated_until);
+}
+
+int64_t wk_watch_bus_ms(const struct wk_watch *watch)
+{
+    int64_t less_us = watch ? atomic_load(&watch->bus_less_mono_us) : 0;
+
+    if (!watch)
+        return yz_clock_wall_ms();
+    return less_us ? (yz_clock_mono_us() + less_us) / 1000 : 0;
 }
 
 static void look_at_process(struct wk_watch *watch)
@@ -124,6 +134,7 @@ static void judge_clock(struct wk_watch *watch, const json_t *info, int64_t roun
 
     if (theirs == 0)
         return;
+    atomic_store(&watch->bus_less_mono_us, theirs - yz_clock_mono_us());
     yz_gauge(&watch->metrics->clock_ahead_us, ahead);
     yz_trouble_set(&watch->metrics->troubles, YZ_TROUBLE_clock_skewed,
                    (ahead < 0 ? -ahead : ahead) - round_trip_us / 2 >= CLOCK_SKEW_US,
@@ -318,7 +329,7 @@ static bool on_overdue(void *arg, const bson_t *row)
 static void look_at_outbox(struct wk_watch *watch, struct wk_store *store)
 {
     bson_t *filter = BCON_NEW("state", BCON_UTF8("due"), "due_at", "{", "$lte",
-                              BCON_DATE_TIME(yz_clock_wall_ms() - OVERDUE_MS), "}");
+                              BCON_DATE_TIME(wk_watch_bus_ms(watch) - OVERDUE_MS), "}");
     bson_t *opts = BCON_NEW("limit", BCON_INT64(1), "projection", "{", "_id", BCON_INT32(1), "}");
     bool found = false;
 

@@ -43,6 +43,10 @@ void wk_watch_stop(struct wk_watch *watch);
 /* Since the last connect EVENTS was held against what it had reached: events may be taken. Any
  * thread. */
 bool wk_watch_trusts(const struct wk_watch *watch);
+/* A time that the broker's clock has reached: as a look found it, and by the monotonic clock since,
+ * so that a step of our own wall clock does not move it. It is behind by no more than that look's
+ * answer took. 0: no look found it yet. NULL: our own time. Any thread. */
+int64_t wk_watch_bus_ms(const struct wk_watch *watch);
 /* Sequences up to this one may have been given out twice; 0: none was. Any thread. */
 uint64_t wk_watch_repeated_until(const struct wk_watch *watch);
 

@@ -379,7 +379,7 @@ static void test_events_settle_and_the_outbox_delivers(void **state)
     assert_int_equal(wk_lease_new(&conf, nc, "c-1", &metrics, &means.lease), YZ_OK);
     for (unsigned i = 0; i < 2; i++)
         assert_int_equal(wk_consumer_start(&means, i, 2, &consumers[i]), YZ_OK);
-    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, &outbox), YZ_OK);
+    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, NULL, &outbox), YZ_OK);
     for (unsigned i = 0; i < EVENTS_SENT; i++)
         emit(i, i % 2 ? "a" : "b", i == 7 ? "no" : "yes");
     emit(EVENTS_SENT, "a", "later");

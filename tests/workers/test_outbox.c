@@ -25,17 +25,24 @@
 #define BULK      1000
 #define CONSUMERS 2
 #define LATER_MS  3600000
+#define DAY_MS    86400000
 #define LONG_TEXT 8000
 #define IDS_MAX   256
 
 static struct wk_batch_means means;
 static struct wk_consumer *consumers[CONSUMERS];
 static struct wk_outbox *outbox;
+static struct wk_watch *watch; /* NULL: our own clock is right */
 
 /* So many causes cannot be written into their messages. */
 static atomic_int causes_fail;
 static atomic_size_t destroyed;
 
+/* Our clock is ahead of the broker's by so much. */
+static _Atomic int64_t clock_step_ms;
+
+int64_t __real_yz_clock_wall_ms(void);
+int64_t __wrap_yz_clock_wall_ms(void);
 natsStatus __real_natsMsgHeader_Set(natsMsg *msg, const char *key, const char *value);
 natsStatus __wrap_natsMsgHeader_Set(natsMsg *msg, const char *key, const char *value);
 void __real_natsMsg_Destroy(natsMsg *msg);
@@ -46,6 +53,11 @@ natsStatus __wrap_natsMsgHeader_Set(natsMsg *msg, const char *key, const char *v
     if (strcmp(key, YZ_HEADER_CAUSE) == 0 && atomic_fetch_sub(&causes_fail, 1) > 0)
         return NATS_ERR;
     return __real_natsMsgHeader_Set(msg, key, value);
+}
+
+int64_t __wrap_yz_clock_wall_ms(void)
+{
+    return __real_yz_clock_wall_ms() + atomic_load(&clock_step_ms);
 }
 
 void __wrap_natsMsg_Destroy(natsMsg *msg)
@@ -120,7 +132,7 @@ static void start_worker(const char *name)
     means = new_means(find_handler);
     atomic_store(&stopping, false);
     assert_int_equal(wk_lease_new(&conf, nc, name, &metrics, &means.lease), YZ_OK);
-    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, &outbox), YZ_OK);
+    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, watch, &outbox), YZ_OK);
     means.outbox = outbox;
     for (unsigned i = 0; i < CONSUMERS; i++)
         assert_int_equal(wk_consumer_start(&means, i, CONSUMERS, &consumers[i]), YZ_OK);
@@ -324,7 +336,7 @@ static void start_scanner(const char *name)
 {
     means = new_means(find_handler);
     assert_int_equal(wk_lease_new(&conf, nc, name, &metrics, &means.lease), YZ_OK);
-    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, &outbox), YZ_OK);
+    assert_int_equal(wk_outbox_start(&conf, pool, means.lease, &metrics, watch, &outbox), YZ_OK);
 }
 
 static void stop_scanner(void)
@@ -474,6 +486,43 @@ static void test_a_row_put_off_holds_back_those_behind_it(void **state)
     ask_of_events("PURGE", "{}");
 }
 
+static bool is_ready(void *arg, const char **reason)
+{
+    (void)arg;
+    *reason = NULL;
+    return true;
+}
+
+static void scan_with_a_clock_ahead(int64_t step_ms, size_t done)
+{
+    atomic_store(&clock_step_ms, step_ms);
+    assert_int_equal(wk_watch_start(&conf, nc, pool, &metrics, "stepped", is_ready, NULL, &watch),
+                     YZ_OK);
+    start_scanner("stepped");
+    wait_rows("done", done);
+    stop_scanner();
+    wk_watch_stop(watch);
+    watch = NULL;
+    atomic_store(&clock_step_ms, 0);
+}
+
+/* Not a day early, and not a day late. */
+static void test_rows_are_due_by_the_brokers_clock(void **state)
+{
+    const struct owed later[] = {{"x", "a", 9031, 0}}, now[] = {{"y", "b", 9032, 0}},
+                      again[] = {{"y", "c", 9033, 0}};
+    size_t done = count("outbox", BCON_NEW("state", "done"));
+
+    (void)state;
+    owe(later, 1, yz_clock_wall_ms() + LATER_MS);
+    owe(now, 1, yz_clock_wall_ms());
+    scan_with_a_clock_ahead(DAY_MS, done + 1);
+    owe(again, 1, yz_clock_wall_ms());
+    scan_with_a_clock_ahead(-DAY_MS, done + 2);
+    assert_events("$t-9032-0 $t-9033-0 ");
+    ask_of_events("PURGE", "{}");
+}
+
 static bson_t *row_of(int i, const char *state, int64_t due_ms, char id[WK_ID_MAX])
 {
     snprintf(id, WK_ID_MAX, "plan|%s-%d", state, i);
@@ -571,6 +620,7 @@ int main(void)
         cmocka_unit_test(test_a_refused_row_holds_back_those_behind_it),
         cmocka_unit_test(test_rows_due_at_the_same_moment_keep_their_order),
         cmocka_unit_test(test_a_row_put_off_holds_back_those_behind_it),
+        cmocka_unit_test(test_rows_are_due_by_the_brokers_clock),
         cmocka_unit_test(test_a_scan_looks_at_what_is_due_only),
     };
 
