@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A NUL is refused where its field is known. */
+#define LOAD_FLAGS (JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL)
+
 struct reader {
     struct yz_arena *arena;
     yz_resolve_fn *resolve;
@@ -236,6 +239,8 @@ static enum yz_err read_timestamp(const struct reader *in, const json_t *value,
 static enum yz_err read_value(const struct reader *in, const ProtobufCFieldDescriptor *field,
                               json_t *value, const struct yz_path *path, void *slot)
 {
+    if (json_is_string(value) && strlen(json_string_value(value)) != json_string_length(value))
+        return refuse(in, path, YZ_INVALID_UTF8, "There is a NUL in it, or half a character.");
     switch (field->type) {
     case PROTOBUF_C_TYPE_BOOL:
         *(protobuf_c_boolean *)slot = json_is_true(value);
@@ -428,6 +433,72 @@ static bool shallow(const char *text, size_t len)
     return true;
 }
 
+/* Length of the escape at text (6 for \\u and its digits), and which UTF-16 unit it is; 0: none. */
+static size_t unit_at(const char *text, size_t len, unsigned *unit)
+{
+    char digits[5] = "";
+
+    if (len < 6 || text[0] != '\\' || text[1] != 'u')
+        return 0;
+    memcpy(digits, text + 2, 4);
+    if (strspn(digits, "0123456789abcdefABCDEF") != 4)
+        return 0;
+    *unit = (unsigned)strtoul(digits, NULL, 16);
+    return 6;
+}
+
+static bool is_first_half(unsigned unit)
+{
+    return unit >= 0xD800 && unit <= 0xDBFF;
+}
+
+static bool is_second_half(unsigned unit)
+{
+    return unit >= 0xDC00 && unit <= 0xDFFF;
+}
+
+/* Who cuts a text of UTF-16 between the two halves of a character, and writes JSON of it, writes an
+ * escape of one half. A NUL's, which is as long, takes its place, so that the text can be read and
+ * the field be told that holds it. false: there was none. */
+static bool blot_halves(char *text, size_t len)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned unit, next;
+
+        if (text[i] != '\\')
+            continue;
+        if (!unit_at(text + i, len - i, &unit)) {
+            i++; /* what is escaped may be a backslash */
+            continue;
+        }
+        i += 5;
+        if (is_first_half(unit) && unit_at(text + i + 1, len - i - 1, &next) &&
+            is_second_half(next)) {
+            i += 6;
+        } else if (is_first_half(unit) || is_second_half(unit)) {
+            memset(text + i - 3, '0', 4);
+            found = true;
+        }
+    }
+    return found;
+}
+
+static json_t *load_blotted(const char *text, size_t len)
+{
+    char *copy = yz_malloc(len + 1);
+    json_t *root = NULL;
+
+    if (copy) {
+        memcpy(copy, text, len);
+        if (blot_halves(copy, len))
+            root = yz_json_load(copy, len, LOAD_FLAGS, NULL);
+    }
+    free(copy);
+    return root;
+}
+
 /* Some of it is JSON by the letter, and yet more than a message holds: those who sent it should not
  * look for a comma. */
 static const char *what_json(enum json_error_code code)
@@ -437,9 +508,8 @@ static const char *what_json(enum json_error_code code)
         return "A key stands twice";
     case json_error_numeric_overflow:
         return "A number is too large";
-    case json_error_null_character:
     case json_error_null_byte_in_key:
-        return "A text holds a NUL";
+        return "A key holds a NUL";
     default:
         return "This is not JSON";
     }
@@ -461,7 +531,9 @@ static enum yz_err parse(const char *text, size_t len, json_t **root, struct yz_
 
     if (!shallow(text, len))
         return yz_violate(v, YZ_TOO_DEEP, NULL, NULL);
-    *root = yz_json_load(text, len, JSON_REJECT_DUPLICATES, &error);
+    *root = yz_json_load(text, len, LOAD_FLAGS, &error);
+    if (!*root)
+        *root = load_blotted(text, len);
     if (*root)
         return YZ_OK;
     /* jansson refuses bad UTF-8, but tells it from bad JSON only where it stands in a string. */

@@ -196,9 +196,21 @@ static enum yz_err unknown_field(uint32_t number, const struct yz_path *outer,
     return yz_path_violate(&path, v, YZ_UNKNOWN_FIELD, NULL);
 }
 
+/* Which element of a repeated field comes next; numbers may be packed, and are not told apart. */
+static long next_index(uint16_t counts[YZ_FIELDS_MAX], const ProtobufCMessageDescriptor *desc,
+                       const ProtobufCFieldDescriptor *field)
+{
+    size_t at = (size_t)(field - desc->fields);
+
+    if (!yz_field_repeated(field) || wire_of(field->type) != WIRE_BYTES || at >= YZ_FIELDS_MAX)
+        return YZ_PATH_FIELD;
+    return counts[at] < UINT16_MAX ? counts[at]++ : YZ_PATH_FIELD;
+}
+
 static enum yz_err scan(struct bytes in, const ProtobufCMessageDescriptor *desc, int depth,
                         const struct yz_path *outer, struct yz_violation *v)
 {
+    uint16_t counts[YZ_FIELDS_MAX] = {0};
     struct yz_seen seen = {{0}};
     struct time_parts time = {0, 0};
     enum yz_err err;
@@ -215,7 +227,7 @@ static enum yz_err scan(struct bytes in, const ProtobufCMessageDescriptor *desc,
         field = protobuf_c_message_descriptor_get_field(desc, number);
         if (!field)
             return unknown_field(number, outer, v);
-        struct yz_path path = {outer, field->name, YZ_PATH_FIELD};
+        struct yz_path path = {outer, field->name, next_index(counts, desc, field)};
         if ((!yz_field_repeated(field) && (err = yz_field_once(&seen, desc, field, &path, v))) ||
             (err = scan_field(&in, wire, field, depth, &path, &time, v)))
             return err;

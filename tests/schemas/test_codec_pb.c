@@ -136,7 +136,9 @@ static const struct {
     {&yizhan__test__lists__descriptor, "0a 02 01 80", YZ_BAD_FRAME, "numbers"},
     {&yizhan__test__lists__descriptor, "52 03 01 00 00", YZ_BAD_FRAME, "fixed"},
     {&yizhan__test__lists__descriptor, "55 01 00 00", YZ_BAD_FRAME, "fixed"},
-    {&yizhan__test__lists__descriptor, "4a 03 32 01 c0", YZ_INVALID_UTF8, "inner.texts"},
+    {&yizhan__test__lists__descriptor, "4a 03 32 01 c0", YZ_INVALID_UTF8, "inner[0].texts[0]"},
+    {&yizhan__test__lists__descriptor, "32 01 61 4a 00 4a 06 32 01 62 32 01 c0", YZ_INVALID_UTF8,
+     "inner[1].texts[1]"},
     {&yizhan__test__choice__descriptor, "08 01 12 01 61", YZ_INVALID_VALUE, "text"},
 };
 
