@@ -96,6 +96,7 @@ CHOSEN = {
 for name in KINDS:
     SCENES[name] = OfKind(name, *CHOSEN.get(name, ()))
 SCENES["gateway_cut_off"] = OfKind("refuse", GATEWAY_LINK)
+SCENES["gateway_half_open"] = OfKind("lose_one_way", GATEWAY_LINK)
 SCENES["database_delayed"] = OfKind("delay", DATABASE_LINK, (399, 50))
 SCENES["files_exhausted"] = OfKind("files_exhausted", "gateway0")
 # Workers that settle leave nothing in EVENTS: it fills up when they cannot.
