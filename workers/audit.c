@@ -1,6 +1,5 @@
 #include "workers/audit.h"
 
-#include "common/clock.h"
 #include "workers/store.h"
 
 #include <inttypes.h>
@@ -34,7 +33,7 @@ static enum yz_err insert(struct wk_store *store, const char *id, const bson_t *
 
 enum yz_err wk_audit_access(const struct wk_query *query, const struct wk_access *access)
 {
-    int64_t now_ms = yz_clock_wall_ms();
+    int64_t now_ms = query->now_ms;
     bson_t document = BSON_INITIALIZER;
     char key[WK_ACCESS_KEY_BYTES], id[WK_ID_MAX];
     enum yz_err err;

@@ -121,6 +121,7 @@ struct wk_query {
     const struct wk_context *context;
     struct wk_store *store; /* store.h's read functions */
     struct yz_arena *arena; /* the reply and all it points to */
+    int64_t now_ms;         /* by the broker's clock, see watch.h */
 };
 /* Fill v and return its err, or set *reply (in the arena) and return YZ_OK. */
 typedef enum yz_err wk_answer_fn(const struct wk_query *query, ProtobufCMessage **reply,

@@ -184,7 +184,7 @@ static enum yz_err start_threads(struct worker *w)
     for (unsigned i = 0; !err && i < count; i++)
         err = wk_consumer_start(&means, i, count, &w->consumers[i]);
     if (!err)
-        err = wk_query_start(&w->context, w->nc, w->pool, &w->metrics, &w->queries);
+        err = wk_query_start(&w->context, w->nc, w->pool, &w->metrics, w->watch, &w->queries);
     return err;
 }
 

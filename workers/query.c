@@ -41,6 +41,7 @@ struct wk_query_service {
     natsConnection *nc;
     struct wk_pool *pool;
     struct wk_metrics *metrics;
+    const struct wk_watch *watch;
     natsSubscription *subscription;
     pthread_t *threads;
     size_t thread_count;
@@ -419,6 +420,14 @@ static enum yz_err read_request(struct server *server, natsMsg *msg, struct yz_a
     return err ? yz_violate(v, err, NULL, NULL) : YZ_OK;
 }
 
+/* Our own clock until the first look. */
+static int64_t now_ms(const struct wk_query_service *service)
+{
+    int64_t bus_ms = wk_watch_bus_ms(service->watch);
+
+    return bus_ms > 0 ? bus_ms : yz_clock_wall_ms();
+}
+
 static enum yz_err answer(struct server *server, natsMsg *msg, ProtobufCMessage **reply,
                           struct yz_violation *v)
 {
@@ -434,7 +443,8 @@ static enum yz_err answer(struct server *server, natsMsg *msg, ProtobufCMessage 
     handler = wk_registry_query(type->name);
     if (!handler)
         return yz_violate(v, YZ_UNKNOWN_TYPE, "type", NULL);
-    struct wk_query query = {&actor, request, service->context, server->store, &server->arena};
+    struct wk_query query = {&actor,        request,        service->context,
+                             server->store, &server->arena, now_ms(service)};
     return handler->answer(&query, reply, v);
 }
 
@@ -548,7 +558,7 @@ static enum yz_err subscribe(struct wk_query_service *service)
 
 enum yz_err wk_query_start(const struct wk_context *context, natsConnection *nc,
                            struct wk_pool *pool, struct wk_metrics *metrics,
-                           struct wk_query_service **service)
+                           const struct wk_watch *watch, struct wk_query_service **service)
 {
     struct wk_query_service *s = yz_calloc(1, sizeof *s);
     enum yz_err err;
@@ -559,6 +569,7 @@ enum yz_err wk_query_start(const struct wk_context *context, natsConnection *nc,
     s->nc = nc;
     s->pool = pool;
     s->metrics = metrics;
+    s->watch = watch;
     init_locks(s);
     if ((err = start_threads(s)) || (err = subscribe(s))) {
         wk_query_stop(s);

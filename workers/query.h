@@ -21,6 +21,7 @@
 #include "common/err.h"
 #include "workers/metrics.h"
 #include "workers/store.h"
+#include "workers/watch.h"
 
 #include <nats/nats.h>
 #include <stddef.h>
@@ -32,8 +33,10 @@
 
 struct wk_query_service;
 
+/* watch: handlers are told its time; NULL: our own. */
 YZ_MUST_USE enum yz_err wk_query_start(const struct wk_context *context, natsConnection *nc,
                                        struct wk_pool *pool, struct wk_metrics *metrics,
+                                       const struct wk_watch *watch,
                                        struct wk_query_service **service);
 /* Take no more requests, answer those that are there, free everything. NULL: nothing. */
 void wk_query_stop(struct wk_query_service *service);

@@ -1,6 +1,7 @@
 /* Who looked at what, against a real database: written before anything is answered. */
 #include "workers/audit.h"
 
+#include "common/clock.h"
 #include "database_rig.h"
 #include "workers/document.h"
 #include "workers/registry.h"
@@ -67,7 +68,7 @@ static struct seen accesses_of(const char *owner)
 /* Each reading is one document, also of the same file by the same reader in one millisecond. */
 static void test_each_is_written(void **state)
 {
-    const struct wk_query query = {.actor = &actor, .store = store};
+    const struct wk_query query = {.actor = &actor, .store = store, .now_ms = yz_clock_wall_ms()};
     struct seen seen;
 
     (void)state;
@@ -83,7 +84,7 @@ static void test_each_is_written(void **state)
 /* The last test: the database is ended. What was not written may not be answered. */
 static void test_database_away(void **state)
 {
-    const struct wk_query query = {.actor = &actor, .store = store};
+    const struct wk_query query = {.actor = &actor, .store = store, .now_ms = yz_clock_wall_ms()};
 
     (void)state;
     service_signal(&database, SIGKILL);

@@ -18,6 +18,7 @@
 
 #define BRANCH     "g1/c1/b1"
 #define TIMEOUT_MS 5000
+#define DAY_MS     86400000
 
 static struct service bus, database;
 static struct yz_conf conf;
@@ -26,7 +27,19 @@ static struct wk_pool *pool;
 static natsConnection *nc;
 static jsCtx *js;
 static struct wk_query_service *service;
+static struct wk_watch *watch; /* NULL: our own clock is right */
 static struct yz_arena arena;
+
+/* Our clock is ahead of the broker's by so much. */
+static _Atomic int64_t clock_step_ms;
+
+int64_t __real_yz_clock_wall_ms(void);
+int64_t __wrap_yz_clock_wall_ms(void);
+
+int64_t __wrap_yz_clock_wall_ms(void)
+{
+    return __real_yz_clock_wall_ms() + atomic_load(&clock_step_ms);
+}
 
 static const struct yz_actor member = {"t1", "u1", BRANCH, "member"};
 static const struct yz_actor secretary = {"t1", "s1", BRANCH, "member,secretary@g1/c1"};
@@ -60,7 +73,7 @@ static bool start_service(void)
         .code_secret_len = sizeof DRIVE_SECRET - 1,
     };
 
-    return wk_query_start(&context, nc, pool, &metrics, &service) == YZ_OK;
+    return wk_query_start(&context, nc, pool, &metrics, watch, &service) == YZ_OK;
 }
 
 static int start_all(void **state)
@@ -681,6 +694,40 @@ static void test_nobody_waits_any_more(void **state)
     natsSubscription_Destroy(replies);
 }
 
+static bool is_ready(void *arg, const char **reason)
+{
+    (void)arg;
+    *reason = NULL;
+    return true;
+}
+
+/* Our clock is a day ahead: a code made by it would be nobody's. */
+static void test_the_time_is_the_brokers(void **state)
+{
+    Yizhan__V1__MeetingCodeKeyRequest request = YIZHAN__V1__MEETING_CODE_KEY_REQUEST__INIT;
+    int64_t before_ms = yz_clock_wall_ms(), until = yz_clock_mono_ms() + TIMEOUT_MS;
+    Yizhan__V1__MeetingCodeKeyReply *reply;
+
+    (void)state;
+    wk_query_stop(service);
+    atomic_store(&clock_step_ms, DAY_MS);
+    assert_int_equal(wk_watch_start(&conf, nc, pool, &metrics, "stepped", is_ready, NULL, &watch),
+                     YZ_OK);
+    while (wk_watch_bus_ms(watch) == 0 && yz_clock_mono_ms() < until)
+        nats_Sleep(20);
+    assert_true(start_service());
+    request.org_path = BRANCH;
+    request.meeting_id = "m1";
+    reply =
+        (Yizhan__V1__MeetingCodeKeyReply *)ask_for(&secretary, "meeting.code_key", &request.base);
+    assert_true(wk_timestamp_ms(reply->server_time) < before_ms + DAY_MS / 2);
+    wk_query_stop(service);
+    wk_watch_stop(watch);
+    watch = NULL;
+    atomic_store(&clock_step_ms, 0);
+    assert_true(start_service());
+}
+
 /* Stopping answers what is there, also what waits for its sequence. */
 static void test_stop_answers(void **state)
 {
@@ -770,6 +817,7 @@ int main(void)
         cmocka_unit_test(test_min_sequence),
         cmocka_unit_test(test_never_settled),
         cmocka_unit_test(test_nobody_waits_any_more),
+        cmocka_unit_test(test_the_time_is_the_brokers),
         cmocka_unit_test(test_stop_answers),
         cmocka_unit_test(test_full_queue),
     };

@@ -77,7 +77,7 @@ static int start_all(void **state)
            yz_bus_connect(options, TIMEOUT_MS, &nc) == YZ_OK &&
            natsConnection_Subscribe(&sub, nc, "$JS.API.>", on_call, NULL) == NATS_OK &&
            wk_pool_new(&conf, &pool) == YZ_OK &&
-           wk_query_start(&context, nc, pool, &metrics, &service) == YZ_OK;
+           wk_query_start(&context, nc, pool, &metrics, NULL, &service) == YZ_OK;
     natsOptions_Destroy(options);
     return good ? 0 : -1;
 }

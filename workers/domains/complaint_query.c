@@ -8,7 +8,6 @@
 #include "workers/roster.h"
 #include "workers/store.h"
 
-#include "common/clock.h"
 #include "common/memory.h"
 
 #include <stdio.h>
@@ -48,12 +47,11 @@ static enum yz_err load(const struct wk_query *query, const char *collection, co
 }
 
 /* By the document of a key or of a member's terms, now. */
-static bool is_appointed(const bson_t *document, const bson_t *complaint)
+static bool is_appointed(const struct wk_query *query, const bson_t *document,
+                         const bson_t *complaint)
 {
-    int64_t now_ms = yz_clock_wall_ms();
-
-    return wk_complaint_appointed(document, wk_document_text(complaint, "routed_to"), now_ms,
-                                  now_ms);
+    return wk_complaint_appointed(document, wk_document_text(complaint, "routed_to"), query->now_ms,
+                                  query->now_ms);
 }
 
 /* What the asker is appointed to, in the arena; empty: nothing. */
@@ -76,7 +74,7 @@ static enum yz_err check_handler(const struct wk_query *query, const bson_t *com
 
     if (err)
         return fail(v, err);
-    if (!is_appointed(&terms, complaint))
+    if (!is_appointed(query, &terms, complaint))
         return yz_violate(v, YZ_NOT_APPOINTED, "complaintId", NULL);
     return YZ_OK;
 }
@@ -305,7 +303,7 @@ static bool on_key(void *arg, const bson_t *row)
     for (size_t i = 0; id && i < load->answer->n_keys; i++) {
         Yizhan__V1__ComplaintKey *key = load->answer->keys[i];
 
-        if (strcmp(key->key_id, id + 1) == 0 && is_appointed(row, load->complaint)) {
+        if (strcmp(key->key_id, id + 1) == 0 && is_appointed(load->query, row, load->complaint)) {
             key->withdrawn = false;
             load->answer->unhandled = false;
         }
@@ -498,7 +496,7 @@ static bool on_complaint(void *arg, const bson_t *row)
     if (!complaint)
         return false;
     page->cursor = wk_document_text(&kept, "due_key");
-    if (is_appointed(page->terms, row))
+    if (is_appointed(page->query, page->terms, row))
         page->rows[page->count++] = complaint;
     return true;
 }
@@ -760,7 +758,7 @@ static enum yz_err answer_keys(const struct wk_query *query, ProtobufCMessage **
     struct orgs_load holders = {.query = query, .documents = orgs.holders};
     enum yz_err err = answer ? YZ_OK : YZ_BUSY;
 
-    wk_route_case(request->org_path, request->accused, yz_clock_wall_ms(), &what);
+    wk_route_case(request->org_path, request->accused, query->now_ms, &what);
     wk_route_orgs(what.place, &orgs);
     if (!err)
         err = load_orgs(&handlers, &orgs, WK_COMPLAINT_HANDLERS);

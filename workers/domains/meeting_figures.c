@@ -2,7 +2,6 @@
  * for each year; read by the queries gaps and statistics. */
 #include "workers/domains/meeting.h"
 
-#include "common/clock.h"
 #include "workers/calendar.h"
 #include "workers/roster.h"
 #include "workers/store.h"
@@ -281,7 +280,7 @@ static enum yz_err find_last(const struct wk_query *query, struct branches *bran
 static bool fill_gap(const struct wk_query *query, const struct branch *branch,
                      Yizhan__V1__MeetingKind kind, Yizhan__V1__MeetingGapsReply__Gap **out)
 {
-    int64_t now_ms = yz_clock_wall_ms();
+    int64_t now_ms = query->now_ms;
     const struct wk_rules_meeting *rules = wk_rules_meeting_at(query->context->rules, now_ms);
     int64_t every = wk_meeting_every_months(rules, kind), last_ms = 0, since_ms, began_ms;
 
@@ -349,7 +348,7 @@ static enum yz_err fill_gaps(const struct wk_query *query, const struct branches
     if (branches->more)
         answer->next_after = (char *)(uintptr_t)branches->last;
     answer->rule_version =
-        (char *)(uintptr_t)wk_rules_meeting_at(query->context->rules, yz_clock_wall_ms())->version;
+        (char *)(uintptr_t)wk_rules_meeting_at(query->context->rules, query->now_ms)->version;
     return YZ_OK;
 }
 

@@ -1,7 +1,6 @@
 /* Lists of meetings: an org's, and a member's own. */
 #include "workers/domains/meeting.h"
 
-#include "common/clock.h"
 #include "workers/query.h"
 #include "workers/store.h"
 
@@ -151,7 +150,7 @@ static enum yz_err find_rosters(struct page *page, const char *after)
     char first[24];
     enum yz_err err;
 
-    snprintf(first, sizeof first, "%015lld", (long long)(yz_clock_wall_ms() - RUNS_ON_MS));
+    snprintf(first, sizeof first, "%015lld", (long long)(page->query->now_ms - RUNS_ON_MS));
     BSON_APPEND_UTF8(&filter, "tenant", page->query->actor->tenant);
     BSON_APPEND_UTF8(&filter, "members", page->query->actor->member);
     BSON_APPEND_DOCUMENT_BEGIN(&filter, "until", &range);
@@ -182,11 +181,11 @@ static bool on_mine(void *arg, const bson_t *row)
 }
 
 /* Open, or still to come. Those that are over before their time, or cancelled, are left out. */
-static bool is_ahead(const Yizhan__V1__MeetingSummary *row)
+static bool is_ahead(const struct wk_query *query, const Yizhan__V1__MeetingSummary *row)
 {
     return row->state == YIZHAN__V1__MEETING_STATE__OPEN ||
            (row->state == YIZHAN__V1__MEETING_STATE__CONVENED &&
-            wk_timestamp_ms(row->meeting->ends_at) > yz_clock_wall_ms());
+            wk_timestamp_ms(row->meeting->ends_at) > query->now_ms);
 }
 
 static void fill_mine(const struct page *page, Yizhan__V1__MeetingMineReply *answer)
@@ -194,7 +193,7 @@ static void fill_mine(const struct page *page, Yizhan__V1__MeetingMineReply *ans
     for (size_t i = 0; i < page->count; i++) {
         Yizhan__V1__MeetingSummary *row = page->rows[i];
 
-        if (row && is_ahead(row))
+        if (row && is_ahead(page->query, row))
             answer->meetings[answer->n_meetings++] = row;
     }
     if (page->more)

@@ -1,5 +1,4 @@
 /* The queries about one meeting. */
-#include "common/clock.h"
 #include "workers/code.h"
 #include "workers/document.h"
 #include "workers/domains/meeting.h"
@@ -114,7 +113,7 @@ static enum yz_err answer_code_key(const struct wk_query *query, ProtobufCMessag
     answer->key.data = key;
     answer->key.len = WK_CODE_KEY_BYTES;
     answer->code_period_s = (uint32_t)wk_document_number(&meeting, "code_period_s");
-    answer->server_time = wk_timestamp_new(query->arena, yz_clock_wall_ms());
+    answer->server_time = wk_timestamp_new(query->arena, query->now_ms);
     *reply = &answer->base;
     return YZ_OK;
 }

@@ -1,7 +1,6 @@
 /* The inbox: what is addressed to the asking member, and what the member did with it. */
 #include "workers/domains/notice.h"
 
-#include "common/clock.h"
 #include "workers/document.h"
 #include "workers/query.h"
 #include "workers/store.h"
@@ -391,7 +390,7 @@ enum yz_err wk_notice_list(const struct wk_query *query, ProtobufCMessage **repl
         (const Yizhan__V1__NoticeListRequest *)query->request;
     size_t wanted = request->limit ? request->limit : LIST_COUNT;
     Yizhan__V1__NoticeListReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
-    struct listing listing = {.query = query, .now_ms = yz_clock_wall_ms(), .recalled_too = true};
+    struct listing listing = {.query = query, .now_ms = query->now_ms, .recalled_too = true};
     enum yz_err err;
 
     if (!answer)
@@ -416,7 +415,7 @@ enum yz_err wk_notice_unread(const struct wk_query *query, ProtobufCMessage **re
     Yizhan__V1__NoticeUnreadReply *answer = yz_arena_alloc(query->arena, sizeof *answer);
     struct listing listing = {
         .query = query,
-        .now_ms = yz_clock_wall_ms(),
+        .now_ms = query->now_ms,
         .limit = UNREAD_OF,
         .brief = true,
         .after = ((const Yizhan__V1__NoticeUnreadRequest *)query->request)->after,
@@ -527,7 +526,7 @@ enum yz_err wk_notice_pending(const struct wk_query *query, ProtobufCMessage **r
                               .org_path = request->org_path,
                               .answer = answer,
                               .limit = request->limit ? request->limit : LIST_COUNT,
-                              .now_ms = yz_clock_wall_ms()};
+                              .now_ms = query->now_ms};
     bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER;
     enum yz_err err = YZ_BUSY;
 

@@ -1,5 +1,4 @@
 /* The queries of the domain study. */
-#include "common/clock.h"
 #include "workers/calendar.h"
 #include "workers/document.h"
 #include "workers/domains/study.h"
@@ -119,8 +118,7 @@ static bool is_ended(const bson_t *session)
 static enum yz_err fill_session(const struct wk_query *query, const bson_t *row,
                                 Yizhan__V1__StudyProgressReply *answer)
 {
-    const struct wk_rules_study *rules =
-        wk_rules_study_at(query->context->rules, yz_clock_wall_ms());
+    const struct wk_rules_study *rules = wk_rules_study_at(query->context->rules, query->now_ms);
     Yizhan__V1__StudySession *session = yz_arena_alloc(query->arena, sizeof *session);
     bson_t kept;
 
@@ -283,7 +281,7 @@ static enum yz_err answer_hours(const struct wk_query *query, ProtobufCMessage *
     const Yizhan__V1__StudyHoursRequest *request =
         (const Yizhan__V1__StudyHoursRequest *)query->request;
     const struct wk_rules *all = query->context->rules;
-    int64_t now_ms = yz_clock_wall_ms();
+    int64_t now_ms = query->now_ms;
     int64_t year = request->year ? (int64_t)request->year
                                  : wk_calendar_year(wk_rules_calendar_at(all, now_ms), now_ms);
     const struct wk_rules_study *rules = rules_of_year(all, year, now_ms);

@@ -1,6 +1,7 @@
 /* The inbox and the report of a notice, over a real database: many branches, many notices, pages.
  */
 #include "branch_rig.h"
+#include "common/clock.h"
 #include "query_rig.h"
 
 #include "workers/domains/notice.h"
@@ -15,8 +16,11 @@
 static enum yz_err ask(const struct yz_actor *actor, const char *type,
                        const ProtobufCMessage *request, void *reply)
 {
-    const struct wk_query query = {
-        .actor = actor, .request = request, .store = store, .arena = &arena};
+    const struct wk_query query = {.actor = actor,
+                                   .request = request,
+                                   .store = store,
+                                   .arena = &arena,
+                                   .now_ms = yz_clock_wall_ms()};
     struct yz_violation v = {0};
 
     yz_arena_reset(&arena);

@@ -1,5 +1,6 @@
 /* Who has not read, page by page while the branch changes, over a real database. */
 #include "branch_rig.h"
+#include "common/clock.h"
 #include "query_rig.h"
 
 #include "workers/domains/notice.h"
@@ -87,8 +88,11 @@ static Yizhan__V1__NoticeUnreadMembersReply *ask(const char *after, enum yz_err 
     Yizhan__V1__NoticeUnreadMembersRequest request =
         YIZHAN__V1__NOTICE_UNREAD_MEMBERS_REQUEST__INIT;
     const struct yz_actor secretary = {"t1", "s1", "u", "member,secretary@u"};
-    const struct wk_query query = {
-        .actor = &secretary, .request = &request.base, .store = store, .arena = &arena};
+    const struct wk_query query = {.actor = &secretary,
+                                   .request = &request.base,
+                                   .store = store,
+                                   .arena = &arena,
+                                   .now_ms = yz_clock_wall_ms()};
     ProtobufCMessage *reply = NULL;
     struct yz_violation v = {0};
 
