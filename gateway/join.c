@@ -174,13 +174,16 @@ static uint32_t count_visible(const struct gw_channel *c, const struct gw_subscr
     return count;
 }
 
-static void hand_values(struct gw_channel *c)
+/* false: out of memory. */
+static bool hand_values(struct gw_channel *c)
 {
     struct gw_message **messages;
     size_t count = 0, total = HASH_COUNT(c->values.by_name);
 
-    if (total == 0 || !(messages = malloc(total * sizeof *messages)))
-        return;
+    if (total == 0)
+        return true;
+    if (!(messages = malloc(total * sizeof *messages)))
+        return false;
     for (struct gw_value *v = c->values.by_name; v; v = v->hh.next)
         messages[count++] = gw_message_ref(v->msg);
     for (size_t i = 0; i < count; i++) {
@@ -188,6 +191,7 @@ static void hand_values(struct gw_channel *c)
         gw_message_unref(messages[i]);
     }
     free(messages);
+    return true;
 }
 
 /* Hand c->serving its missed pushes while there is room; true: all of them. */
@@ -230,7 +234,8 @@ static void come_on(struct gw_subscriber *sub)
     /* An inbox is one phone's: nobody comes back to what it has got. */
     if (c->inbox && !somebody_waits(c))
         gw_recent_clear(&c->feed.recent, c->feed.seen);
-    hand_values(c);
+    if (!hand_values(c))
+        lose(sub, YZ_CLOSE_CHANNEL_LOST);
 }
 
 /* Hand on what was missed as far as there is room. up_to_now: it is all that there is. */
