@@ -421,8 +421,8 @@ static void finish_query(struct gw_http *http, struct gw_exchange *exchange)
 
 void gw_http_finish(struct gw_http *http, struct gw_exchange *exchange)
 {
-    if (exchange->body.failed)
-        gw_exchange_refuse(exchange, YZ_FRAME_TOO_LARGE, NULL, NULL);
+    if (exchange->body.failed) /* it is as long as it was said to be, so it was memory */
+        gw_exchange_refuse(exchange, YZ_INTERNAL, NULL, NULL);
     else if (exchange->query[0])
         finish_query(http, exchange);
     else

@@ -38,10 +38,12 @@ static bool write_answer(struct gw_connection *c, bool *done)
         if (!c->head_sent) {
             yz_buf_init(&head, room);
             gw_exchange_head(c->exchange, &head);
-            used = head.failed ? 0 : head.len;
+            c->head_sent = !head.failed;
+            used = c->head_sent ? head.len : 0;
             memcpy(to, head.data ? head.data : to, used);
             yz_buf_deinit(&head);
-            c->head_sent = true;
+            if (!c->head_sent)
+                return false; /* no memory: a body without its head is none */
         }
         part = len - c->body_sent < room - used ? len - c->body_sent : room - used;
         if (part > 0)

@@ -178,6 +178,14 @@ static int attach_tls(struct lws *wsi, void *ssl_ctx)
     return gw_tls_attach(server->parts.tls, ssl_ctx) ? 0 : -1;
 }
 
+static int note_made(struct lws *wsi)
+{
+    struct gw_server *server = lws_context_user(lws_get_context(wsi));
+
+    server->made = true;
+    return 0;
+}
+
 static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                   size_t len)
 {
@@ -185,6 +193,8 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 
     if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
         return attach_tls(wsi, user);
+    if (reason == LWS_CALLBACK_WSI_CREATE)
+        return note_made(wsi);
     if (!c)
         return 0;
     c->wsi = wsi;
@@ -286,8 +296,11 @@ static void adopt(struct gw_server *server, int fd, const struct sockaddr *peer,
     }
     server->connections++;
     atomic_store(&server->parts.metrics->connections, (int64_t)server->connections);
-    /* On an error, too, the socket is closed and the connection freed by WSI_DESTROY. */
-    (void)lws_adopt_descriptor_vhost_via_info(&desc);
+    server->made = false;
+    /* On an error, too, the socket is closed, and the connection freed by WSI_DESTROY if there was
+     * memory for a wsi. */
+    if (!lws_adopt_descriptor_vhost_via_info(&desc) && !server->made)
+        free_connection(c);
 }
 
 static void on_client(void *arg, int fd, const struct sockaddr *peer)

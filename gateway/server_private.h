@@ -53,6 +53,7 @@ struct gw_server {
     size_t connections;
     TAILQ_HEAD(, gw_connection) dirty;
     bool polling; /* between the loop's prepare and check phases */
+    bool made;    /* libwebsockets has made something of the socket that is being adopted */
     uv_prepare_t prepare;
     uv_check_t check;
     uint8_t *write_buffer; /* LWS_PRE bytes, then room */

@@ -620,6 +620,7 @@ enum yz_err yz_pairs_decode(const ProtobufCMessageDescriptor *desc, const struct
                             struct yz_violation *v)
 {
     const struct reader in = {arena, NULL, v};
+    unsigned refusals = yz_memory_refusals();
     json_t *object = json_object();
     enum yz_err err = YZ_OK;
 
@@ -630,6 +631,8 @@ enum yz_err yz_pairs_decode(const ProtobufCMessageDescriptor *desc, const struct
         err = add_pair(desc, &pairs[i], object, v);
     if (!err)
         err = read_object(&in, desc, object, NULL, message);
+    if (yz_memory_refusals() != refusals)
+        err = yz_violate(v, YZ_INTERNAL, NULL, NULL);
     if (err)
         *message = NULL;
     json_decref(object);

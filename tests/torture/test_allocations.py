@@ -6,6 +6,8 @@ event sent again is accepted, and in the end each event has taken effect once.
 """
 
 import ctypes
+import http.client
+import json
 import mmap
 import os
 import pathlib
@@ -21,6 +23,7 @@ import websockets.exceptions
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 
+from meeting import Meeting  # noqa: E402
 from people import new_id  # noqa: E402
 from phone import Closed, Phone, Refused  # noqa: E402
 from stack import Stack, Town  # noqa: E402
@@ -274,6 +277,100 @@ def test_each_allocation_of_a_frame(under_torture):
     until(lambda: member.phone.read_for(0.1) or len(member.all_offsets(thread)) >= len(offsets), 30,
           what="the torn phone has everything")  # fmt: skip
     assert member.all_offsets(thread) == offsets
+
+
+class Asker:
+    """Requests over connections of their own; each is answered, refused with a temporary error, or its connection ends."""
+
+    def __init__(self, stack, person):
+        self.port = stack.gateways[0].port
+        self.token = stack.keys.token(person)
+
+    def ask(self, method, path, body=None):
+        """Status and answer; None: the connection has ended. A silence is an error."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        try:
+            head = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+            connection.request(method, path, body and json.dumps(body), head)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read() or b"null")
+        except TimeoutError:
+            raise
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def expect(self, status, *request):
+        answer = self.ask(*request)
+        if answer and answer[0] != status:
+            assert answer[0] >= 500 and (answer[1] is None or answer[1]["temporary"]), answer
+        return answer[1] if answer and answer[0] == status else None
+
+
+def test_each_allocation_of_a_request(under_torture):
+    stack, town, plan, gateway = under_torture("gateway")
+    asker, pid = Asker(stack, town.person("m1")), gateway.pid
+
+    def counted():
+        """Connections without a socket, and as many less as there are other descriptors."""
+        connections = stack.metric(gateway, "yizhan_gateway_connections")
+        time.sleep(0.5)  # the one that asked is gone
+        return connections - len(os.listdir(f"/proc/{pid}/fd"))
+
+    def get(number):
+        assert asker.expect(200, "GET", "/v1/query/notice/list?limit=5&minSequence=0") in ({}, None)
+
+    def post(number):
+        name = new_id("e")
+        event = {"eventId": name, "type": "notice.read", "payload": {"noticeId": "n1"}}
+        accepted = asker.expect(202, "POST", "/v1/events", event)
+        assert not accepted or accepted["eventId"] == name
+
+    def ask_by_post(number):
+        asker.expect(404, "POST", "/v1/query/event/outcome_of_nonce?minSequence=0", {"eventId": new_id("e")})
+
+    def arrive(number):
+        asker.expect(426, "GET", "/v1/ws")
+
+    before = counted()
+    for number in range(1, 9):
+        plan.arm(MAIN_THREAD, number)
+        arrive(number)
+        plan.disarm()
+    until(lambda: counted() <= before, 20, what="no connection is counted that is none")
+    for work in (get, post, ask_by_post):
+        each_allocation(plan, MAIN_THREAD, work)
+    assert gateway.running and gateway.pid == pid, "the gateway lives"
+
+
+def test_each_allocation_before_a_value(under_torture):
+    """Whoever holds a channel has its values, or is closed and comes back for them."""
+    stack, town, plan, gateway = under_torture("gateway")
+    desk = stack.phone(town.secretary, gateway=1)
+    held = Meeting(town, desk, [town.person("m1")])
+    stack.phone(town.person("m1"), gateway=1).done("checkin.recorded", held.checkin())
+    holder = stack.phone(town.secretary, subscribe=[held.channel])  # so that the channel is there
+    holder.wait_value(held.channel, "meeting.attendance_count", lambda value: value["present"] == 1)
+    pid = gateway.pid
+
+    def enter(number):
+        phone = None
+        try:
+            phone = Phone(stack.url())
+            phone.hello(stack.keys.token(town.secretary))
+            phone.subscribe(held.channel, {})
+            phone.wait_value(held.channel, "meeting.attendance_count", lambda value: value["present"] == 1, timeout=10)
+        except Refused as refused:
+            assert refused.error.get("temporary"), refused.error
+        except (Closed, OSError, EOFError, websockets.exceptions.WebSocketException):
+            pass
+        finally:
+            if phone:
+                phone.close()
+
+    each_allocation(plan, MAIN_THREAD, enter)
+    assert gateway.running and gateway.pid == pid, "the gateway lives"
 
 
 def test_each_allocation_of_a_batch(under_torture):
