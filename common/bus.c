@@ -2,9 +2,11 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/memory.h"
 #include "common/subject.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,14 +177,64 @@ natsStatus yz_bus_header_set(natsMsg **msg, const char *key, const char *value)
     return s;
 }
 
+/* An ended subscription that the reading thread of its connection may still be at. */
+struct ended {
+    natsConnection *nc;
+    natsSubscription *sub;
+    struct ended *next;
+};
+static pthread_mutex_t ended_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct ended *ended_first;
+
+static void put_ended(struct ended *ended)
+{
+    pthread_mutex_lock(&ended_mutex);
+    ended->next = ended_first;
+    ended_first = ended;
+    pthread_mutex_unlock(&ended_mutex);
+}
+
+/* NULL: none of that connection. */
+static struct ended *take_ended(natsConnection *nc)
+{
+    struct ended **at = &ended_first, *ended;
+
+    pthread_mutex_lock(&ended_mutex);
+    while (*at && (*at)->nc != nc)
+        at = &(*at)->next;
+    ended = *at;
+    if (ended)
+        *at = ended->next;
+    pthread_mutex_unlock(&ended_mutex);
+    return ended;
+}
+
 void yz_bus_unsubscribe(natsConnection *nc, natsSubscription *sub)
 {
+    struct ended *ended, *taken = NULL, *next;
+    bool answered;
+
     if (!sub)
         return;
     natsSubscription_Unsubscribe(sub);
-    if (natsConnection_IsClosed(nc) ||
-        natsConnection_FlushTimeout(nc, UNSUBSCRIBE_WAIT_MS) == NATS_OK)
-        natsSubscription_Destroy(sub);
+    ended = yz_malloc(sizeof *ended);
+    *ended = (struct ended){.nc = nc, .sub = sub};
+    put_ended(ended);
+    while ((ended = take_ended(nc))) {
+        ended->next = taken;
+        taken = ended;
+    }
+    answered = natsConnection_IsClosed(nc) ||
+               natsConnection_FlushTimeout(nc, UNSUBSCRIBE_WAIT_MS) == NATS_OK;
+    for (ended = taken; ended; ended = next) {
+        next = ended->next;
+        if (!answered) {
+            put_ended(ended);
+            continue;
+        }
+        natsSubscription_Destroy(ended->sub);
+        free(ended);
+    }
 }
 
 /* The one call that writes the buffer in place. Its PONG is not needed, so a late one is no error.

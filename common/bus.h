@@ -52,7 +52,8 @@ YZ_MUST_USE natsStatus yz_bus_header_set(natsMsg **msg, const char *key, const c
 YZ_MUST_USE bool yz_bus_headers_ready(natsMsg **msg);
 /* Unsubscribe and destroy while the connection lives. nats.c 3.4's reading thread finds a message's
  * subscription and only then takes its lock, so one may be freed only when the broker has answered
- * what was sent behind the unsubscribe. Blocks for that answer; without one it is given up. */
+ * what was sent behind the unsubscribe. Blocks for that answer; without one in time it is freed
+ * behind the next one of that connection. */
 void yz_bus_unsubscribe(natsConnection *nc, natsSubscription *sub);
 /* Have what was published go out now: nats.c's own thread first waits a millisecond for more. For a
  * thread that is about to wait itself; one that has more to send leaves it to that thread, and so
