@@ -2,33 +2,16 @@
  * handlers. */
 #include "workers/query.h"
 
-#include "common/bus.h"
-#include "common/clock.h"
-#include "services.h"
+#include "service_rig.h"
 #include "workers/code.h"
-#include "workers/domains/drive.h"
 #include "workers/outcome.h"
 
 #include <event.pb-c.h>
 #include <meeting.pb-c.h>
 #include <notice.pb-c.h>
-#include <signal.h>
-#include <stdio.h>
 #include <thread.pb-c.h>
 
-#define BRANCH     "g1/c1/b1"
-#define TIMEOUT_MS 5000
-#define DAY_MS     86400000
-
-static struct service bus, database;
-static struct yz_conf conf;
-static struct wk_metrics metrics;
-static struct wk_pool *pool;
-static natsConnection *nc;
-static jsCtx *js;
-static struct wk_query_service *service;
-static struct wk_watch *watch; /* NULL: our own clock is right */
-static struct yz_arena arena;
+#define DAY_MS 86400000
 
 /* Our clock is ahead of the broker's by so much. */
 static _Atomic int64_t clock_step_ms;
@@ -39,153 +22,6 @@ int64_t __wrap_yz_clock_wall_ms(void);
 int64_t __wrap_yz_clock_wall_ms(void)
 {
     return __real_yz_clock_wall_ms() + atomic_load(&clock_step_ms);
-}
-
-static const struct yz_actor member = {"t1", "u1", BRANCH, "member"};
-static const struct yz_actor secretary = {"t1", "s1", BRANCH, "member,secretary@g1/c1"};
-static const struct yz_actor other_tenant = {"t", "u1", BRANCH, "member"};
-static const struct yz_actor stranger = {"t1", "u9", "g2", "member"};
-
-static bool connect_bus(void)
-{
-    natsOptions *options = NULL;
-    jsStreamConfig events;
-    const char *subjects[] = {"evt.>"};
-    bool good = yz_bus_options(&conf, "test", &options) == YZ_OK &&
-                yz_bus_connect(options, TIMEOUT_MS, &nc) == YZ_OK &&
-                natsConnection_JetStream(&js, nc, NULL) == NATS_OK;
-
-    natsOptions_Destroy(options);
-    jsStreamConfig_Init(&events);
-    events.Name = YZ_STREAM_EVENTS;
-    events.Subjects = subjects;
-    events.SubjectsLen = 1;
-    events.Retention = js_WorkQueuePolicy;
-    return good && js_AddStream(NULL, js, &events, NULL, NULL) == NATS_OK;
-}
-
-/* What `conf` says now, over whatever the database holds. */
-static bool start_service(void)
-{
-    static const struct wk_context context = {
-        .conf = &conf,
-        .code_secret = (const uint8_t *)DRIVE_SECRET,
-        .code_secret_len = sizeof DRIVE_SECRET - 1,
-    };
-
-    return wk_query_start(&context, nc, pool, &metrics, watch, &service) == YZ_OK;
-}
-
-static int start_all(void **state)
-{
-    char *argv[] = {"test", NULL};
-
-    (void)state;
-    if (!service_start_nats(&bus) || !service_start_database(&database) ||
-        !yz_conf_parse(&conf, YZ_CONF_WORKER, 1, argv, "", NULL))
-        return -1;
-    conf.nats_url = bus.url;
-    conf.mongodb_uri = database.url;
-    conf.mongodb_database = "query_test";
-    conf.database_timeout_ms = 3000;
-    conf.query_threads = 1;
-    conf.query_timeout_ms = 2000;
-    yz_arena_init(&arena, (size_t)32 * 1024 * 1024);
-    return connect_bus() && wk_pool_new(&conf, &pool) == YZ_OK && wk_pool_ping(pool) == YZ_OK &&
-                   start_service()
-               ? 0
-               : -1;
-}
-
-static int stop_all(void **state)
-{
-    (void)state;
-    if (service)
-        wk_query_stop(service);
-    if (pool)
-        wk_pool_free(pool);
-    jsCtx_Destroy(js);
-    natsConnection_Destroy(nc);
-    yz_arena_deinit(&arena);
-    service_stop(&database);
-    service_stop(&bus);
-    nats_Close();
-    return 0;
-}
-
-static natsMsg *new_request(const struct yz_actor *actor, const char *tenant, const char *type,
-                            const char *reply_to, const void *data, size_t len)
-{
-    char subject[YZ_SUBJECT_MAX];
-    natsMsg *msg = NULL;
-
-    yz_query_subject(tenant, type, subject);
-    assert_int_equal(natsMsg_Create(&msg, subject, reply_to, data, (int)len), NATS_OK);
-    if (actor)
-        assert_int_equal(yz_actor_write(actor, &msg), YZ_OK);
-    return msg;
-}
-
-static natsMsg *send_request(natsMsg *msg)
-{
-    natsMsg *reply = NULL;
-
-    assert_int_equal(natsConnection_RequestMsg(&reply, nc, msg, TIMEOUT_MS), NATS_OK);
-    natsMsg_Destroy(msg);
-    return reply;
-}
-
-static natsMsg *ask(const struct yz_actor *actor, const char *type, const ProtobufCMessage *request,
-                    uint64_t min_sequence)
-{
-    uint8_t data[2048];
-    size_t len = protobuf_c_message_get_packed_size(request);
-    natsMsg *msg;
-    char number[24];
-
-    assert_true(len <= sizeof data);
-    protobuf_c_message_pack(request, data);
-    msg = new_request(actor, actor->tenant, type, NULL, data, len);
-    snprintf(number, sizeof number, "%llu", (unsigned long long)min_sequence);
-    if (min_sequence)
-        assert_int_equal(natsMsgHeader_Set(msg, YZ_HEADER_MIN_SEQUENCE, number), NATS_OK);
-    return send_request(msg);
-}
-
-static enum yz_err take_error(natsMsg *reply, struct yz_violation *v)
-{
-    bool failed = yz_violation_read(reply, v);
-
-    natsMsg_Destroy(reply);
-    return failed ? v->err : YZ_OK;
-}
-
-/* The error that the query is answered with; YZ_OK: none. */
-static enum yz_err ask_error(const struct yz_actor *actor, const char *type,
-                             const ProtobufCMessage *request)
-{
-    struct yz_violation v;
-
-    return take_error(ask(actor, type, request, 0), &v);
-}
-
-/* The reply's message, in the test's arena until the next call. */
-static ProtobufCMessage *ask_for(const struct yz_actor *actor, const char *type,
-                                 const ProtobufCMessage *request)
-{
-    natsMsg *reply = ask(actor, type, request, 0);
-    ProtobufCMessage *message = NULL;
-    struct yz_violation v;
-
-    if (yz_violation_read(reply, &v))
-        print_error("%s: %s %s %s\n", type, yz_err_code(v.err), v.field, v.text);
-    yz_arena_reset(&arena);
-    assert_false(yz_violation_read(reply, &v));
-    assert_int_equal(yz_pb_decode(yz_query_type_find(type, NULL)->reply, natsMsg_GetData(reply),
-                                  (size_t)natsMsg_GetDataLength(reply), &arena, &message, &v),
-                     YZ_OK);
-    natsMsg_Destroy(reply);
-    return message;
 }
 
 /* Write what the driven events left. */
@@ -606,94 +442,6 @@ static void test_bad_requests(void **state)
     }
 }
 
-static uint64_t store_event(void)
-{
-    jsPubAck *ack = NULL;
-    uint64_t sequence;
-
-    assert_int_equal(js_Publish(&ack, js, "evt.0.t1.notice.g1", "x", 1, NULL, NULL), NATS_OK);
-    sequence = ack->Sequence;
-    jsPubAck_Destroy(ack);
-    return sequence;
-}
-
-/* A query that waits for its sequence does not keep the one thread: others are answered, and it is
- * when its event is settled. */
-static void test_min_sequence(void **state)
-{
-    Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
-    uint64_t sequence = store_event();
-    natsSubscription *replies = NULL;
-    natsMsg *waiting = new_request(&member, "t1", "notice.list", "_INBOX.replies.waiting", "", 0),
-            *reply;
-    struct yz_violation v;
-    char number[24];
-
-    (void)state;
-    snprintf(number, sizeof number, "%llu", (unsigned long long)sequence);
-    assert_int_equal(natsMsgHeader_Set(waiting, YZ_HEADER_MIN_SEQUENCE, number), NATS_OK);
-    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "_INBOX.replies.waiting"), NATS_OK);
-    assert_int_equal(natsConnection_PublishMsg(nc, waiting), NATS_OK);
-    natsMsg_Destroy(waiting);
-    for (int i = 0; i < 20; i++)
-        assert_int_equal(ask_error(&member, "notice.list", &list.base), YZ_OK);
-    assert_int_equal(natsSubscription_NextMsg(&reply, replies, 100), NATS_TIMEOUT);
-    assert_int_equal(js_DeleteMsg(js, YZ_STREAM_EVENTS, sequence, NULL, NULL), NATS_OK);
-    assert_int_equal(natsSubscription_NextMsg(&reply, replies, 1000), NATS_OK);
-    assert_int_equal(take_error(reply, &v), YZ_OK);
-    natsSubscription_Destroy(replies);
-    /* Settled long ago. */
-    assert_int_equal(take_error(ask(&member, "notice.list", &list.base, sequence), &v), YZ_OK);
-}
-
-/* It is told so, and is not left to the gateway's time-out. */
-static void test_never_settled(void **state)
-{
-    Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
-    uint64_t sequence = store_event();
-    struct yz_violation v;
-
-    (void)state;
-    assert_int_equal(take_error(ask(&member, "notice.list", &list.base, sequence), &v),
-                     YZ_NOT_SETTLED);
-    /* Not in the queue since it was never stored. */
-    assert_int_equal(take_error(ask(&member, "notice.list", &list.base, sequence + 1), &v),
-                     YZ_NOT_SETTLED);
-    assert_int_equal(js_DeleteMsg(js, YZ_STREAM_EVENTS, sequence, NULL, NULL), NATS_OK);
-}
-
-/* What nobody waits for any more is not looked for in a database that keeps everyone waiting,
- * whether it came with a sequence (that was settled long ago) or without. */
-static void test_nobody_waits_any_more(void **state)
-{
-    uint64_t sequence = store_event(), busy = atomic_load(&metrics.queries_busy);
-    natsSubscription *replies = NULL;
-    natsMsg *first = new_request(&member, "t1", "notice.list", "_INBOX.replies.gone", "", 0),
-            *others = new_request(&member, "t1", "notice.list", "_INBOX.replies.gone", "", 0),
-            *reply;
-    struct yz_violation v;
-    char number[24];
-
-    (void)state;
-    assert_int_equal(js_DeleteMsg(js, YZ_STREAM_EVENTS, sequence, NULL, NULL), NATS_OK);
-    snprintf(number, sizeof number, "%llu", (unsigned long long)sequence);
-    assert_int_equal(natsMsgHeader_Set(others, YZ_HEADER_MIN_SEQUENCE, number), NATS_OK);
-    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "_INBOX.replies.gone"), NATS_OK);
-    service_signal(&database, SIGSTOP);
-    assert_int_equal(natsConnection_PublishMsg(nc, first), NATS_OK);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(natsConnection_PublishMsg(nc, others), NATS_OK);
-    for (int i = 0; i < 4; i++) {
-        assert_int_equal(natsSubscription_NextMsg(&reply, replies, 2 * TIMEOUT_MS), NATS_OK);
-        assert_int_equal(take_error(reply, &v), YZ_BUSY);
-    }
-    service_signal(&database, SIGCONT);
-    assert_int_equal(atomic_load(&metrics.queries_busy), busy + 3);
-    natsMsg_Destroy(first);
-    natsMsg_Destroy(others);
-    natsSubscription_Destroy(replies);
-}
-
 static bool is_ready(void *arg, const char **reason)
 {
     (void)arg;
@@ -728,79 +476,6 @@ static void test_the_time_is_the_brokers(void **state)
     assert_true(start_service());
 }
 
-/* Stopping answers what is there, also what waits for its sequence. */
-static void test_stop_answers(void **state)
-{
-    uint64_t sequence = store_event();
-    natsSubscription *replies = NULL;
-    natsMsg *waiting = new_request(&member, "t1", "notice.list", "_INBOX.replies.stop", "", 0),
-            *reply;
-    struct yz_violation v;
-    char number[24];
-
-    (void)state;
-    snprintf(number, sizeof number, "%llu", (unsigned long long)sequence);
-    assert_int_equal(natsMsgHeader_Set(waiting, YZ_HEADER_MIN_SEQUENCE, number), NATS_OK);
-    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "_INBOX.replies.stop"), NATS_OK);
-    for (int i = 0; i < 10; i++)
-        assert_int_equal(natsConnection_PublishMsg(nc, waiting), NATS_OK);
-    natsMsg_Destroy(waiting);
-    assert_int_equal(natsConnection_Flush(nc), NATS_OK);
-    wk_query_stop(service);
-    service = NULL;
-    for (int i = 0; i < 10; i++) {
-        assert_int_equal(natsSubscription_NextMsg(&reply, replies, 1000), NATS_OK);
-        assert_int_equal(take_error(reply, &v), YZ_NOT_SETTLED);
-    }
-    natsSubscription_Destroy(replies);
-    assert_int_equal(js_DeleteMsg(js, YZ_STREAM_EVENTS, sequence, NULL, NULL), NATS_OK);
-    assert_true(start_service());
-}
-
-#define FLOOD (WK_QUERY_QUEUE_MAX + 100)
-
-/* With the database away the queue fills to its maximum and no further; every request has an
- * answer, and afterwards all is well. */
-static void test_full_queue(void **state)
-{
-    Yizhan__V1__NoticeListRequest list = YIZHAN__V1__NOTICE_LIST_REQUEST__INIT;
-    natsSubscription *replies = NULL;
-    natsMsg *msg = new_request(&member, "t1", "notice.list", "_INBOX.replies.flood", "", 0), *reply;
-    int busy = 0, good = 0;
-
-    (void)state;
-    assert_int_equal(natsConnection_SubscribeSync(&replies, nc, "_INBOX.replies.flood"), NATS_OK);
-    service_signal(&database, SIGSTOP);
-    for (int i = 0; i < FLOOD; i++)
-        assert_int_equal(natsConnection_PublishMsg(nc, msg), NATS_OK);
-    natsMsg_Destroy(msg);
-    for (int i = 0; i < FLOOD - WK_QUERY_QUEUE_MAX - 1; i++) {
-        struct yz_violation v;
-
-        assert_int_equal(natsSubscription_NextMsg(&reply, replies, TIMEOUT_MS), NATS_OK);
-        assert_int_equal(take_error(reply, &v), YZ_BUSY);
-    }
-    /* While the others wait, not when their turn came. */
-    assert_true(atomic_load(&metrics.queries_waiting) > WK_QUERY_QUEUE_MAX / 2);
-    service_signal(&database, SIGCONT);
-    for (int i = 0; i < WK_QUERY_QUEUE_MAX + 1; i++) {
-        struct yz_violation v;
-
-        assert_int_equal(natsSubscription_NextMsg(&reply, replies, 2 * TIMEOUT_MS), NATS_OK);
-        if (take_error(reply, &v) == YZ_OK)
-            good++;
-        else
-            busy++;
-    }
-    print_message("answered %d, busy %d\n", good, busy);
-    assert_int_equal(good + busy, WK_QUERY_QUEUE_MAX + 1);
-    natsSubscription_Destroy(replies);
-    assert_int_equal(ask_error(&member, "notice.list", &list.base), YZ_OK);
-    assert_true(atomic_load(&metrics.queries_busy) >= FLOOD - WK_QUERY_QUEUE_MAX - 1);
-    assert_int_equal(atomic_load(&metrics.queries_waiting), 0);
-    assert_int_equal(atomic_load(&metrics.queries_parked), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -814,12 +489,7 @@ int main(void)
         cmocka_unit_test(test_attendance),
         cmocka_unit_test(test_thread_page),
         cmocka_unit_test(test_bad_requests),
-        cmocka_unit_test(test_min_sequence),
-        cmocka_unit_test(test_never_settled),
-        cmocka_unit_test(test_nobody_waits_any_more),
         cmocka_unit_test(test_the_time_is_the_brokers),
-        cmocka_unit_test(test_stop_answers),
-        cmocka_unit_test(test_full_queue),
     };
 
     return cmocka_run_group_tests(tests, start_all, stop_all);
