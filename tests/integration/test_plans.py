@@ -79,9 +79,10 @@ def public(stack, path, payload):
 def filed(stack, phone):
     """A complaint that was filed, among those that merely lie there: what the placeholders of requests stand for."""
     key = base64.b64encode(bytes(PrivateKey.generate().public_key)).decode()
-    phone.done("complaint.handler_registered", {
-        "orgPath": "g1", "memberId": plan_rows.MEMBER, "homePath": "g1/office", "keyId": "k1", "publicKey": key,
-        "from": rfc3339(-60), "until": rfc3339(86400)})  # fmt: skip
+    for handler, key_id in ((plan_rows.MEMBER, "k0"), ("handler", "k1")):  # the first stands in every roster: also the accused's
+        phone.done("complaint.handler_registered", {
+            "orgPath": "g1", "memberId": handler, "homePath": "g1/office", "keyId": key_id, "publicKey": key,
+            "from": rfc3339(-60), "until": rfc3339(86400)})  # fmt: skip
     box = base64.b64encode(SealedBox(PrivateKey.generate().public_key).encrypt(b"text")).decode()
     receipt, nonce = new_receipt(), new_id("n")
     status, accepted = public(stack, "events", {"eventId": nonce, "type": "complaint.filed", "payload": {
