@@ -135,7 +135,8 @@ static void give_up(struct gw_feed *feed, uint64_t behind)
     if (feed->covered < feed->seen)
         feed->covered = feed->seen;
     gw_recent_clear(&feed->recent, feed->seen);
-    feed->suspect = 0;
+    if (feed->suspect <= feed->seen) /* else it is due behind the hole: no look meets it again */
+        feed->suspect = 0;
     feed->tries = 0;
     feed->feeds->events.lost(feed->arg);
 }

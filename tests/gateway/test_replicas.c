@@ -140,6 +140,26 @@ static void gives_up_what_was_met_and_has_gone(void **state)
     assert_int_equal(w->channel.lost, 1);
 }
 
+/* 500 to 579 are gone, and the replica that is read lacks 700, which the look has met: that is due
+ * behind the hole still. */
+static void a_hole_hides_nothing_behind_it(void **state)
+{
+    WORLD(state);
+    replicas_store(&w->replicas, FEED_SUBJECT, 500);
+    feed_rig_open(&w->channel);
+    w->replicas.count = 0;
+    w->replicas.first = 580;
+    replicas_store(&w->replicas, FEED_SUBJECT, 600);
+    replicas_store(&w->replicas, FEED_SUBJECT, 700);
+    w->replicas.turns[2].end = 650;
+    gw_feed_resync(&w->channel.feed);
+    RIG_AWAIT(&w->rig, w->channel.lost == 1, 5000);
+    RIG_AWAIT(&w->rig, w->channel.count == 2, 5000);
+    assert_int_equal(w->channel.offsets[0], 600);
+    assert_int_equal(w->channel.offsets[1], 700);
+    assert_int_equal(w->channel.lost, 1);
+}
+
 /* A lookup of both subjects at once. */
 struct asked {
     struct gw_lookup_entry entry;
@@ -260,6 +280,7 @@ int main(void)
         CASE(asks_again_for_what_a_replica_lacked),
         CASE(does_not_forget_what_was_met),
         CASE(gives_up_what_was_met_and_has_gone),
+        CASE(a_hole_hides_nothing_behind_it),
         CASE(does_not_claim_what_only_another_replica_had),
         CASE(does_not_claim_what_fell_between_two_pages),
         CASE(does_not_claim_for_a_replica_that_has_nothing),
