@@ -3,7 +3,8 @@
 Each mutants/*.patch is one bug in the product's C source. Its header says in plain words what is wrong, by which rule
 the checker must find it (one of several, where the bug breaks more than one) and in which scenario it shows. For each:
 the patch is applied to a copy of the tree, the programs are built, the scenario is played against real services, and
-the checker must report a violation of the rule. The unmutated programs must pass the same scenarios.
+the checker must report a violation of the rule. The unmutated programs must pass the same scenarios, and with no NAME all
+that there are.
 
 A patch with the rule "-" is a control: harm that the product must heal, of which the checker must say nothing.
 """
@@ -179,6 +180,12 @@ def first_of(play_, rules):
     return rows[0][:150] if rows else play_.text.strip()[:150]
 
 
+def all_scenarios(programs):
+    done = subprocess.run([sys.executable, HERE / "scenarios" / "play.py"], capture_output=True, text=True, check=True,
+                          env={**os.environ, "YZ_BUILD_DIR": str(programs)})  # fmt: skip
+    return done.stdout.split()
+
+
 def check_sound(workshop, scenarios, pool, keep):
     """The programs as they are must pass: else a violation says nothing about a mutant."""
     plays = {name: pool.submit(play, workshop.programs("sound"), name, keep and keep / "sound") for name in scenarios}
@@ -193,8 +200,8 @@ def check_sound(workshop, scenarios, pool, keep):
     return good
 
 
-def run(mutants, workshop, jobs, keep):
-    """Build all, play all; the table. True when every mutant was caught."""
+def run(mutants, workshop, jobs, keep, everything):
+    """Build all, play all; the table. True when every mutant was caught. everything: scenarios without a mutant, too."""
     workshop.copy()
     workshop.make("sound")
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
@@ -202,7 +209,8 @@ def run(mutants, workshop, jobs, keep):
         for mutant in mutants:
             workshop.mutate(mutant)
             hunts[mutant.name] = pool.submit(hunt, workshop, mutant, keep)
-        good = check_sound(workshop, sorted({mutant.scenario for mutant in mutants}), pool, keep)
+        scenarios = {mutant.scenario for mutant in mutants} | set(all_scenarios(workshop.programs("sound")) if everything else ())
+        good = check_sound(workshop, sorted(scenarios), pool, keep)
         for mutant in mutants:
             caught, plays = hunts[mutant.name].result()
             good = good and caught
@@ -232,7 +240,7 @@ def main(words=None):
         return 0
     wanted = [mutant for mutant in mutants if not chosen.names or mutant.name in chosen.names]
     try:
-        good = run(wanted, Workshop(ROOT / "build" / "mutants"), chosen.jobs, chosen.keep)
+        good = run(wanted, Workshop(ROOT / "build" / "mutants"), chosen.jobs, chosen.keep, not chosen.names)
     except Broken as broken:
         print(broken, file=sys.stderr)
         return 2

@@ -48,6 +48,30 @@ def retention(run):
     reader.wait_pushes(6, channel="member.m1")
 
 
+@scenario(channel_max_messages=5)
+def long_away(run):
+    """The same, and its gateway is killed meanwhile and started anew: nobody but the stream knows what there was. Then it is
+    away for less long."""
+    reader = run.phone(run.person("m1"), ["member.m1"], since={})
+    watcher = run.phone(run.person("m1"), ["member.m1"], device="watcher", gateway=1)
+    first = run.post(reader, 1)
+    reader.done(*first)
+    reader.done("thread.posted", {**first[1], "text": "again"}, "refused-0")
+    reader.wait_pushes(1, channel="member.m1")
+    for round_, (missed, kept) in enumerate(((8, 5), (3, 3))):
+        gateway = run.stack.gateways[0]
+        run.fault("kill", gateway.name)
+        gateway.kill()
+        run.until_soon(lambda: reader.over, 5)
+        for number in range(missed):
+            watcher.done("thread.posted", {**first[1], "text": "again"}, f"refused-{round_}-{number}")
+        run.stack.start_gateway(gateway)
+        run.fault("kill", gateway.name, "end")
+        seen = len(reader.of("member.m1"))
+        reader.connect(["member.m1"])
+        reader.wait_pushes(seen + kept, channel="member.m1")
+
+
 @scenario()
 def new_epoch(run):
     """The operator raises the epoch: who is there is closed, and nobody's old position counts."""
@@ -96,7 +120,6 @@ def two_tenants(run):
     for number in range(3):
         ours.done(*run.post(ours, number, event_id=new_id("e")))
         theirs.done(*run.post(theirs, f"t2-{number}", event_id=new_id("e")))
-
 
 
 
