@@ -128,8 +128,8 @@ void gw_history_cancel(struct gw_read *read)
     launch(read->history);
 }
 
-/* No message at or below from survives (see the header). Unless more follow, total is then all that
- * the subject held. */
+/* No message at or below from survives (see the header): what was read and what follows are all
+ * that the subject held. */
 static void on_info(void *arg, const struct gw_stream *stream, enum yz_err err)
 {
     struct gw_read *read = arg;
@@ -140,7 +140,7 @@ static void on_info(void *arg, const struct gw_stream *stream, enum yz_err err)
         finish(read, err);
         return;
     }
-    if (!read->more && (stream->subject_max <= 0 || read->total < (uint64_t)stream->subject_max))
+    if (stream->subject_max <= 0 || read->total + read->pending < (uint64_t)stream->subject_max)
         bound = stream->first_seq > read->from + 1 ? stream->first_seq - 1 : read->from;
     if (bound > first_read)
         bound = first_read;
@@ -292,10 +292,11 @@ static void repeat_page(struct gw_read *read)
 }
 
 /* The page came whole, and messages follow. */
-static void go_on(struct gw_read *read)
+static void go_on(struct gw_read *read, uint64_t pending)
 {
     if (read->portion && read->count > 0) {
         read->more = true;
+        read->pending = pending;
         all_read(read);
     } else {
         read->cursor = read->last;
@@ -317,7 +318,7 @@ static bool on_page(struct gw_read *read, const struct gw_answer *answer)
     if (read->broken)
         repeat_page(read);
     else if (answer->status == 204 && answer->pending > 0 && read->last > read->cursor)
-        go_on(read);
+        go_on(read, answer->pending);
     else if (answer->status == 204 || answer->status == 404)
         all_read(read);
     else
@@ -432,7 +433,7 @@ void gw_history_read(struct gw_history *history, struct gw_read *read)
     read->history = history;
     read->barrier = (struct gw_barrier){0};
     read->cursor = read->from;
-    read->last = read->total = read->below = read->proven = read->request = 0;
+    read->last = read->total = read->pending = read->below = read->proven = read->request = 0;
     read->busy = read->first_page = true;
     read->flying = read->anchored = read->more = read->by_reader = false;
     read->restarts = read->repeats = 0;

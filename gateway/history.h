@@ -54,6 +54,7 @@ struct gw_read {
     uint64_t cursor;    /* the page begins at this sequence */
     uint64_t last;      /* last sequence read, 0: none */
     uint64_t total;     /* messages above from that were read */
+    uint64_t pending;   /* how many follow behind a portion */
     uint64_t below;     /* the last message at or below from, when it was asked for */
     uint64_t page_last; /* last sequence of this page */
     bool busy, flying, anchored, first_page, broken;

@@ -502,6 +502,24 @@ static void goes_on_from_the_stream_in_portions(void **state)
     assert_true(rig_counter(&rig->metrics.history_reads) < 500);
 }
 
+/* Nothing was there before it, by which a portion of what follows could be told to be whole. */
+static void goes_on_from_an_empty_channel(void **state)
+{
+    struct phone p, witness;
+
+    RIG_AND_BROKER(state);
+    open_limited(rig, &p, MEETING, from_start, 0);
+    phone_open(rig, &witness, "m2", MEETING, from_now);
+    publish(broker->nc, MEETING_SUBJECT, 3000);
+    RIG_AWAIT(rig, witness.count == 3000, 5000);
+    phone_make_room(rig, &p, 5000);
+    RIG_AWAIT(rig, p.count == 3000 || p.lost, 5000);
+    assert_int_equal(p.lost, YZ_CLOSE_NONE);
+    expect_all_from(&p, 1);
+    phone_close(rig, &p);
+    phone_close(rig, &witness);
+}
+
 /* What is due next survives, although the place itself is gone. */
 static void goes_on_behind_a_place_that_is_gone(void **state)
 {
@@ -777,6 +795,7 @@ int main(void)
         CASE(goes_on_when_there_is_room, usual),
         CASE(pauses_before_what_is_live, usual),
         CASE(goes_on_from_the_stream_in_portions, usual),
+        CASE(goes_on_from_an_empty_channel, usual),
         CASE(goes_on_behind_a_place_that_is_gone, keeps_1500),
         CASE(is_lost_when_what_is_due_is_gone, keeps_1500),
         CASE(goes_on_when_the_bus_is_back, usual),
