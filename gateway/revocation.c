@@ -2,6 +2,7 @@
 
 #include "common/bus.h"
 #include "common/log.h"
+#include "common/table.h"
 #include "gateway/audit.h"
 #include "schemas/field.h"
 #include "schemas/json.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define FILTER  "state.*.auth.revoked.>"
 #define LIVE    "live." FILTER
@@ -143,9 +143,13 @@ static struct entry *obtain(struct gw_revocations *r, const char *key)
         return entry;
     snprintf(entry->key, sizeof entry->key, "%s", key);
     HASH_ADD_STR(r->entries, key, entry);
-    return entry;
+    if (YZ_TABLE_ADDED(entry))
+        return entry;
+    free(entry);
+    return NULL;
 }
 
+/* value NULL: there was no memory to read it. */
 static void take(struct gw_revocations *r, const char *key, uint64_t seq,
                  const Yizhan__V1__AuthRevocation *value)
 {
@@ -158,11 +162,15 @@ static void take(struct gw_revocations *r, const char *key, uint64_t seq,
     if (seq <= entry->seq)
         return;
     clear(r, entry);
-    fill(r, entry, value);
+    if (value)
+        fill(r, entry, value);
+    else
+        make_all_void(r, entry);
     entry->seq = seq;
     r->changed = true;
     atomic_store(&r->metrics->revocations, (int64_t)r->count);
-    yz_info("revocation_taken", "of=%s voids=%zu seq=%" PRIu64, key, value->n_voids, seq);
+    yz_info("revocation_taken", "of=%s voids=%zu seq=%" PRIu64, key, value ? value->n_voids : 0,
+            seq);
 }
 
 /* "state.<tenant>.auth.revoked.<member>" to "<tenant>.<member>"; false when it has another form. */
@@ -180,17 +188,33 @@ static bool key_of(const char *subject, char key[KEY_MAX])
     return len > 0 && len < KEY_MAX;
 }
 
+static void *allocate(void *arg, size_t size)
+{
+    (void)arg;
+    return yz_malloc(size);
+}
+
+static void release(void *arg, void *piece)
+{
+    (void)arg;
+    free(piece);
+}
+
+/* So that want of memory is told from what cannot be read. */
+static ProtobufCAllocator counted = {.alloc = allocate, .free = release};
+
 /* Unknown fields are let through: a newer worker may say more. */
 static Yizhan__V1__AuthRevocation *unpack(natsMsg *msg)
 {
     Yizhan__V1__AuthRevocation *value = NULL;
-    Yizhan__V1__Push *push = yizhan__v1__push__unpack(NULL, (size_t)natsMsg_GetDataLength(msg),
+    Yizhan__V1__Push *push = yizhan__v1__push__unpack(&counted, (size_t)natsMsg_GetDataLength(msg),
                                                       (const uint8_t *)natsMsg_GetData(msg));
 
     if (push && strcmp(push->type, "auth.revocation") == 0)
-        value = yizhan__v1__auth_revocation__unpack(NULL, push->payload.len, push->payload.data);
+        value =
+            yizhan__v1__auth_revocation__unpack(&counted, push->payload.len, push->payload.data);
     if (push)
-        yizhan__v1__push__free_unpacked(push, NULL);
+        yizhan__v1__push__free_unpacked(push, &counted);
     return value;
 }
 
@@ -198,16 +222,18 @@ static void on_value(void *arg, natsMsg *msg, uint64_t seq)
 {
     struct gw_revocations *r = arg;
     Yizhan__V1__AuthRevocation *value = NULL;
+    unsigned refusals = yz_memory_refusals();
     const char *subject = "";
     char key[KEY_MAX];
 
     if (seq == 0 || natsMsgHeader_Get(msg, "Nats-Subject", &subject) != NATS_OK ||
-        !key_of(subject, key) || !(value = unpack(msg))) {
+        !key_of(subject, key) || (!(value = unpack(msg)) && yz_memory_refusals() == refusals)) {
         yz_error("revocation_malformed", "subject=%s seq=%" PRIu64, subject, seq);
         return;
     }
     take(r, key, seq, value);
-    yizhan__v1__auth_revocation__free_unpacked(value, NULL);
+    if (value)
+        yizhan__v1__auth_revocation__free_unpacked(value, &counted);
 }
 
 static void on_live(void *arg, natsMsg *msg)

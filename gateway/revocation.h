@@ -6,7 +6,7 @@
  * Limits    revocations_max. One more cannot be held, and then no token can be judged any more: the
  *           process is not ready and lets nobody in (busy) until it is started with a larger limit.
  *           Sessions that are open stay, and are still closed by what is held; of a member whose
- *           revocations found no room every token counts as void.
+ *           revocations found no room, or no memory, every token counts as void.
  * Failure   before all of them have been read once, no token is accepted (bus_unavailable): a
  *           follower of STATE that is behind is asked again every second until it has what the
  *           leader had at the start, or the leader says that there is no more to read. While

@@ -308,7 +308,8 @@ static int tear_down(void **state)
 /* The stream holds so many messages, the last of them revocations; the follower has all. */
 static void hold(struct world *w, uint64_t last_seq, size_t count, const struct value *values)
 {
-    memcpy(w->link.values, values, count * sizeof *values);
+    if (count > 0)
+        memcpy(w->link.values, values, count * sizeof *values);
     w->link.count = count;
     w->link.last_seq = w->link.follower_seq = last_seq;
 }
@@ -328,6 +329,50 @@ static void what_finds_no_room_is_void_altogether(void **state)
     assert_int_equal(judge(w, "m2", "another"), YZ_TOKEN_REVOKED);
     assert_int_equal(judge(w, "m3", "k0"), YZ_BUSY);
     assert_int_equal(judge(w, "m1", "k1"), YZ_BUSY);
+}
+
+/* Linked in place of those of common/memory.c. */
+void *__real_yz_malloc(size_t size);
+void *__wrap_yz_malloc(size_t size);
+unsigned __wrap_yz_memory_refusals(void);
+
+static int
+    until_refused; /* so many allocations are left, the last of which fails; 0: all are there */
+static unsigned refusals;
+
+void *__wrap_yz_malloc(size_t size)
+{
+    if (until_refused == 0 || --until_refused > 0)
+        return __real_yz_malloc(size);
+    refusals++;
+    return NULL;
+}
+
+unsigned __wrap_yz_memory_refusals(void)
+{
+    return refusals;
+}
+
+/* Whichever allocation fails: nobody is let in by it. */
+static void what_finds_no_memory_is_void_all_the_same(void **state)
+{
+    bool refused = true;
+
+    for (int nth = 1; refused; nth++) {
+        struct world *w = *state;
+
+        hold(w, 1, 0, NULL);
+        TURN_UNTIL(w, ready(w));
+        until_refused = nth;
+        live(w, (struct value){"m1", 2, 2});
+        refused = until_refused == 0;
+        until_refused = 0;
+        assert_true(refused || nth > 5);
+        assert_true(refused || ready(w));
+        assert_int_not_equal(judge(w, "m1", "k1"), YZ_OK);
+        tear_down(state);
+        set_up(state);
+    }
 }
 
 /* What was void stays so when what comes on top finds no room. */
@@ -465,6 +510,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_finds_no_room_is_void_altogether, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_finds_no_memory_is_void_all_the_same, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_member_whose_new_voids_find_no_room_keeps_none_open,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_follower_that_is_behind_does_not_count, set_up,
