@@ -306,7 +306,8 @@ static bool on_leader(void *arg, natsMsg *msg, enum yz_err err)
     if (!err)
         root = yz_json_load(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), 0, NULL);
     if (root && json_unpack(root, "{s:{s:I}}", "message", "seq", &seq) == 0 && seq > 0) {
-        feed->found = (uint64_t)seq;
+        if ((uint64_t)seq > feed->found) /* another look may have met a newer one meanwhile */
+            feed->found = (uint64_t)seq;
         load(feed, feed->found);
     } else if (root && json_unpack(root, "{s:{s:I}}", "error", "code", &code) == 0 && code == 404) {
         find_first(feed);

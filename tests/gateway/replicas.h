@@ -41,6 +41,9 @@ struct replicas {
     size_t count;
     struct replica_turn turns[REPLICAS_TURNS]; /* afterwards the leader answers */
 
+    bool leader_late; /* its answer waits for replicas_leader_answer */
+    char late_reply[128], late_body[128];
+
     size_t gets;        /* direct gets of CHANNELS that came */
     size_t leader_gets; /* questions to its leader */
 };
@@ -80,6 +83,12 @@ static inline void replicas_info(struct replicas *r, const char *stream, const c
     replicas_reply(r, reply, "NATS/1.0\r\n\r\n", body);
 }
 
+/* With what the leader had when it was asked. */
+static inline void replicas_leader_answer(struct replicas *r)
+{
+    replicas_reply(r, r->late_reply, "NATS/1.0\r\n\r\n", r->late_body);
+}
+
 static inline void replicas_leader(struct replicas *r, const char *reply, json_t *question)
 {
     const char *subject = json_string_value(json_object_get(question, "last_by_subj"));
@@ -91,7 +100,10 @@ static inline void replicas_leader(struct replicas *r, const char *reply, json_t
         if (strcmp(r->messages[i].subject, subject) == 0)
             snprintf(body, sizeof body, "{\"message\":{\"seq\":%" PRIu64 "}}", r->messages[i].seq);
     }
-    replicas_reply(r, reply, "NATS/1.0\r\n\r\n", body);
+    snprintf(r->late_reply, sizeof r->late_reply, "%s", reply);
+    snprintf(r->late_body, sizeof r->late_body, "%s", body);
+    if (!r->leader_late)
+        replicas_leader_answer(r);
 }
 
 static inline uint64_t replicas_number(json_t *question, const char *key)

@@ -81,6 +81,24 @@ static void an_empty_channel_hides_no_loss(void **state)
     phone_close(&w->rig, &fresh);
 }
 
+/* Between the leader's answer and its arrival another look has met a newer message. */
+static void a_late_leader_hides_nothing_newer(void **state)
+{
+    WORLD(state);
+    replicas_store(&w->replicas, FEED_SUBJECT, 500);
+    w->replicas.turns[0].end = 450;
+    w->replicas.leader_late = true;
+    gw_feed_open(w->channel.feeds, &w->channel.feed);
+    RIG_AWAIT(&w->rig, w->replicas.leader_gets == 1, 5000);
+    replicas_store(&w->replicas, FEED_SUBJECT, 600);
+    w->replicas.last = 700;
+    RIG_AWAIT(&w->rig, w->channel.feed.watch.upto == 700, 5000);
+    replicas_leader_answer(&w->replicas);
+    RIG_AWAIT(&w->rig, w->channel.loaded, 5000);
+    assert_int_equal(w->channel.feed.covered, 700);
+    assert_int_equal(w->channel.feed.seen, 600);
+}
+
 /* A look meets 600, which did not arrive; the replica that is read ends at `end`. */
 static void meet_600(struct world *w, uint64_t end)
 {
@@ -277,6 +295,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         CASE(an_empty_channel_begins_at_the_streams_first),
         CASE(an_empty_channel_hides_no_loss),
+        CASE(a_late_leader_hides_nothing_newer),
         CASE(asks_again_for_what_a_replica_lacked),
         CASE(does_not_forget_what_was_met),
         CASE(gives_up_what_was_met_and_has_gone),
