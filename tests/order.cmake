@@ -9,9 +9,9 @@ set(order
   torture.batch 200 it.plans 142 day 112 it.overload 102 bench.smoke 100 faults.run 60 torture.frame 60
   it.faults.killed 52 it.set_aside 45 it.before_auth 12 it.bad_days 44 faults.world 43 it.long_resume 38 it.tls 37
   it.timers.workers 34 it.resume 33 it.rights 28 it.faults.workers 28 faults.minutes_away 175 faults.lost_store 27 check.alerts 26
-  unit.gateway.channel 25 it.processes 22 it.meetings 22 it.demo 20 it.lessons 19 it.http_raw 19 it.timers.others 18
+  unit.gateway.channel 18 it.processes 22 it.meetings 22 it.demo 20 it.lessons 19 it.http_raw 19 it.timers.others 18
   check.release 80 it.faults.others 17 it.stalled 17 it.revocations 16 it.study 15 it.authority 15 it.notice_ways 14 it.complaints 14
-  unit.gateway.channel_load 13 it.protocol 13 it.tokens 13 unit.workers.store 12 it.openapi 12)
+  unit.gateway.channel_load 13 unit.gateway.channel_room 12 it.protocol 13 it.tokens 13 unit.workers.store 12 it.openapi 12)
 while(order)
   list(POP_FRONT order entry cost)
   if(TEST ${entry}) # a build without some of them has none to order

@@ -5,19 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "rig.h"
-
-struct world {
-    struct broker broker;
-    struct rig rig;
-};
-
-/* What a test runs with; a number that is 0 is as it is by default. */
-struct settings {
-    const char *channel_limits; /* further settings of the stream, as broker_streams takes them */
-    int64_t inbound_queue_max;
-    int64_t batch_ms; /* of threads with more than one viewer */
-};
+#include "channel_rig.h"
 
 static struct settings usual = {.channel_limits = ""};
 static struct settings small_queue = {.channel_limits = "", .inbound_queue_max = 1024};
@@ -27,41 +15,6 @@ static struct settings short_batches = {.channel_limits = "", .batch_ms = 50};
 static struct settings keeps_10 = {.channel_limits = ",\"max_msgs_per_subject\":10"};
 static struct settings keeps_10_of_a_small_queue = {
     .channel_limits = ",\"max_msgs_per_subject\":10", .inbound_queue_max = 1024};
-static struct settings keeps_1500 = {.channel_limits = ",\"max_msgs_per_subject\":1500"};
-
-static int set_up(void **state)
-{
-    const struct settings *settings = *state;
-    struct world *w = world_new(state, sizeof *w);
-
-    if (!w)
-        return 0;
-    broker_streams(&w->broker, settings->channel_limits);
-    rig_conf(&w->rig, &w->broker);
-    if (settings->inbound_queue_max)
-        w->rig.conf.inbound_queue_max = settings->inbound_queue_max;
-    if (settings->batch_ms) {
-        w->rig.conf.thread_batch_viewers = 1;
-        w->rig.conf.thread_batch_ms = settings->batch_ms;
-    }
-    rig_start(&w->rig);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-
-    if (!w)
-        return 0;
-    rig_stop(&w->rig);
-    return world_free(w);
-}
-
-#define RIG_AND_BROKER(state)                                                                      \
-    WORLD(state);                                                                                  \
-    struct rig *rig = &w->rig;                                                                     \
-    struct broker *broker = &w->broker
 
 static void joins_empty_channel_and_resumes(void **state)
 {
@@ -97,12 +50,6 @@ static void publish_apart(struct rig *rig, struct broker *broker, const char *su
         publish(broker->nc, subject, 1);
         rig_run(rig, 20);
     }
-}
-
-static void expect_all_from(const struct phone *p, uint64_t first)
-{
-    for (size_t i = 0; i < p->count; i++)
-        assert_int_equal(p->offsets[i], first + i);
 }
 
 static void assert_each_once(const struct phone *p, uint64_t count)
@@ -398,206 +345,6 @@ static void becomes_ready_when_the_streams_come(void **state)
     RIG_AWAIT(rig, gw_link_ready(rig->link, &reason), 5000);
 }
 
-/* Publish, and see that the stream has them: it takes in later than it receives. */
-static void store(struct rig *rig, struct broker *broker, const char *subject, int count)
-{
-    uint64_t last = last_sequence(broker, "CHANNELS") + (uint64_t)count;
-
-    publish(broker->nc, subject, count);
-    RIG_AWAIT(rig, last_sequence(broker, "CHANNELS") == last, 5000);
-}
-
-/* A phone that takes in `room` pushes at a time. */
-static void open_limited(struct rig *rig, struct phone *p, const char *channel,
-                         struct gw_since since, size_t room)
-{
-    phone_init(p, "m1", channel);
-    p->limited = true;
-    p->room = room;
-    phone_enter(rig, p, since);
-}
-
-/* What was missed, what came meanwhile, then the values as they are now, then what is live. */
-static void goes_on_when_there_is_room(void **state)
-{
-    struct phone p, witness; /* who sees at once what came */
-    size_t published = 50;
-
-    RIG_AND_BROKER(state);
-    store(rig, broker, MEETING_SUBJECT, 50);
-    phone_open(rig, &witness, "m2", MEETING, from_start);
-    publish_with(broker->nc, "state.t1." MEETING ".attendance", 1, 1, NULL, NULL);
-    open_limited(rig, &p, MEETING, from_start, 0);
-    assert_int_equal(p.missed, 50);
-    rig_run(rig, 50);
-    assert_int_equal(p.count, 0);
-    assert_int_equal(p.position, 0);
-    for (size_t had = 0; had < 80; had += 8) {
-        publish(broker->nc, MEETING_SUBJECT, 3);
-        published += 3;
-        publish_with(broker->nc, "state.t1." MEETING ".attendance", 2 + (unsigned)had, 1, NULL,
-                     NULL);
-        RIG_AWAIT(rig, witness.count == published, 2000); /* so that they count as missed */
-        phone_make_room(rig, &p, 8);
-        RIG_AWAIT(rig, p.paused, 2000);
-        rig_run(rig, 20);
-        assert_int_equal(p.count, had + 8);
-        assert_int_equal(p.values, 0);
-    }
-    assert_int_equal(p.position, 80);
-    phone_make_room(rig, &p, 1); /* all is here, and the values need room */
-    RIG_AWAIT(rig, p.values == 1, 2000);
-    p.room = 0;
-    publish(broker->nc, MEETING_SUBJECT, 1);
-    publish_with(broker->nc, "state.t1." MEETING ".attendance", 100, 1, NULL, NULL);
-    RIG_AWAIT(rig, p.count == 81 && p.values == 2, 2000);
-    expect_all_from(&p, 1);
-    phone_close(rig, &p);
-    phone_close(rig, &witness);
-}
-
-/* Without anything missed, too, the first push must not come before there is room. */
-static void pauses_before_what_is_live(void **state)
-{
-    struct phone p;
-
-    RIG_AND_BROKER(state);
-    open_limited(rig, &p, MEETING, from_now, 0);
-    publish(broker->nc, MEETING_SUBJECT, 5);
-    rig_run(rig, 100);
-    assert_int_equal(p.count, 0);
-    phone_make_room(rig, &p, 9);
-    RIG_AWAIT(rig, p.count == 5, 2000);
-    publish(broker->nc, MEETING_SUBJECT, 5);
-    RIG_AWAIT(rig, p.count == 10, 2000);
-    expect_all_from(&p, 1);
-    phone_close(rig, &p);
-}
-
-#define WALKERS 20
-
-/* Longer than what is kept in memory; each is somewhere else in it. */
-static void goes_on_from_the_stream_in_portions(void **state)
-{
-    struct phone phones[WALKERS];
-
-    RIG_AND_BROKER(state);
-    store(rig, broker, MEETING_SUBJECT, 5000);
-    for (size_t i = 0; i < WALKERS; i++) {
-        open_limited(rig, &phones[i], MEETING, (struct gw_since){true, "1.a", 200 * i}, 10 * i);
-        assert_true(phones[i].recovered);
-        assert_int_equal(phones[i].missed, 5000 - 200 * i);
-    }
-    publish(broker->nc, MEETING_SUBJECT, 1000);
-    for (size_t i = 0; i < WALKERS; i++) {
-        while (phones[i].count < 6000 - 200 * i) {
-            for (size_t k = i; k < WALKERS; k++)
-                phone_make_room(rig, &phones[k], 300 + 10 * k);
-            RIG_AWAIT(rig, phones[i].paused || phones[i].count == 6000 - 200 * i, 5000);
-        }
-        assert_int_equal(phones[i].lost, YZ_CLOSE_NONE);
-        expect_all_from(&phones[i], 200 * i + 1);
-        phone_close(rig, &phones[i]);
-    }
-    assert_true(rig_counter(&rig->metrics.history_reads) < 500);
-}
-
-/* Nothing was there before it, by which a portion of what follows could be told to be whole. */
-static void goes_on_from_an_empty_channel(void **state)
-{
-    struct phone p, witness;
-
-    RIG_AND_BROKER(state);
-    open_limited(rig, &p, MEETING, from_start, 0);
-    phone_open(rig, &witness, "m2", MEETING, from_now);
-    publish(broker->nc, MEETING_SUBJECT, 3000);
-    RIG_AWAIT(rig, witness.count == 3000, 5000);
-    phone_make_room(rig, &p, 5000);
-    RIG_AWAIT(rig, p.count == 3000 || p.lost, 5000);
-    assert_int_equal(p.lost, YZ_CLOSE_NONE);
-    expect_all_from(&p, 1);
-    phone_close(rig, &p);
-    phone_close(rig, &witness);
-}
-
-/* What is due next survives, although the place itself is gone. */
-static void goes_on_behind_a_place_that_is_gone(void **state)
-{
-    struct phone p;
-
-    RIG_AND_BROKER(state);
-    store(rig, broker, MEETING_SUBJECT, 1600); /* 101 is the first that is kept */
-    open_limited(rig, &p, MEETING, from_start, 0);
-    assert_int_equal(p.missed, 1500);
-    phone_make_room(rig, &p, 10);
-    RIG_AWAIT(rig, p.count == 10, 2000);
-    store(rig, broker, MEETING_SUBJECT, 10); /* up to 110 are gone */
-    rig_run(rig, 50);
-    phone_make_room(rig, &p, 5000);
-    RIG_AWAIT(rig, p.count == 1510, 5000);
-    expect_all_from(&p, 101);
-    assert_int_equal(p.lost, YZ_CLOSE_NONE);
-    phone_close(rig, &p);
-}
-
-static void is_lost_when_what_is_due_is_gone(void **state)
-{
-    struct phone p;
-
-    RIG_AND_BROKER(state);
-    store(rig, broker, "chan.t1.org.g1", 1); /* the stream's first tells nothing */
-    store(rig, broker, MEETING_SUBJECT, 1600);
-    open_limited(rig, &p, MEETING, from_start, 10);
-    RIG_AWAIT(rig, p.count == 10, 2000);
-    store(rig, broker, MEETING_SUBJECT, 11);
-    rig_run(rig, 50);
-    phone_make_room(rig, &p, 5000);
-    RIG_AWAIT(rig, p.lost == YZ_CLOSE_CHANNEL_LOST, 5000);
-    assert_int_equal(p.count, 10);
-    phone_leave(rig, &p);
-    phone_enter(rig, &p, phone_place(&p));
-    assert_false(p.recovered);
-    assert_int_equal(p.missed, 1500);
-    phone_close(rig, &p);
-}
-
-static void goes_on_when_the_bus_is_back(void **state)
-{
-    struct phone p;
-
-    RIG_AND_BROKER(state);
-    store(rig, broker, MEETING_SUBJECT, 3000);
-    open_limited(rig, &p, MEETING, from_start, 10);
-    RIG_AWAIT(rig, p.count == 10, 2000);
-    broker_kill(broker);
-    RIG_AWAIT(rig, !gw_link_connected(rig->link), 5000);
-    phone_make_room(rig, &p, 5000);
-    rig_run(rig, 300);
-    assert_int_equal(p.lost, YZ_CLOSE_NONE);
-    assert_int_equal(p.count, 10);
-    broker_restart(broker);
-    publish(broker->nc, MEETING_SUBJECT, 10);
-    RIG_AWAIT(rig, p.count == 3010, 10000);
-    expect_all_from(&p, 1);
-    phone_close(rig, &p);
-}
-
-static void loses_the_paused_when_a_stream_is_made_anew(void **state)
-{
-    struct phone p;
-
-    RIG_AND_BROKER(state);
-    store(rig, broker, MEETING_SUBJECT, 5);
-    open_limited(rig, &p, MEETING, from_start, 2);
-    broker_delete(broker, "CHANNELS");
-    broker_stream(broker, "CHANNELS", "chan.>", "2.b", "");
-    RIG_AWAIT(rig, p.lost == YZ_CLOSE_STREAM_RESET, 5000);
-    phone_make_room(rig, &p, 5);
-    rig_run(rig, 50);
-    assert_int_equal(p.count, 2);
-    phone_close(rig, &p);
-}
-
 #define PHONES 1000
 
 /* All phones come back at once, each from another place: a few reads serve them all. */
@@ -630,152 +377,9 @@ static void shares_reads_in_a_storm(void **state)
     free(phones);
 }
 
-#define ORG_CHANNEL "org.g1/c1"
-#define ORG_SUBJECT "chan.t1.org.g1/c1"
-
-static uint64_t from_memory(const struct rig *rig)
-{
-    return rig_counter(&rig->metrics.resumes_from_memory);
-}
-
-static uint64_t reads_of(const struct rig *rig)
-{
-    return rig_counter(&rig->metrics.history_reads);
-}
-
-/* Comes back with this place and leaves: what it got is exactly first to last. */
-static void come_back(struct rig *rig, const char *channel, struct gw_since since, bool recovered,
-                      uint64_t first, uint64_t last)
-{
-    struct phone p;
-
-    phone_open(rig, &p, "m1", channel, since);
-    RIG_AWAIT(rig, p.count >= last - first + 1, 5000);
-    assert_int_equal(p.recovered, recovered);
-    assert_int_equal(p.count, last - first + 1);
-    expect_all_from(&p, first);
-    phone_close(rig, &p);
-}
-
-/* The next one needs no read, from this place or a later one; an older place needs one. */
-static void keeps_in_memory_what_was_read(void **state)
-{
-    RIG_AND_BROKER(state);
-    publish(broker->nc, ORG_SUBJECT, 25);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, true, 6, 25);
-    assert_int_equal(reads_of(rig), 1);
-    assert_int_equal(from_memory(rig), 0);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, true, 6, 25);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 17}, true, 18, 25);
-    assert_int_equal(reads_of(rig), 1);
-    assert_int_equal(from_memory(rig), 2);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 4}, true, 5, 25);
-    assert_int_equal(reads_of(rig), 2);
-    assert_int_equal(from_memory(rig), 2);
-}
-
-/* An inbox has one reader: its history is kept until that one has it, and no longer. */
-static void keeps_no_inbox(void **state)
-{
-    struct phone p;
-
-    RIG_AND_BROKER(state);
-    publish(broker->nc, "chan.t1.member.m1", 25);
-    come_back(rig, "member.m1", (struct gw_since){true, "1.a", 5}, true, 6, 25);
-    come_back(rig, "member.m1", (struct gw_since){true, "1.a", 5}, true, 6, 25);
-    assert_int_equal(reads_of(rig), 2);
-    assert_int_equal(from_memory(rig), 0);
-    open_limited(rig, &p, "member.m1", (struct gw_since){true, "1.a", 5}, 0);
-    rig_run(rig, 50);
-    assert_int_equal(p.count, 0);
-    phone_make_room(rig, &p, 100);
-    RIG_AWAIT(rig, p.count == 20, 2000);
-    assert_int_equal(reads_of(rig), 3);
-    phone_close(rig, &p);
-}
-
-/* More than is kept of a channel: from before it, the stream is asked. */
-static void reads_again_what_memory_let_go(void **state)
-{
-    RIG_AND_BROKER(state);
-    publish(broker->nc, ORG_SUBJECT, 1500);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 1}, true, 2, 1500);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 1}, true, 2, 1500);
-    assert_int_equal(from_memory(rig), 0);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 1400}, true, 1401, 1500);
-    assert_int_equal(from_memory(rig), 1);
-}
-
-static void forgets_what_was_purged(void **state)
-{
-    const struct gw_stream *stream;
-
-    RIG_AND_BROKER(state);
-    stream = gw_streams_get(gw_link_streams(rig->link), GW_CHANNELS);
-    publish(broker->nc, ORG_SUBJECT, 25);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, true, 6, 25);
-    broker_api(broker, "$JS.API.STREAM.PURGE.CHANNELS", "{}");
-    publish(broker->nc, ORG_SUBJECT, 2);
-    RIG_AWAIT(rig, stream->first_seq == 26 && stream->last_seq == 27, 5000);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, false, 26, 27);
-    assert_int_equal(from_memory(rig), 0);
-}
-
-/* A place in the stream before it was made anew means nothing in what is kept of the new one. */
-static void takes_no_old_epoch_from_memory(void **state)
-{
-    const struct gw_stream *stream;
-
-    RIG_AND_BROKER(state);
-    stream = gw_streams_get(gw_link_streams(rig->link), GW_CHANNELS);
-    publish(broker->nc, ORG_SUBJECT, 25);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, true, 6, 25);
-    broker_delete(broker, "CHANNELS");
-    broker_stream(broker, "CHANNELS", "chan.>", "2.b", "");
-    publish(broker->nc, ORG_SUBJECT, 30);
-    RIG_AWAIT(rig, strcmp(stream->epoch, "2.b") == 0 && stream->last_seq == 30, 5000);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 5}, false, 1, 30);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "2.b", 5}, true, 6, 30);
-    come_back(rig, ORG_CHANNEL, (struct gw_since){true, "1.a", 28}, false, 1, 30);
-}
-
-/* Pushes that come while the history is read, at each moment of it: once each and in order, and
- * what is kept then has no hole. */
-static void loses_no_push_that_races_with_a_read(void **state)
-{
-    RIG_AND_BROKER(state);
-    for (int turns = 0; turns < 40; turns++) {
-        char channel[64], subject[64];
-        struct phone p;
-        uint64_t first, last;
-
-        snprintf(channel, sizeof channel, "org.g1/r%d", turns);
-        snprintf(subject, sizeof subject, "chan.t1.org.g1/r%d", turns);
-        first = (uint64_t)turns * 30 + 1;
-        last = first + 29;
-        publish(broker->nc, subject, 20);
-        phone_init(&p, "m1", channel);
-        assert_int_equal(phone_join(rig, &p, (struct gw_since){true, "1.a", first}), YZ_OK);
-        for (int i = 0; i < turns; i++)
-            uv_run(&rig->loop, UV_RUN_NOWAIT);
-        publish(broker->nc, subject, 5);
-        for (int i = 0; i < turns / 2; i++)
-            uv_run(&rig->loop, UV_RUN_NOWAIT);
-        publish(broker->nc, subject, 5);
-        RIG_AWAIT(rig, p.refused || p.count == 29, 5000);
-        assert_int_equal(p.refused, YZ_OK);
-        assert_true(p.recovered);
-        expect_all_from(&p, first + 1);
-        phone_close(rig, &p);
-        come_back(rig, channel, (struct gw_since){true, "1.a", first}, true, first + 1, last);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define CASE(name, settings)                                                                       \
-    cmocka_unit_test_prestate_setup_teardown(name, set_up, tear_down, &(settings))
         CASE(joins_empty_channel_and_resumes, usual),
         CASE(many_viewers_get_batches, batches),
         CASE(batches_lose_nothing, short_batches),
@@ -792,20 +396,6 @@ int main(void)
         CASE(loses_its_sessions_when_a_stream_is_made_anew, usual),
         CASE(becomes_ready_when_the_streams_come, usual),
         CASE(shares_reads_in_a_storm, usual),
-        CASE(goes_on_when_there_is_room, usual),
-        CASE(pauses_before_what_is_live, usual),
-        CASE(goes_on_from_the_stream_in_portions, usual),
-        CASE(goes_on_from_an_empty_channel, usual),
-        CASE(goes_on_behind_a_place_that_is_gone, keeps_1500),
-        CASE(is_lost_when_what_is_due_is_gone, keeps_1500),
-        CASE(goes_on_when_the_bus_is_back, usual),
-        CASE(loses_the_paused_when_a_stream_is_made_anew, usual),
-        CASE(keeps_in_memory_what_was_read, usual),
-        CASE(keeps_no_inbox, usual),
-        CASE(reads_again_what_memory_let_go, usual),
-        CASE(forgets_what_was_purged, usual),
-        CASE(takes_no_old_epoch_from_memory, usual),
-        CASE(loses_no_push_that_races_with_a_read, usual),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
