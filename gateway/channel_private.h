@@ -34,7 +34,7 @@ struct gw_subscriber {
     bool answered;
     uint64_t next; /* what must come next of the history, 0: not known, or nothing */
     bool checked;  /* the stream's end was read after the join */
-    /* until then a stream that ends before its position may be a leader that is cut off; 0: not met
+    /* until then a stream that ends too early may be that of a replica that is cut off; 0: not met
      */
     int64_t doubt_until_mono_ms;
     unsigned tries;

@@ -116,6 +116,13 @@ void gw_join_hand(struct gw_channel *c, struct gw_message *msg, bool live)
     c->owner->events.deliver(sub->session, msg, live);
 }
 
+/* It got on. */
+static void end_doubt(struct gw_subscriber *sub)
+{
+    sub->tries = 0;
+    sub->doubt_until_mono_ms = 0;
+}
+
 static bool has_room(const struct gw_subscriber *sub)
 {
     return sub->channel->owner->events.has_room(sub->session);
@@ -266,7 +273,7 @@ static void tell(struct gw_subscriber *sub, const struct missed *missed, bool re
     if (sub->since_given)
         yz_count(recovered ? &metrics->resumes_recovered : &metrics->resumes_lost, 1);
     sub->answered = true;
-    sub->tries = 0;
+    end_doubt(sub);
     c->owner->events.subscribed(sub->session, sub, gw_channel_stream(c)->epoch, offset, recovered,
                                 count_visible(c, sub, missed));
 }
@@ -309,7 +316,7 @@ static void serve_more(struct gw_subscriber *sub, const struct gw_read *read, bo
     /* The place itself may be gone, as long as what comes next is there. */
     if (!whole && sub->next >= read->proven)
         whole = missed.count > 0 && gw_message_offset(missed.messages[0]) == sub->next;
-    sub->tries = 0;
+    end_doubt(sub);
     if (whole)
         hand_on(sub, &missed, joined);
     else
@@ -335,8 +342,9 @@ static void begin_anew(struct gw_subscriber *sub)
     sub->position = 0;
 }
 
-/* In a cluster a leader that is cut off, or new, does not know the stream's end for a while: a
- * position beyond it is no reason yet to say that the history is lost. */
+/* In a cluster a leader that is cut off, or new, does not know the stream's end for a while, and a
+ * replica that is cut off answers without it: that is no reason yet to say that the history is
+ * lost. */
 static bool in_doubt(struct gw_subscriber *sub, const struct gw_stream *stream)
 {
     int64_t now = yz_clock_mono_ms();
@@ -393,13 +401,28 @@ static enum need try_serve(struct gw_subscriber *sub)
     return HISTORY;
 }
 
+static uint64_t end_of(const struct gw_read *read)
+{
+    return read->count ? gw_message_offset(read->messages[read->count - 1]) : 0;
+}
+
 /* The read's messages and recent's leave nothing out between them. */
 static bool meets(const struct gw_channel *c, const struct gw_subscriber *sub)
 {
-    const struct gw_read *read = &c->read;
-    uint64_t end = read->count ? gw_message_offset(read->messages[read->count - 1]) : 0;
+    return end_of(&c->read) >= c->feed.recent.floor || sub->position >= c->feed.recent.floor;
+}
 
-    return end >= c->feed.recent.floor || sub->position >= c->feed.recent.floor;
+/* A replica that was behind answered, or recent was cut meanwhile. For long only where a push that
+ * the channel has seen, and that is kept, was not read. */
+static bool may_read_again(struct gw_subscriber *sub)
+{
+    const struct gw_channel *c = sub->channel;
+    const struct gw_stream *stream = gw_channel_stream(c);
+
+    if (sub->tries++ < READ_TRIES_MAX)
+        return true;
+    return end_of(&c->read) < c->feed.seen && c->feed.seen >= stream->first_seq &&
+           in_doubt(sub, stream);
 }
 
 static void serve_reader(struct gw_subscriber *sub)
@@ -407,8 +430,7 @@ static void serve_reader(struct gw_subscriber *sub)
     struct gw_channel *c = sub->channel;
     bool joined = meets(c, sub);
 
-    /* A follower that was behind answered, or recent was cut meanwhile: read again. */
-    if (!joined && !c->read.more && sub->tries++ < READ_TRIES_MAX) {
+    if (!joined && !c->read.more && may_read_again(sub)) {
         change_state(sub, WAITING);
         gw_channel_retry_later(c);
     } else if (!sub->answered) {

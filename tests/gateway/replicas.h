@@ -16,7 +16,7 @@
 #include <jansson.h>
 
 #define REPLICAS_MESSAGES 16
-#define REPLICAS_TURNS    8
+#define REPLICAS_TURNS    64
 #define REPLICAS_BUFFER   65536
 
 /* One direct get's answer. */

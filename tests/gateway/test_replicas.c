@@ -9,6 +9,8 @@
 #include "replicas.h"
 
 #define OTHER "chan.t1.org.g2"
+/* Two for each of more reads than are tried where there is one copy. */
+#define CUT_OFF_TURNS 20
 
 struct world {
     struct broker broker;
@@ -97,6 +99,28 @@ static void a_late_leader_hides_nothing_newer(void **state)
     RIG_AWAIT(&w->rig, w->channel.loaded, 5000);
     assert_int_equal(w->channel.feed.covered, 700);
     assert_int_equal(w->channel.feed.seen, 600);
+}
+
+/* The look met 600; for longer than a stream of one copy is asked again, reads are answered by a
+ * replica that is cut off. */
+static void awaits_what_a_replica_lacks(void **state)
+{
+    struct phone p;
+
+    WORLD(state);
+    replicas_store(&w->replicas, MEETING_SUBJECT, 500);
+    replicas_store(&w->replicas, MEETING_SUBJECT, 600);
+    for (size_t i = 1; i < CUT_OFF_TURNS; i++)
+        w->replicas.turns[i].end = 590;
+    phone_init(&p, "m1", MEETING);
+    assert_int_equal(phone_join(&w->rig, &p, (struct gw_since){true, "1.a", 550}), YZ_OK);
+    RIG_AWAIT(&w->rig, p.subscribed, 20000);
+    assert_true(w->replicas.gets >= CUT_OFF_TURNS);
+    assert_true(p.recovered);
+    assert_int_equal(p.missed, 1);
+    RIG_AWAIT(&w->rig, p.count == 1, 5000);
+    assert_int_equal(p.offsets[0], 600);
+    phone_close(&w->rig, &p);
 }
 
 /* A look meets 600, which did not arrive; the replica that is read ends at `end`. */
@@ -296,6 +320,7 @@ int main(void)
         CASE(an_empty_channel_begins_at_the_streams_first),
         CASE(an_empty_channel_hides_no_loss),
         CASE(a_late_leader_hides_nothing_newer),
+        CASE(awaits_what_a_replica_lacks),
         CASE(asks_again_for_what_a_replica_lacked),
         CASE(does_not_forget_what_was_met),
         CASE(gives_up_what_was_met_and_has_gone),
