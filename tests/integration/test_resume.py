@@ -218,11 +218,9 @@ def test_reconnecting_while_it_rains(town, encoding):
     texts = [f"post {n}" for n in range(200)]
 
     def write():
-        ids = [writer.send({"emit": {"eventId": new_id("e"), "type": "thread.posted", "payload": {
-            "orgPath": town.branch, "threadId": "rain", "messageId": f"x{n}", "text": text}}})
-            for n, text in enumerate(texts)]  # fmt: skip
-        for frame_id in ids:
-            assert writer.reply(frame_id, 60)[0] == "accepted"
+        for n, text in enumerate(texts):  # one behind the other: sent again, one must not come behind the next
+            writer.emit("thread.posted", {"orgPath": town.branch, "threadId": "rain", "messageId": f"x{n}", "text": text},
+                        retry=True, timeout=60)  # fmt: skip
 
     thread = threading.Thread(target=write)
     position, seen = resume(town, BEGINNING, encoding, channel).position(channel), []
