@@ -6,7 +6,6 @@ Phone itself asserts for every push that offsets rise and no id comes twice.
 import pytest
 
 from meeting import Meeting
-from people import new_id
 from waiting import until
 
 CHANNEL = "org.g1/c1/b1"
